@@ -1,0 +1,19 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+
+from django_geventpool import checks
+
+from . import install
+
+
+class CeleryGeventpoolConfig(AppConfig):
+    """Wires the worker and the system checks."""
+
+    name = "celery_geventpool"
+    verbose_name = "Celery connection pool"
+
+    def ready(self) -> None:
+        """Register only: nothing connects, nothing is patched before a worker starts."""
+        checks.register()
+        install()

@@ -1,0 +1,25 @@
+"""The task that runs in this greenlet or thread, as the pool names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Task, _state
+
+
+@dataclass(frozen=True)
+class TaskLabel:
+    """Names one run of a task."""
+
+    name: str
+    id: str | None
+
+    def __str__(self) -> str:
+        return f"task {self.name}[{self.id}]"
+
+
+def describe_current_task() -> TaskLabel | None:
+    """Return the label of the task that runs in this greenlet or thread, None outside of tasks."""
+    task: Task[..., Any] | None = _state.get_current_task()
+    return None if task is None else TaskLabel(task.name, task.request.id)

@@ -1,0 +1,76 @@
+"""What a worker checks and says when it starts."""
+
+from __future__ import annotations
+
+import logging
+
+from celery.worker import WorkController
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from django_geventpool import checks, green, options
+
+logger = logging.getLogger("geventpool.worker")
+
+
+def check_options() -> None:
+    """End a worker whose pools can't work.
+
+    :raises SystemExit: with the message of what is wrong. Celery would log any other error of a signal handler, and
+        go on until the first task fails.
+    """
+    try:
+        for alias in checks.pooled_databases():
+            connections[alias]
+    except ImproperlyConfigured as error:
+        raise SystemExit(f"celery_geventpool: {error}") from error
+
+
+def log_start(worker: WorkController) -> None:
+    """Say in the log what the tasks of this worker share, and what will not work."""
+    for alias, database in checks.pooled_databases().items():
+        pool_options, _ = options.split(database.get("OPTIONS", {}))
+        logger.info(
+            'Pool "%s": engine %s, limit %d, mode %s, framework %s, driver %s',
+            alias,
+            database["ENGINE"],
+            pool_options.MAX_CONNS,
+            pool_options.POOL_MODE,
+            green.active(),
+            connections[alias].Database.__name__,  # type: ignore[attr-defined]
+        )
+    for message in checks.check_databases():
+        logger.warning("%s %s (%s)", message.msg, message.hint, message.id)
+    _warn_if_not_green(worker)
+    _warn_if_connections_are_reused(worker)
+
+
+def _warn_if_not_green(worker: WorkController) -> None:
+    wanted = _framework_of(worker)
+    if wanted != "threads" and green.active() != wanted:
+        logger.error(
+            "The worker's pool is %s, but the sockets of this process are not patched by it (%s): every query will "
+            "block all other tasks. Start the worker with the command line (celery worker -P %s), or monkey-patch "
+            "before anything else is imported.",
+            wanted,
+            "they are patched by " + green.active() if green.active() != "threads" else "they are not patched",
+            wanted,
+        )
+
+
+def _framework_of(worker: WorkController) -> green.Framework:
+    """Return the framework of the worker's pool class."""
+    pool_class = worker.pool_cls  # type: ignore[attr-defined]
+    module = pool_class if isinstance(pool_class, str) else pool_class.__module__
+    for framework in ("gevent", "eventlet"):
+        if framework in module:
+            return framework
+    return "threads"
+
+
+def _warn_if_connections_are_reused(worker: WorkController) -> None:
+    if worker.app.conf.get("CELERY_DB_REUSE_MAX"):
+        logger.warning(
+            "CELERY_DB_REUSE_MAX is set: Celery's Django fixup will not close connections after each task. Remove it: "
+            "the pool gives connections back by itself, and keeps them open."
+        )

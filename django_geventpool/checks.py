@@ -1,0 +1,51 @@
+"""Django system checks of the databases that use the pool's engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from . import options
+from .errors import InvalidOption
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def pooled_databases() -> dict[str, dict[str, Any]]:
+    """Return the settings of the databases that use one of the pool's engines, by alias."""
+    return {
+        alias: database
+        for alias, database in settings.DATABASES.items()
+        if str(database.get("ENGINE", "")).startswith(f"{_PACKAGE}.backends.")
+    }
+
+
+def check_databases(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Check the settings of each database that uses the pool."""
+    return [message for alias, database in pooled_databases().items() for message in _check_database(alias, database)]
+
+
+def _check_database(alias: str, database: dict[str, Any]) -> Iterator[checks.CheckMessage]:
+    try:
+        options.split(database.get("OPTIONS", {}))
+    except InvalidOption as error:
+        yield checks.Error(
+            f'DATABASES["{alias}"]["OPTIONS"]: {error}',
+            hint="The options and their defaults are listed in the README of celery-geventpool.",
+            id="geventpool.E001",
+        )
+    if database.get("CONN_MAX_AGE", 0) != 0:
+        yield checks.Warning(
+            f'DATABASES["{alias}"]["CONN_MAX_AGE"] is not 0: each greenlet and thread keeps its connection '
+            "after the end of a request, and others wait for it.",
+            hint="Remove CONN_MAX_AGE: the pool keeps connections open (see CONN_IDLE_TIMEOUT).",
+            id="geventpool.W001",
+        )
+
+
+def register() -> None:
+    """Have Django run the checks, in ``manage.py check`` and the like."""
+    checks.register(check_databases)

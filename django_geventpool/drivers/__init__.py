@@ -1,0 +1,24 @@
+"""The database drivers: one small module each."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from .. import green
+
+
+def patch_psycopg() -> bool:
+    """Make psycopg2 green for the framework that has monkey-patched this process, gevent or eventlet.
+
+    Does nothing without a green framework, or where psycopg2 isn't installed (psycopg 3 is green by itself). May be
+    called again and again. The engines call it before their first connect, so that a forgotten call can't block the
+    hub.
+
+    :returns: whether psycopg2 is green now.
+    """
+    if green.active() == "threads" or importlib.util.find_spec("psycopg2") is None:
+        return False
+    from .psycopg2_green import patch
+
+    patch()
+    return True

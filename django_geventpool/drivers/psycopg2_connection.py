@@ -1,0 +1,79 @@
+"""The pool's kind of psycopg2 connection: one whose end on the server can be awaited."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from .psycopg2_cancel import start_cancelling
+
+_isolation_level: Any = extensions.connection.isolation_level
+
+
+class Connection(extensions.connection):
+    """A connection of psycopg2 that leaves its socket behind when it is closed or interrupted.
+
+    The server's process lives on for a moment after a client has said good-bye, and counts against its limits. It
+    ends its side of the socket last, so reading the socket until the end tells when it is gone.
+    """
+
+    #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
+    connect_deadline: float | None = None
+    #: The process that opened it: a forked child must not touch it.
+    pid: int = 0
+    _socket: socket.socket | None = None
+
+    @property
+    def isolation_level(self) -> int | None:
+        """The isolation level of transactions, None for the server's default."""
+        level: int | None = _isolation_level.__get__(self)
+        return level
+
+    @isolation_level.setter
+    def isolation_level(self, level: str | bytes | int | None) -> None:
+        # Django sets it at each checkout; psycopg2 would ask the server each time.
+        if level != self.isolation_level:
+            _isolation_level.__set__(self, level)
+
+    def sever(self) -> None:
+        """Stop what the server is executing for this connection, which psycopg2 is about to close."""
+        self._keep_socket()
+        if self.status != extensions.STATUS_SETUP:
+            start_cancelling(self)
+
+    def close(self) -> None:
+        """Close the connection, if it isn't closed."""
+        self._keep_socket()
+        super().close()
+
+    def await_end(self, timeout: float) -> bool:
+        """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s."""
+        if self._socket is None:
+            return True
+        deadline = time.monotonic() + timeout
+        try:
+            # A connection that was not yet established is closed without a word.
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(timeout)
+            while self._socket.recv(65536):
+                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            ended = True
+        except TimeoutError:
+            ended = False
+        except OSError:
+            ended = True  # Reset, or never connected.
+        self._socket.close()
+        self._socket = None
+        return ended
+
+    def _keep_socket(self) -> None:
+        if self._socket is None and not self.closed:
+            # There may be no socket: never opened, or gone already.
+            with contextlib.suppress(psycopg2.Error, OSError):
+                self._socket = socket.socket(fileno=os.dup(self.fileno()))

@@ -1,0 +1,23 @@
+"""The errors that users of the pool may see, all of them kinds of Django's own."""
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+
+
+class InvalidOption(ImproperlyConfigured):
+    """An entry of ``DATABASES[alias]["OPTIONS"]`` can't be used; the message says which and how to mend it."""
+
+
+class PoolError(OperationalError):
+    """Base of the errors that come from the pool itself, not from the server."""
+
+
+class PoolTimeout(PoolError):
+    """No connection came free within ``CONN_WAIT_TIMEOUT`` seconds.
+
+    The message carries the pool's numbers: limit, in use, idle, waiting and the longest holder.
+    """
+
+
+class PoolClosed(PoolError):
+    """The pool was closed, or belongs to the process that this one was forked from."""

@@ -1,0 +1,94 @@
+"""Which framework makes this process green, and the few things that it does in its own way.
+
+A framework counts as active when it has monkey-patched the ``socket`` module. That it can be imported says nothing:
+gevent and eventlet are often both installed. Everything else in the package uses the standard library, whose locks,
+threads and sockets the active framework replaces.
+"""
+
+from __future__ import annotations
+
+import _thread
+import functools
+import importlib
+import select
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, Literal
+
+Framework = Literal["gevent", "eventlet", "threads"]
+
+
+def active() -> Framework:
+    """Return the framework whose monkey-patching is in force, "threads" when there is none."""
+    gevent_monkey = sys.modules.get("gevent.monkey")
+    if gevent_monkey is not None and gevent_monkey.is_module_patched("socket"):
+        return "gevent"
+    eventlet_patcher = sys.modules.get("eventlet.patcher")
+    if eventlet_patcher is not None and eventlet_patcher.is_monkey_patched("socket"):
+        return "eventlet"
+    return "threads"
+
+
+def original(module: str, name: str) -> Any:
+    """Return ``module.name`` as it was before any monkey-patching."""
+    framework = active()
+    if framework == "gevent":
+        from gevent.monkey import get_original
+
+        return get_original(module, name)
+    if framework == "eventlet":
+        from eventlet.patcher import original as original_module
+
+        return getattr(original_module(module), name)  # type: ignore[no-untyped-call]
+    return getattr(importlib.import_module(module), name)
+
+
+def start_native_thread(function: Callable[[], object]) -> None:
+    """Run ``function`` in a thread of the operating system, for calls that would block the hub.
+
+    The function must not use locks, logging or anything else that may be green.
+    """
+    original("_thread", "start_new_thread")(function, ())
+
+
+@functools.cache
+def _poll_type() -> Any:
+    return original("select", "poll")
+
+
+def is_readable(fd: int) -> bool:
+    """Tell whether a file descriptor can be read, or is at its end, without waiting and without a switch."""
+    poller = _poll_type()()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def start_thread(function: Callable[..., object], *args: Any) -> None:
+    """Run ``function`` in a new greenlet, or in a daemon thread where nothing is patched.
+
+    Unlike ``threading.Thread.start`` this never waits, so that nothing can interrupt it half-way.
+    """
+    _thread.start_new_thread(function, args)
+
+
+def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
+    """Call ``function`` when the current GreenThread of eventlet ends; do nothing in any other greenlet."""
+    from eventlet.greenthread import GreenThread, getcurrent
+
+    current = getcurrent()
+    if isinstance(current, GreenThread):
+        current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
+
+
+def death_of_greenlet() -> Callable[[], bool]:
+    """Return what tells whether the current greenlet is dead."""
+    from greenlet import getcurrent
+
+    greenlet = weakref.ref(getcurrent())
+
+    def is_dead() -> bool:
+        current = greenlet()
+        return current is None or current.dead
+
+    return is_dead

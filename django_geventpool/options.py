@@ -1,0 +1,121 @@
+"""The pool's options: the only place where their names, defaults and rules stand."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from .errors import InvalidOption
+
+PoolMode = Literal["session", "transaction"]
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """The upper-case entries of ``DATABASES[alias]["OPTIONS"]``, validated; times are in seconds.
+
+    :raises InvalidOption: for a value of the wrong type or out of its range, and for options that contradict
+        each other.
+    """
+
+    #: Hard limit of server connections of this process for the alias.
+    MAX_CONNS: int = 4
+    #: How many connections are kept open when idle.
+    MIN_CONNS: int = 0
+    #: How long to wait for a connection; 0 fails at once when the pool is full, None waits without limit.
+    CONN_WAIT_TIMEOUT: float | None = 15
+    #: An idle connection above MIN_CONNS is closed after this time; None never closes it.
+    CONN_IDLE_TIMEOUT: float | None = 60
+    #: A connection is replaced after this time, less a jitter of up to a tenth; None never replaces it.
+    CONN_MAX_LIFETIME: float | None = 3600
+    #: Run DISCARD ALL when a connection comes back; time zone and role are set again.
+    ON_RELEASE_DISCARD_ALL: bool = False
+    #: "session" holds a connection from the first query to the end of the task or request.
+    POOL_MODE: PoolMode = "session"
+    #: A connection still held after this time is warned about once, with its holder; None never warns.
+    LEAK_WARNING_AFTER: float | None = None
+    #: How many idle connections are kept; None stands for MAX_CONNS.
+    REUSE_CONNS: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_count("MAX_CONNS", self.MAX_CONNS, least=1)
+        _check_count("MIN_CONNS", self.MIN_CONNS)
+        _check_seconds("CONN_WAIT_TIMEOUT", self.CONN_WAIT_TIMEOUT, zero="fails at once when the pool is full")
+        _check_seconds("CONN_IDLE_TIMEOUT", self.CONN_IDLE_TIMEOUT, zero="closes a connection as soon as it is idle")
+        _check_seconds("CONN_MAX_LIFETIME", self.CONN_MAX_LIFETIME)
+        _check_seconds("LEAK_WARNING_AFTER", self.LEAK_WARNING_AFTER)
+        if not isinstance(self.ON_RELEASE_DISCARD_ALL, bool):
+            raise InvalidOption(_wrong("ON_RELEASE_DISCARD_ALL", "True or False", self.ON_RELEASE_DISCARD_ALL))
+        if self.REUSE_CONNS is not None:
+            _check_count("REUSE_CONNS", self.REUSE_CONNS)
+        if self.POOL_MODE not in ("session", "transaction"):
+            raise InvalidOption(_wrong("POOL_MODE", '"session" or "transaction"', self.POOL_MODE))
+        if self.POOL_MODE == "transaction":
+            raise InvalidOption('POOL_MODE "transaction" is not available yet: use "session", the default.')
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.MIN_CONNS > self.MAX_CONNS:
+            raise InvalidOption(
+                f"MIN_CONNS ({self.MIN_CONNS}) must not be above MAX_CONNS ({self.MAX_CONNS}): "
+                "lower MIN_CONNS or raise MAX_CONNS."
+            )
+        if self.REUSE_CONNS is not None and self.REUSE_CONNS < self.MIN_CONNS:
+            raise InvalidOption(
+                f"REUSE_CONNS ({self.REUSE_CONNS}) must not be below MIN_CONNS ({self.MIN_CONNS}): "
+                "raise REUSE_CONNS, or leave it out to keep every connection."
+            )
+
+    @property
+    def reuse_conns(self) -> int:
+        """How many idle connections are kept."""
+        return self.MAX_CONNS if self.REUSE_CONNS is None else self.REUSE_CONNS
+
+
+NAMES = frozenset(field.name for field in fields(PoolOptions))
+
+
+def split(options: Mapping[str, Any]) -> tuple[PoolOptions, dict[str, Any]]:
+    """Part ``DATABASES[alias]["OPTIONS"]`` into the pool's options and the driver's.
+
+    :raises InvalidOption: for an upper-case name that the pool doesn't know, and for what PoolOptions refuses.
+    """
+    ours = {name: value for name, value in options.items() if name.isupper()}
+    for name in ours:
+        if name not in NAMES:
+            raise InvalidOption(_unknown(name))
+    driver = {name: value for name, value in options.items() if name not in ours}
+    if driver.get("pool"):
+        raise InvalidOption(
+            'OPTIONS["pool"] switches on Django\'s own pool, which can\'t work beside this engine\'s: remove "pool", '
+            "and set MAX_CONNS and the like instead."
+        )
+    return PoolOptions(**ours), driver
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the pool's options are {', '.join(sorted(NAMES))}."
+    return f"Unknown pool option {name}: {hint}"
+
+
+def _wrong(name: str, wanted: str, value: object) -> str:
+    return f"{name} must be {wanted}, not {value!r}."
+
+
+def _check_count(name: str, value: object, least: int = 0) -> None:
+    # bool is a kind of int, but True is no count.
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidOption(_wrong(name, f"a whole number of at least {least}", value))
+
+
+def _check_seconds(name: str, value: object, zero: str | None = None) -> None:
+    if value is None:
+        return
+    wanted = f"a number of seconds (0 {zero}) or None" if zero else "a number of seconds above 0, or None"
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+        raise InvalidOption(_wrong(name, wanted, value))
+    if value == 0 and zero is None:
+        raise InvalidOption(_wrong(name, wanted, value))

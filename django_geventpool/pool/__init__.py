@@ -1,0 +1,7 @@
+"""The pool core: knows neither Django's backends, nor Celery, nor any driver."""
+
+from .core import Pool
+from .driver import Driver
+from .stats import PoolStats
+
+__all__ = ["Driver", "Pool", "PoolStats"]

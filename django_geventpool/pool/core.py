@@ -1,0 +1,338 @@
+"""The pool: a bounded set of server connections, lent to greenlets and threads in the order of their asking."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from typing import Any
+
+from .. import green
+from ..errors import PoolClosed, PoolTimeout
+from ..options import PoolOptions
+from . import holder as holders
+from .driver import Driver
+from .holder import Holder
+from .housekeeper import Housekeeper
+from .room import LOOK_AT_HOLDERS, Room
+from .slot import Request, Slot, State
+from .stats import PoolStats
+
+logger = logging.getLogger("geventpool.pool")
+
+#: Marks a timeout that was not given: CONN_WAIT_TIMEOUT holds.
+_DEFAULT: Any = object()
+
+
+class Pool:
+    """A bounded pool of connections of one process to one server.
+
+    One lock guards the room, held for a few steps in memory and never for I/O. A server connection takes its slot
+    before it is opened and keeps it until the server has let go of it, so that the server never counts more than the
+    limit. Whatever is interrupted, by whatever exception, leaves its slot to somebody who closes or lends it.
+
+    :param name: the alias, for messages.
+    :param driver: opens and closes the connections.
+    :param options: limits and times, see PoolOptions.
+    """
+
+    def __init__(self, name: str, driver: Driver, options: PoolOptions) -> None:
+        self.name = name
+        self.driver = driver
+        self.options = options
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._room = Room(options, self._holder_ended, time.monotonic)
+        #: Slots of holders that ended. They get in without the lock, see Holder.end.
+        self._ended: deque[tuple[Slot, Holder]] = deque()
+        self._housekeeper = Housekeeper(self._keep_house)
+        #: When the housekeeper will look next (monotonic seconds).
+        self._next_look = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool lends no more: it was closed, or is the parent process's."""
+        return self._room.closed or self._pid != os.getpid()
+
+    # Lending
+
+    def getconn(self, timeout: float | None = _DEFAULT) -> Any:
+        """Lend a connection to the running greenlet or thread, waiting for one if there is none.
+
+        :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT.
+        :raises PoolTimeout: when none comes free in time.
+        :raises PoolClosed: when the pool is closed, also while waiting.
+        :raises Exception: what the driver raises when it can't connect.
+        """
+        request = Request(
+            holders.current(),
+            holders.describe(),
+            self.options.CONN_WAIT_TIMEOUT if timeout is _DEFAULT else timeout,
+            self._stack(),
+        )
+        slot = self._ask(request)
+        while True:
+            if slot is None:
+                slot = self._await(request)
+            try:
+                return self._make_ready(slot)
+            except BaseException as error:
+                if not self.driver.is_server_full(error):
+                    self._throw_away(slot)
+                    raise
+                self._retreat(slot, request, error)
+                slot = None
+
+    def putconn(self, connection: Any) -> None:
+        """Take a connection back. One that isn't lent, or not by this process, is left alone."""
+        slot = self._room.by_connection.get(connection)
+        if slot is None or slot.state is not State.IN_USE or self._pid != os.getpid():
+            return
+        fit = False
+        try:
+            fit = self.driver.clean(connection)
+        except Exception:
+            # The connection is of no more use, but whoever gives it back has no use for it either.
+            logger.debug('Pool "%s": a connection could not be cleaned', self.name, exc_info=True)
+        finally:
+            self._take_back(slot, fit)
+
+    def _stack(self) -> traceback.StackSummary | None:
+        if self.options.LEAK_WARNING_AFTER is None:
+            return None
+        return traceback.StackSummary.extract(traceback.walk_stack(None), limit=20, lookup_lines=False)
+
+    def _ask(self, request: Request) -> Slot | None:
+        """Take a slot, or queue."""
+        with self._lock:
+            if self.closed:
+                raise self._closed_error()
+            slot = self._room.take(request)
+            if slot is None:
+                self._queue(request)
+        self._housekeeper.start()
+        if request.holder.is_gone is not None:
+            self._look_by(time.monotonic() + LOOK_AT_HOLDERS)
+        if slot is not None and self.options.LEAK_WARNING_AFTER is not None:
+            self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
+        return slot
+
+    def _queue(self, request: Request) -> None:
+        if request.is_late():
+            raise self._timeout_error(request)
+        request.close_gate()
+        self._room.enqueue(request)
+
+    def _await(self, request: Request) -> Slot:
+        """Wait for the turn of a queued request."""
+        try:
+            request.wait()
+        except BaseException:
+            with self._lock:
+                self._room.withdraw(request)
+            raise
+        with self._lock:
+            # The answer may have come after the time was up: then it counts, as nobody else will take it.
+            if request.slot is None and request.error is None:
+                self._room.withdraw(request)
+                raise self._timeout_error(request)
+        if request.slot is None:
+            assert request.error is not None
+            raise request.error
+        return request.slot
+
+    def _make_ready(self, slot: Slot) -> Any:
+        if slot.connection is not None and not self.driver.is_alive(slot.connection):
+            logger.debug('Pool "%s": an idle connection was lost; replacing it', self.name)
+            self.driver.close(slot.connection)
+            with self._lock:
+                self._room.emptied(slot)
+        if slot.connection is None:
+            logger.debug('Pool "%s": connecting', self.name)
+            connection = self.driver.connect(slot.opening)
+            with self._lock:
+                self._room.opened(slot, connection)
+        return slot.connection
+
+    def _take_back(self, slot: Slot, fit: bool) -> None:
+        with self._lock:
+            if slot.state is not State.IN_USE:
+                return  # Reclaimed meanwhile.
+            keep = fit and self._room.is_worth_keeping(slot)
+            if keep:
+                self._room.release(slot)
+            else:
+                self._room.doom(slot)
+        if not keep:
+            self._close_soon(slot)
+        elif self.options.CONN_IDLE_TIMEOUT is not None:
+            self._look_by(slot.since + self.options.CONN_IDLE_TIMEOUT)
+
+    def _retreat(self, slot: Slot, request: Request, error: BaseException) -> None:
+        """Let a request that found the server full wait once more, in its old place."""
+        logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
+        request.refused = error
+        with self._lock:
+            self._room.refused()
+            try:
+                self._queue(request)
+            finally:
+                to_close = self._room.doom(slot)
+        if to_close:
+            self._close_soon(slot)
+        self._look_by(self._room.connect_after)
+
+    # Closing
+
+    def close(self) -> None:
+        """Close the idle connections, and those in use when they come back; send the waiters away.
+
+        Does nothing to a pool that is closed, nor to the parent process's in a forked child.
+        """
+        if self.closed:
+            return
+        with self._lock:
+            doomed = self._room.close(self._closed_error())
+        for slot in doomed:
+            self._close(slot)
+        self._housekeeper.wake()
+
+    def resize(self, limit: int) -> None:
+        """Change MAX_CONNS: at once upwards, downwards as connections come back.
+
+        :raises InvalidOption: for anything but a whole number of at least 1 and MIN_CONNS.
+        """
+        dataclasses.replace(self.options, MAX_CONNS=limit)
+        with self._lock:
+            self._room.limit = limit
+            surplus = self._room.surplus()
+            self._room.dispatch()
+        for slot in surplus:
+            self._close_soon(slot)
+
+    def stats(self) -> PoolStats:
+        """Return the pool's numbers of this moment."""
+        with self._lock:
+            return self._room.snapshot()
+
+    def _throw_away(self, slot: Slot) -> None:
+        with self._lock:
+            to_close = self._room.doom(slot)
+        if to_close:
+            self._close_soon(slot)
+
+    def _close_soon(self, slot: Slot) -> None:
+        """Close a doomed slot's connection, without making anybody wait for the server."""
+        try:
+            green.start_thread(self._close, slot)
+        except RuntimeError:
+            self._close(slot)  # The interpreter is shutting down and starts no more threads.
+
+    def _close(self, slot: Slot) -> None:
+        try:
+            self.driver.close(slot.connection)
+        except Exception:
+            logger.debug('Pool "%s": closing a connection failed', self.name, exc_info=True)
+        finally:
+            with self._lock:
+                self._room.vacate(slot)
+
+    # Housekeeping
+
+    def _holder_ended(self, slot: Slot, holder: Holder) -> None:
+        self._ended.append((slot, holder))
+        self._housekeeper.wake()
+
+    def _look_by(self, when: float) -> None:
+        if when < self._next_look:
+            self._next_look = when
+            self._housekeeper.wake()
+
+    def _keep_house(self) -> float | None:
+        """Do what is due; return the seconds until more is, None for unknown, a negative number for never."""
+        if self._pid != os.getpid():
+            return -1  # A greenlet that was forked along with its parent's pool.
+        with self._lock:
+            reclaimed = self._reclaim()
+            doomed, to_renew = self._room.outdated(time.monotonic())
+            overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(time.monotonic())]
+            self._room.dispatch()
+            deadline = self._room.next_deadline()
+            self._next_look = math.inf if deadline is None else deadline
+            finished = self.closed and not self._room.slots
+        for slot in doomed:
+            self._close_soon(slot)
+        for slot in to_renew:
+            green.start_thread(self._renew, slot)
+        for slot, who in reclaimed:
+            self._close_soon(slot)
+            logger.warning(
+                'Pool "%s": %s ended without giving its connection back; reclaimed. '
+                "Greenlets and threads that your code starts need close_connection.",
+                self.name,
+                who,
+            )
+        for who, stack in overdue:
+            self._warn_of_leak(who, stack)
+        if finished:
+            return -1
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def _reclaim(self) -> list[tuple[Slot, str]]:
+        """Take back, under the lock, what holders that ended still hold."""
+        reclaimed = []
+        self._ended.extend(self._room.abandoned())
+        while self._ended:
+            slot, holder = self._ended.popleft()
+            if slot.holder is holder:  # Else it was given back, and perhaps lent again.
+                who = slot.who()
+                self._room.reclaimed += 1
+                if self._room.doom(slot):
+                    reclaimed.append((slot, who))
+        return reclaimed
+
+    def _renew(self, slot: Slot) -> None:
+        """Replace an idle connection that has lived long enough."""
+        try:
+            self.driver.close(slot.connection)
+            with self._lock:
+                self._room.emptied(slot)
+            self._make_ready(slot)
+            with self._lock:
+                self._room.release(slot)
+        except BaseException:
+            logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
+            self._throw_away(slot)
+
+    def _warn_of_leak(self, who: str, stack: traceback.StackSummary | None) -> None:
+        logger.warning(
+            'Pool "%s": %s has held a connection for more than LEAK_WARNING_AFTER (%s s). It was taken here:\n%s',
+            self.name,
+            who,
+            self.options.LEAK_WARNING_AFTER,
+            "".join(traceback.format_list(reversed(stack))) if stack else "",
+        )
+
+    # Errors
+
+    def _closed_error(self) -> PoolClosed:
+        return PoolClosed(f'Pool "{self.name}" is closed: take a new one from django_geventpool.pools.')
+
+    def _timeout_error(self, request: Request) -> PoolTimeout:
+        """Called under the lock."""
+        error = PoolTimeout(
+            f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
+            f"{self._room.snapshot()}."
+            + (" The server itself has no connection left for us." if request.refused else "")
+            + " Hold connections for less time, or raise MAX_CONNS if the server has room."
+        )
+        error.__cause__ = request.refused
+        return error

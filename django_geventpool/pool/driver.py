@@ -1,0 +1,39 @@
+"""What the pool asks of a database driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Driver(Protocol):
+    """One connection's life, as the pool sees it. Connections are any hashable objects.
+
+    Every method but ``is_alive`` and ``is_server_full`` may wait on the network, and so may be interrupted by any
+    BaseException; none is called under the pool's lock.
+    """
+
+    #: The package's name, for logs.
+    name: str
+
+    def connect(self, opening: Callable[[Any], None]) -> Any:
+        """Open a connection, ready for use: configured, and outside of any transaction.
+
+        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails.
+        """
+
+    def is_alive(self, connection: Any) -> bool:
+        """Tell whether an idle connection can be used, without a round trip."""
+
+    def clean(self, connection: Any) -> bool:
+        """Make a connection that comes back fit for its next holder; False if it must be thrown away."""
+
+    def close(self, connection: Any) -> None:
+        """Close a connection in whatever state it is, and return when the server has let go of it.
+
+        Stops a query that still runs on it. Gives up after a time limit of its own. May be called again after an
+        interruption.
+        """
+
+    def is_server_full(self, error: BaseException) -> bool:
+        """Tell whether connecting failed because the server or the role has no connection left (53300)."""

@@ -1,0 +1,98 @@
+"""Holders: the greenlets and threads that connections are lent to, and how the end of one is noticed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import green
+
+if TYPE_CHECKING:
+    from .slot import Slot
+
+
+def _nobody_knows() -> object | None:
+    return None
+
+
+#: Says who is asking for a connection: an object whose ``str`` names the task, or None where there
+#: is none. Called in the holder's own greenlet or thread; set by ``celery_geventpool``.
+describe: Callable[[], object | None] = _nobody_knows
+
+_local: threading.local | None = None
+_framework: green.Framework = "threads"
+
+
+class Holder:
+    """A greenlet or thread, with what it holds."""
+
+    __slots__ = ("ended", "held", "is_gone", "name")
+
+    def __init__(self, name: str, is_gone: Callable[[], bool] | None) -> None:
+        self.name = name
+        #: Tells of the few holders whose end comes with no sign that it has come; None for all others.
+        self.is_gone = is_gone
+        #: Each slot that is lent to this holder, with the call that reclaims it.
+        self.held: dict[Slot, Callable[[Slot, Holder], None]] = {}
+        self.ended = False
+
+    def end(self) -> None:
+        """Note that the greenlet or thread is gone, and have what it still holds reclaimed.
+
+        Runs wherever the end is noticed: in the hub, in a dying thread, in the middle of a garbage collection. So
+        it takes no lock.
+        """
+        self.ended = True
+        for slot, reclaim in list(self.held.items()):
+            reclaim(slot, self)
+
+
+class _Sentinel:
+    """Dies with the locals of its greenlet or thread."""
+
+    __slots__ = ("holder",)
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+
+    def __del__(self) -> None:
+        self.holder.end()
+
+
+def current() -> Holder:
+    """Return the holder that stands for the running greenlet or thread."""
+    global _local, _framework
+    local: Any = _local
+    # Locals made before monkey-patching would be shared by all greenlets.
+    if type(local) is not threading.local:
+        local = _local = threading.local()
+        _framework = green.active()
+    try:
+        holder: Holder = local.sentinel.holder
+    except AttributeError:
+        holder = _make()
+        local.sentinel = _Sentinel(holder)
+    return holder
+
+
+def _make() -> Holder:
+    if _framework != "eventlet":
+        return Holder(_name(), None)
+    # Eventlet's locals go with the last reference to a greenlet, which its spawner or the hub may well keep.
+    holder = Holder(_name(), green.death_of_greenlet())
+    green.call_at_end_of_greenthread(holder.end)
+    return holder
+
+
+def _name() -> str:
+    # current_thread() in a greenlet would make and register a dummy thread.
+    if _framework == "threads":
+        return f"thread {threading.current_thread().name}"
+    return f"greenlet {threading.get_ident():#x}"
+
+
+def forget_all() -> None:
+    """Start without holders, as a forked child must: those that it inherits stand for its parent's."""
+    global _local
+    _local = None

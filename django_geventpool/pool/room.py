@@ -1,0 +1,259 @@
+"""The pool's bookkeeping: who has which slot, who waits, and who is next."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+from ..options import PoolOptions
+from .holder import Holder
+from .slot import Request, Slot, State
+from .stats import PoolStats
+
+#: Least and most pause between attempts to connect to a full server, in seconds.
+FULL_SERVER_PAUSE = (0.05, 1.0)
+
+#: How often to look whether holders are gone that give no sign of it, in seconds.
+LOOK_AT_HOLDERS = 0.5
+
+
+class Room:
+    """Room for so many server connections, and those who want one of them.
+
+    Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
+    held. Numbers are derived from the slots, never counted beside them.
+
+    :param options: limits and times, see PoolOptions.
+    :param reclaim: called when a holder ends, with each slot that it still holds.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, options: PoolOptions, reclaim: Callable[[Slot, Holder], None], clock: Callable[[], float]
+    ) -> None:
+        self.options = options
+        self.limit = options.MAX_CONNS
+        self.closed = False
+        #: All slots, whatever their state: as many connections as the server may count.
+        self.slots: set[Slot] = set()
+        self.by_connection: dict[Any, Slot] = {}
+        #: The most recently used is at the right and used again first, so that the others grow old and are closed.
+        self.idle: deque[Slot] = deque()
+        #: By ticket, the longest waiter first.
+        self.waiting: OrderedDict[Request, None] = OrderedDict()
+        #: While the server is full: no connect before this time, and the pause that led to it.
+        self.connect_after = 0.0
+        self.full_pause = 0.0
+        self.connects = 0
+        self.reclaimed = 0
+        self._reclaim = reclaim
+        self._clock = clock
+
+    # Lending
+
+    def take(self, request: Request) -> Slot | None:
+        """Lend a slot, with a connection or room for one, unless others asked before or there is none."""
+        if self.waiting and next(iter(self.waiting)).ticket < request.ticket:
+            return None
+        if self.idle:
+            slot = self.idle.pop()
+        elif len(self.slots) < self.limit and self._clock() >= self.connect_after:
+            slot = Slot()
+            self.slots.add(slot)
+        else:
+            return None
+        slot.lend(request, self._clock())
+        request.holder.held[slot] = self._reclaim
+        return slot
+
+    def enqueue(self, request: Request) -> None:
+        """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
+        newest = next(reversed(self.waiting), None)
+        self.waiting[request] = None
+        if newest is None or newest.ticket < request.ticket:
+            return
+        earlier = list(itertools.takewhile(lambda other: other.ticket < request.ticket, self.waiting))
+        for first in (request, *reversed(earlier)):
+            self.waiting.move_to_end(first, last=False)
+
+    def dispatch(self) -> None:
+        """Give what is free to those who have waited longest; the only place that does."""
+        while self.waiting:
+            request = next(iter(self.waiting))
+            if request.holder.ended:
+                del self.waiting[request]
+            elif (slot := self.take(request)) is not None:
+                del self.waiting[request]
+                request.answer(slot)
+            else:
+                return
+
+    def withdraw(self, request: Request) -> None:
+        """Forget a waiter that was interrupted; what it was given meanwhile goes to the next."""
+        self.waiting.pop(request, None)
+        if request.slot is not None:
+            self.release(request.slot)
+
+    # Slots that come back
+
+    def opened(self, slot: Slot, connection: Any) -> None:
+        """Note that a slot's connection is there to be used."""
+        slot.connection = connection
+        lifetime = self.options.CONN_MAX_LIFETIME
+        if lifetime is not None:
+            # Connections that were opened together should not all be replaced together.
+            slot.expires_at = self._clock() + lifetime * random.uniform(0.9, 1)
+        slot.state = State.IN_USE
+        self.by_connection[connection] = slot
+        self.full_pause = 0.0
+        self.connects += 1
+
+    def is_worth_keeping(self, slot: Slot) -> bool:
+        """Tell whether a slot that comes back with a sound connection should be lent again."""
+        return (
+            not self.closed
+            and len(self.slots) <= self.limit
+            and (slot.expires_at is None or self._clock() < slot.expires_at)
+            and (bool(self.waiting) or len(self.idle) < self.options.reuse_conns)
+        )
+
+    def release(self, slot: Slot) -> None:
+        """Free a slot of its holder; its connection, if there is one, is fit to be lent again."""
+        self._unlend(slot)
+        if slot.connection is None:
+            self.slots.discard(slot)
+        else:
+            slot.state = State.IDLE
+            slot.since = self._clock()
+            self.idle.append(slot)
+        self.dispatch()
+
+    def doom(self, slot: Slot) -> bool:
+        """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
+        self._unlend(slot)
+        self.by_connection.pop(slot.connection, None)
+        slot.state = State.CLOSING
+        slot.since = self._clock()
+        if slot.connection is None:
+            self.vacate(slot)
+        return slot.connection is not None
+
+    def emptied(self, slot: Slot) -> None:
+        """Note that a slot's connection is closed and another will be opened."""
+        self.by_connection.pop(slot.connection, None)
+        slot.connection = slot.expires_at = None
+        slot.state = State.CONNECTING
+
+    def vacate(self, slot: Slot) -> None:
+        """Note that the server has let go of a slot's connection."""
+        self.slots.discard(slot)
+        self.dispatch()
+
+    def _unlend(self, slot: Slot) -> None:
+        if slot.holder is not None:
+            slot.holder.held.pop(slot, None)
+            slot.holder = None
+        slot.label = slot.stack = None
+
+    def refused(self) -> None:
+        """Note that the server was full: no connect before a pause, unlike one of our own connections."""
+        least, most = FULL_SERVER_PAUSE
+        self.full_pause = min(max(2 * self.full_pause, least), most)
+        # Workers that share a full server should not come back all at the same time.
+        self.connect_after = self._clock() + self.full_pause * random.uniform(0.5, 1)
+
+    def close(self, error: Exception) -> list[Slot]:
+        """Lend no more: send the waiters away with the error, and take out the idle slots, doomed."""
+        self.closed = True
+        for request in self.waiting:
+            request.answer(error=error)
+        self.waiting.clear()
+        return self._doom_idle(list(self.idle))
+
+    # Housekeeping
+
+    def surplus(self) -> list[Slot]:
+        """Take out the idle slots that are over the limit, doomed."""
+        over = max(0, min(len(self.slots) - self.limit, len(self.idle)))
+        return self._doom_idle(list(itertools.islice(self.idle, over)))
+
+    def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
+        """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
+        timeout = self.options.CONN_IDLE_TIMEOUT
+        spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
+        doomed: list[Slot] = []
+        renewed: list[Slot] = []
+        for slot in self.idle:
+            expired = slot.expires_at is not None and slot.expires_at <= now
+            too_idle = timeout is not None and slot.since + timeout <= now
+            if spare > len(doomed):
+                if expired or too_idle:
+                    doomed.append(slot)
+            elif expired:
+                renewed.append(slot)
+        for slot in renewed:
+            self.idle.remove(slot)
+            slot.state = State.CONNECTING
+        return self._doom_idle(doomed), renewed
+
+    def _doom_idle(self, slots: list[Slot]) -> list[Slot]:
+        for slot in slots:
+            self.idle.remove(slot)
+            self.doom(slot)
+        return slots
+
+    def abandoned(self) -> list[tuple[Slot, Holder]]:
+        """The slots of holders that ended without a sign, found by looking."""
+        return [
+            (slot, slot.holder)
+            for slot in self.slots
+            if slot.holder is not None and slot.holder.is_gone is not None and slot.holder.is_gone()
+        ]
+
+    def overdue(self, now: float) -> list[Slot]:
+        """The slots held for longer than LEAK_WARNING_AFTER, each told once."""
+        after = self.options.LEAK_WARNING_AFTER
+        if after is None:
+            return []
+        late = [s for s in self.slots if s.holder is not None and not s.warned and s.since + after <= now]
+        for slot in late:
+            slot.warned = True
+        return late
+
+    def next_deadline(self) -> float | None:
+        """When the housekeeper has something to do next; None if nothing is to be expected."""
+        times = [slot.expires_at for slot in self.idle if slot.expires_at is not None]
+        timeout, leak_after = self.options.CONN_IDLE_TIMEOUT, self.options.LEAK_WARNING_AFTER
+        spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
+        if timeout is not None and spare > 0:
+            times += [slot.since + timeout for slot in self.idle]
+        if leak_after is not None:
+            times += [s.since + leak_after for s in self.slots if s.holder is not None and not s.warned]
+        if any(slot.holder is not None and slot.holder.is_gone is not None for slot in self.slots):
+            times.append(self._clock() + LOOK_AT_HOLDERS)
+        if self.waiting and self.connect_after > self._clock():
+            times.append(self.connect_after)
+        return min(times, default=None)
+
+    def snapshot(self) -> PoolStats:
+        """The numbers of this moment."""
+        now = self._clock()
+        states = [slot.state for slot in self.slots]
+        held = [slot for slot in self.slots if slot.holder is not None]
+        longest = min(held, key=lambda slot: slot.since, default=None)
+        return PoolStats(
+            limit=self.limit,
+            size=len(states),
+            in_use=states.count(State.IN_USE),
+            idle=states.count(State.IDLE),
+            connecting=states.count(State.CONNECTING),
+            closing=states.count(State.CLOSING),
+            waiting=len(self.waiting),
+            longest_holder=None if longest is None else longest.who(),
+            longest_held=0.0 if longest is None else now - longest.since,
+            connects=self.connects,
+            reclaimed=self.reclaimed,
+        )

@@ -1,0 +1,130 @@
+"""The two small records that the pool keeps: a slot for each server connection, a request for each who wants one."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import threading
+import time
+from traceback import StackSummary
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .holder import Holder
+
+_tickets = itertools.count()
+
+
+class State(enum.Enum):
+    """What a slot's connection is doing."""
+
+    CONNECTING = "connecting"
+    IN_USE = "in use"
+    IDLE = "idle"
+    CLOSING = "closing"
+
+
+class Slot:
+    """Room for one server connection, from before it is opened until the server has let go of it."""
+
+    __slots__ = ("connection", "expires_at", "holder", "label", "since", "stack", "state", "warned")
+
+    def __init__(self) -> None:
+        self.state = State.CONNECTING
+        self.connection: Any = None
+        #: When the connection has lived long enough (monotonic seconds); None for never.
+        self.expires_at: float | None = None
+        #: Since when it is lent, idle or closing (monotonic seconds).
+        self.since = 0.0
+        self.holder: Holder | None = None
+        self.label: object | None = None
+        #: Where the holder took the connection; only with LEAK_WARNING_AFTER.
+        self.stack: StackSummary | None = None
+        self.warned = False
+
+    def lend(self, request: Request, now: float) -> None:
+        """Note who has the slot from now on."""
+        self.state = State.CONNECTING if self.connection is None else State.IN_USE
+        self.holder = request.holder
+        self.label = request.label
+        self.stack = request.stack
+        self.since = now
+        self.warned = False
+
+    def opening(self, connection: Any) -> None:
+        """Note a connection that is being opened, so that it is closed if that fails."""
+        self.connection = connection
+
+    def who(self) -> str:
+        """Name the holder: its task, or else its greenlet or thread."""
+        if self.label is not None:
+            return str(self.label)
+        return "nobody" if self.holder is None else self.holder.name
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.state.value}>"
+
+
+class Request:
+    """One holder's wish for a connection, and what came of it.
+
+    :param holder: who asks.
+    :param label: names the task that asks, None where there is none.
+    :param timeout: how many seconds to wait at the most; None for as long as it takes.
+    :param stack: where the connection is asked for, None if nobody wants to know.
+    """
+
+    __slots__ = (
+        "deadline",
+        "error",
+        "gate",
+        "holder",
+        "label",
+        "refused",
+        "slot",
+        "stack",
+        "ticket",
+        "timeout",
+    )
+
+    def __init__(
+        self, holder: Holder, label: object | None, timeout: float | None, stack: StackSummary | None = None
+    ) -> None:
+        self.holder = holder
+        self.label = label
+        self.timeout = timeout
+        self.stack = stack
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        #: The order of asking; a request that must wait again keeps its place.
+        self.ticket = next(_tickets)
+        self.gate: threading.Lock | None = None
+        self.slot: Slot | None = None
+        self.error: Exception | None = None
+        #: The error of a server that was full, if it was.
+        self.refused: BaseException | None = None
+
+    def is_late(self) -> bool:
+        """Tell whether the time to wait is over."""
+        return self.deadline is not None and self.deadline <= time.monotonic()
+
+    def close_gate(self) -> None:
+        """Get ready to wait for an answer."""
+        self.slot = self.error = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def wait(self) -> None:
+        """Wait until there is an answer, or the time is over."""
+        assert self.gate is not None
+        if self.deadline is None:
+            self.gate.acquire()
+        else:
+            left = max(0.0, self.deadline - time.monotonic())
+            self.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+
+    def answer(self, slot: Slot | None = None, error: Exception | None = None) -> None:
+        """Wake the waiter with a slot or an error. Called under the pool's lock, once for each wait."""
+        self.slot = slot
+        self.error = error
+        assert self.gate is not None
+        self.gate.release()

@@ -1,0 +1,1 @@
+"""What the demo needs beyond the example project: servers, measuring, a display."""

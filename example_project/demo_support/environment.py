@@ -1,0 +1,109 @@
+"""Where the demo runs: on its own servers, or on the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers.broker import filesystem_broker
+from servers.celery_worker import CeleryWorker
+from servers.postgres import PostgresServer
+
+from .options import DemoOptions
+from .pool_numbers import NUMBERS_FOLDER
+
+PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+_MAX_CONNECTIONS = 30
+# The demo's own connections, and those that PostgreSQL keeps for superusers.
+_OTHER_CONNECTIONS = 10
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the demo and its worker work with, as variables that the example's settings read."""
+
+    #: For people: which servers they are.
+    description: str
+    #: The name of the schema, of the queue and of the worker's connections.
+    name: str
+    folder: Path
+    variables: dict[str, str]
+
+    @property
+    def results_folder(self) -> Path:
+        """Where Celery's result backend has a file for every task that ended."""
+        return self.folder / "results"
+
+    @property
+    def numbers_folder(self) -> Path:
+        """Where the worker leaves its pool's numbers."""
+        return self.folder / "numbers"
+
+    def worker(self, options: DemoOptions, source_url: str, log_file: Path) -> CeleryWorker:
+        """The worker, not started."""
+        return CeleryWorker(
+            "project",
+            pool=options.pool,
+            concurrency=options.concurrency,
+            cwd=PROJECT_FOLDER,
+            env={
+                **self.variables,
+                "PYTHONPATH": os.pathsep.join(_import_path()),
+                # Old modules have escape sequences that the parser warns of.
+                "PYTHONWARNINGS": "ignore::SyntaxWarning,ignore::DeprecationWarning",
+                "LIBRARY_SOURCE_URL": source_url,
+                "NO_PROXY": "127.0.0.1",
+                "DATABASE_APPLICATION_NAME": self.name,
+                "GEVENTPOOL_MAX_CONNS": str(options.max_conns),
+                NUMBERS_FOLDER: str(self.numbers_folder),
+            },
+            # There is one worker, and what it would tell others costs time.
+            arguments=[
+                *("--include", "demo_support.in_worker"),
+                *("--without-mingle", "--without-gossip", "--without-heartbeat"),
+            ],
+            log_file=log_file,
+        )
+
+
+@contextmanager
+def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
+    """Start the servers that the user doesn't bring, and stop them at the end."""
+    name = f"geventpool_demo_{secrets.token_hex(4)}"
+    settings = "demo_support.stock_settings" if options.stock else "project.settings"
+    variables = {
+        "DJANGO_SETTINGS_MODULE": settings,
+        "CELERY_RESULT_BACKEND": f"file://{folder / 'results'}",
+        # Nobody else's tasks, and nobody else's tables.
+        "CELERY_TASK_DEFAULT_QUEUE": name,
+        "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c search_path={name}".strip(),
+    }
+    for subfolder in ("results", "numbers"):
+        (folder / subfolder).mkdir()
+    if "CELERY_BROKER_URL" not in os.environ:
+        broker = filesystem_broker(folder / "broker")
+        variables["CELERY_BROKER_URL"] = broker["broker_url"]
+        variables["CELERY_BROKER_TRANSPORT_OPTIONS"] = json.dumps(broker["broker_transport_options"])
+        broker_description = "a broker in a folder"
+    else:
+        broker_description = "the broker of CELERY_BROKER_URL"
+    if "DATABASE_URL" in os.environ:
+        description = f"the server of DATABASE_URL, {broker_description}"
+        yield Environment(description, name, folder, variables)
+        return
+    max_connections = max(_MAX_CONNECTIONS, options.limit + _OTHER_CONNECTIONS)
+    with PostgresServer(max_connections=max_connections) as server:
+        variables["DATABASE_URL"] = server.url
+        description = f"PostgreSQL with max_connections {max_connections}, {broker_description}"
+        yield Environment(description, name, folder, variables)
+
+
+def _import_path() -> list[str]:
+    """The worker finds the packages where this process does, installed or in the checkout."""
+    inherited = os.environ.get("PYTHONPATH")
+    return [*([inherited] if inherited else []), str(PROJECT_FOLDER.parent)]

@@ -1,0 +1,43 @@
+"""What the demo adds to the worker, which imports this with `--include`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from celery.signals import worker_process_init, worker_ready
+from django.conf import settings
+
+from django_geventpool import patch_psycopg, pools
+
+from .pool_numbers import NUMBERS_FOLDER, PoolNumbers
+
+_SECONDS_BETWEEN_NUMBERS = 0.1
+
+
+def _write_numbers(folder: Path) -> None:
+    while True:
+        if "default" in pools:
+            stats = pools["default"].stats()
+            PoolNumbers(
+                in_use=stats.in_use,
+                idle=stats.idle,
+                waiting=stats.waiting,
+                connects=stats.connects,
+            ).write(folder)
+        time.sleep(_SECONDS_BETWEEN_NUMBERS)
+
+
+# The main process has tasks unless its pool is prefork; then the others have.
+@worker_ready.connect
+@worker_process_init.connect
+def _start_writing(**_: object) -> None:
+    folder = Path(os.environ[NUMBERS_FOLDER])
+    threading.Thread(target=_write_numbers, args=(folder,), daemon=True).start()
+
+
+if "celery_geventpool" not in settings.INSTALLED_APPS:
+    # Without this, psycopg2 would block the hub, and the greenlets would go one by one.
+    patch_psycopg()

@@ -1,0 +1,49 @@
+"""Counts the worker's connections, on the server."""
+
+from __future__ import annotations
+
+import threading
+
+from django.db import connection
+
+_SECONDS_BETWEEN_SAMPLES = 0.02
+_COUNT = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = %s
+"""
+
+
+class ConnectionMonitor(threading.Thread):
+    """Asks pg_stat_activity fifty times a second how many connections there are of that name.
+
+    It does so on a connection of its own, which has another name.
+    """
+
+    def __init__(self, application_name: str) -> None:
+        super().__init__(name="connection monitor", daemon=True)
+        self._application_name = application_name
+        self._stopped = threading.Event()
+        #: Why it ended early.
+        self.error: Exception | None = None
+        self.current = 0
+        self.peak = 0
+        self.samples = 0
+
+    def run(self) -> None:
+        """Sample until stopped."""
+        try:
+            with connection.cursor() as cursor:
+                while not self._stopped.wait(_SECONDS_BETWEEN_SAMPLES):
+                    cursor.execute(_COUNT, [self._application_name])
+                    (self.current,) = cursor.fetchone()
+                    self.peak = max(self.peak, self.current)
+                    self.samples += 1
+        except Exception as error:
+            self.error = error
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self.join()

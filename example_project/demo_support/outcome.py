@@ -1,0 +1,82 @@
+"""What came out, and whether it is as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from .options import DemoOptions
+from .pool_numbers import PoolNumbers
+
+_REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The numbers of a run."""
+
+    options: DemoOptions
+    tasks: int
+    modules: int
+    definitions: int
+    #: Tasks that did not end, or ended well without the rows that they should have left.
+    lost: int
+    #: Modules whose rows are not those of the serial count, without those of failed tasks.
+    wrong_modules: int
+    failed: int
+    #: Why tasks failed, and how many.
+    reasons: list[tuple[str, int]]
+    seconds: float
+    peak: int
+    samples: int
+    pool: PoolNumbers | None
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing lost, nothing failed, and never more connections than allowed."""
+        return not (self.lost or self.wrong_modules or self.failed or self.is_over_limit)
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether the worker had more connections than MAX_CONNS allows; without a pool it may."""
+        return not self.options.stock and self.peak > self.options.limit
+
+    def print(self, console: Console) -> None:
+        """Print the table."""
+        table = Table(title=self._title(), show_header=False, min_width=60)
+        table.add_column(justify="right", style="bold")
+        table.add_column(overflow="fold")
+        table.add_row("tasks", f"{self.tasks}, for {self.modules} modules")
+        table.add_row("lost", _count(self.lost))
+        table.add_row("failed", _count(self.failed))
+        for reason, count in self.reasons[:_REASONS_SHOWN]:
+            table.add_row("", f"[red]{count} x[/red] {reason}")
+        if self.failed == 0:
+            wrong = f"[red]{self.wrong_modules} modules differ[/red]"
+            right = f"{self.definitions} functions and classes, as in the serial count"
+            table.add_row("rows", wrong if self.wrong_modules else right)
+        table.add_row("tasks/s", f"{self.tasks / self.seconds:.0f} ({self.seconds:.1f} s)")
+        peak = f"[red]{self.peak}[/red]" if self.is_over_limit else str(self.peak)
+        table.add_row("peak of server connections", f"{peak}, {self._limit()}")
+        if self.pool is not None:
+            table.add_row("connections opened in all", str(self.pool.connects))
+        table.add_row("samples of the server", str(self.samples))
+        console.print(table)
+
+    def _title(self) -> str:
+        engine = "Django's own engine" if self.options.stock else "django_geventpool"
+        return f"celery worker -P {self.options.pool} -c {self.options.concurrency}, {engine}"
+
+    def _limit(self) -> str:
+        if self.options.stock:
+            return "with no limit"
+        limit = f"MAX_CONNS {self.options.max_conns}"
+        if self.options.processes > 1:
+            limit += f" in each of {self.options.processes} processes"
+        return limit
+
+
+def _count(number: int) -> str:
+    return f"[red]{number}[/red]" if number else "[green]0[/green]"

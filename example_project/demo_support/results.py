@@ -1,0 +1,66 @@
+"""Which tasks have ended, and how."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from celery import Celery
+from celery.result import AsyncResult
+from kombu.exceptions import DecodeError
+
+_FILE_PREFIX = "celery-task-meta-"
+
+
+class Results:
+    """The outcomes of tasks, from Celery's filesystem result backend in `folder`."""
+
+    def __init__(self, app: Celery, folder: Path, task_ids: Iterable[str]) -> None:
+        self._app = app
+        self._folder = folder
+        #: Those that have not ended.
+        self.pending = set(task_ids)
+        self.succeeded: set[str] = set()
+        #: The reasons, by task.
+        self.failed: dict[str, str] = {}
+
+    @property
+    def ended(self) -> int:
+        """How many tasks have ended."""
+        return len(self.succeeded) + len(self.failed)
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why tasks failed, the most frequent reason first."""
+        return Counter(self.failed.values()).most_common()
+
+    def collect(self) -> int:
+        """Take in the results that are new; returns how many there were."""
+        before = self.ended
+        # One look into the folder, rather than asking the backend for each task that is pending.
+        names = {file.name.removeprefix(_FILE_PREFIX) for file in self._folder.iterdir()}
+        for task_id in self.pending & names:
+            self._take(AsyncResult(task_id, app=self._app))
+        return self.ended - before
+
+    def _take(self, result: AsyncResult) -> None:
+        try:
+            state = result.state
+        except DecodeError:
+            return  # it is being written
+        if state == "SUCCESS":
+            self.succeeded.add(result.id)
+        elif state == "FAILURE":
+            self.failed[result.id] = _reason(result.result)
+        else:
+            return
+        self.pending.remove(result.id)
+
+
+def _reason(error: object) -> str:
+    """The kind of the error, with the server's words when they are from there."""
+    text = " ".join(str(error).split())
+    _, fatal, server_says = text.rpartition("FATAL: ")
+    if fatal:
+        text = server_says.strip()
+    return f"{type(error).__name__}: {text}"

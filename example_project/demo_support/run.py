@@ -1,0 +1,158 @@
+"""The demo from the first row to the last number; imported when Django is set up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from celery import Signature
+from rich.console import Console
+from rich.progress import track
+
+from library.source_server import SourceServer
+from library.stdlib import find_modules
+from library.tasks import plan
+from project.celery import app
+from servers.celery_worker import CeleryWorker
+
+from .database import migrated_schema
+from .display import Display, Moment
+from .environment import Environment
+from .expected import count_serially, find_wrong_modules
+from .monitor import ConnectionMonitor
+from .options import DemoOptions
+from .outcome import Outcome
+from .pool_numbers import read_pool_numbers
+from .results import Results
+
+_SECONDS_BETWEEN_LOOKS = 0.1
+# When no task has ended for so long, none will.
+_STALL_SECONDS = 60.0
+# A worker that is interrupted may finish what it does; it has up to a few hundred tasks in hand.
+_STOP_SECONDS = 10.0
+
+
+def run(
+    options: DemoOptions, environment: Environment, console: Console, log_file: Path
+) -> Outcome:
+    """Let a worker index the standard library, and look closely."""
+    files = find_modules()
+    tasks = plan(files)[: options.tasks]
+    with ExitStack() as stack:
+        stack.enter_context(migrated_schema(environment.name))
+        stack.callback(_remove_queue)
+        # Before the worker is there: Celery's filesystem broker writes its messages in place, and
+        # a worker that reads half of one ends.
+        paths = {
+            task.delay().id: _paths(task)
+            for task in track(tasks, "Enqueueing ...", console=console, transient=True)
+        }
+        wanted = [(path, files[path]) for task_paths in paths.values() for path in task_paths]
+        expected = count_serially(
+            track(wanted, "Counting serially ...", console=console, transient=True)
+        )
+        console.print(f"{len(tasks)} tasks for {len(wanted)} modules are enqueued.")
+        results = Results(app, environment.results_folder, paths)
+        source_url = stack.enter_context(_serving(files))
+        worker = environment.worker(options, source_url, log_file)
+        with _running(worker), _monitoring(environment.name) as monitor:
+            most = options.limit
+            with Display(console, len(tasks), most) as display:
+                seconds = _watch(results, worker, monitor, environment, display)
+        pool = read_pool_numbers(environment.numbers_folder)
+        failed_paths = {path for task_id in results.failed for path in paths[task_id]}
+        wrong = find_wrong_modules(expected) - failed_paths
+        return Outcome(
+            options=options,
+            tasks=len(tasks),
+            modules=len(wanted),
+            definitions=sum(len(module.definitions) for module in expected.values()),
+            lost=len(results.pending) + _count_without_rows(results, paths, wrong),
+            wrong_modules=len(wrong),
+            failed=len(results.failed),
+            reasons=results.reasons(),
+            seconds=seconds,
+            peak=monitor.peak,
+            samples=monitor.samples,
+            pool=pool,
+        )
+
+
+def _paths(task: Signature) -> list[str]:
+    """The modules that a task indexes."""
+    (argument,) = task.args
+    return [argument] if isinstance(argument, str) else argument
+
+
+def _count_without_rows(
+    results: Results, paths: Mapping[str, list[str]], wrong: set[str]
+) -> int:
+    """How many tasks said that all went well, but didn't leave the rows."""
+    return sum(not wrong.isdisjoint(paths[task_id]) for task_id in results.succeeded)
+
+
+@contextmanager
+def _serving(files: Mapping[str, Path]) -> Iterator[str]:
+    """Serve the modules from a thread; gives the server's URL."""
+    with SourceServer(files) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def _running(worker: CeleryWorker) -> Iterator[None]:
+    try:
+        worker.start()
+        yield
+    finally:
+        worker.stop(_STOP_SECONDS)
+
+
+@contextmanager
+def _monitoring(application_name: str) -> Iterator[ConnectionMonitor]:
+    monitor = ConnectionMonitor(application_name)
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        monitor.stop()
+    if monitor.error is not None:
+        raise monitor.error
+
+
+def _watch(
+    results: Results,
+    worker: CeleryWorker,
+    monitor: ConnectionMonitor,
+    environment: Environment,
+    display: Display,
+) -> float:
+    """Show the progress until all tasks have ended, or no more will; returns the seconds it took."""
+    started = news = time.monotonic()
+    while results.pending and worker.is_running and time.monotonic() < news + _STALL_SECONDS:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if results.collect():
+            news = time.monotonic()
+        display.show(
+            Moment(
+                ended=results.ended,
+                failed=len(results.failed),
+                pool=read_pool_numbers(environment.numbers_folder),
+                connections=monitor.current,
+                peak=monitor.peak,
+            )
+        )
+    return news - started
+
+
+def _remove_queue() -> None:
+    with app.connection_for_write() as connection:
+        app.amqp.queues[app.conf.task_default_queue](connection.default_channel).delete()

@@ -1,0 +1,1 @@
+"""An index of the modules of Python's standard library."""

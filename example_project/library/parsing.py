@@ -1,0 +1,55 @@
+"""What a source file defines, by Python's own parser."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+@dataclass(frozen=True, order=True)
+class ParsedDefinition:
+    """A function or a class, and the line that it starts on."""
+
+    line: int
+    kind: Literal["function", "class"]
+    name: str
+
+
+@dataclass(frozen=True)
+class ParsedModule:
+    """What is to know about a module; a file that is no Python has no definitions."""
+
+    lines: int
+    parsable: bool
+    definitions: tuple[ParsedDefinition, ...] = ()
+
+
+def parse(source: bytes) -> ParsedModule:
+    """Parse a source file.
+
+    The standard library's tests bring files that are broken on purpose, in syntax or encoding.
+    They are modules too: not parsable, with no definitions.
+    """
+    lines = len(source.splitlines())
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ParsedModule(lines, parsable=False)
+    return ParsedModule(lines, parsable=True, definitions=tuple(sorted(_definitions(tree))))
+
+
+def _definitions(tree: ast.Module) -> Iterator[ParsedDefinition]:
+    """Walk the statements only: no expression holds a definition, and most nodes are of those."""
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ParsedDefinition(node.lineno, "function", node.name)
+        elif isinstance(node, ast.ClassDef):
+            yield ParsedDefinition(node.lineno, "class", node.name)
+        for block in _BLOCKS:
+            nodes.extend(getattr(node, block, ()))

@@ -1,0 +1,53 @@
+"""Settings of the example project; what differs between machines comes from the environment."""
+
+from pathlib import Path
+
+import environ
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SECRET_KEY = env("SECRET_KEY", default="for the example only")
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
+
+INSTALLED_APPS = [
+    "celery_geventpool",
+    "library",
+]
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+DATABASES = {
+    "default": env.db(
+        "DATABASE_URL",
+        default="postgres://localhost/library",
+        engine="django_geventpool.backends.postgresql_psycopg2",
+    ),
+}
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        # However many greenlets there are, this process opens no more connections than this.
+        "MAX_CONNS": env.int("GEVENTPOOL_MAX_CONNS", default=10),
+        "CONN_WAIT_TIMEOUT": env.float("GEVENTPOOL_CONN_WAIT_TIMEOUT", default=15.0),
+        # Shows in pg_stat_activity whose connections they are.
+        "application_name": env("DATABASE_APPLICATION_NAME", default="library"),
+    }
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="amqp://localhost")
+CELERY_BROKER_TRANSPORT_OPTIONS = env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={})
+CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default=None)
+CELERY_TASK_DEFAULT_QUEUE = env("CELERY_TASK_DEFAULT_QUEUE", default="library")
+# Indexing a module again does no harm, so a task that dies with its worker may run once more.
+CELERY_TASK_ACKS_LATE = True
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Where the modules are fetched from: `manage.py serve_stdlib`.
+LIBRARY_SOURCE_URL = env("LIBRARY_SOURCE_URL", default="http://127.0.0.1:8800/")

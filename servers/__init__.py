@@ -1,0 +1,1 @@
+"""Real servers and workers for the tests, the demo and the benchmarks; not distributed."""

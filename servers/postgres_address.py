@@ -1,0 +1,114 @@
+"""Where a PostgreSQL server is, and SQL on it that does not go through a driver."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TypedDict
+from urllib.parse import quote, unquote, urlsplit
+
+from servers.postgres_binaries import find_bindir
+
+MAINTENANCE_DATABASE = "postgres"
+SUPERUSER = "postgres"
+
+_FIELD_SEPARATOR = "\x1f"
+_RECORD_SEPARATOR = "\x1e"
+
+
+class Dsn(TypedDict):
+    """Connection parameters as libpq and its drivers name them."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    dbname: str
+
+
+class QueryError(RuntimeError):
+    """A statement given to `Postgres.query` failed; the message is psql's."""
+
+
+class Postgres:
+    """A PostgreSQL server that somebody runs: where it is, and SQL through a `psql` of its own.
+
+    `query` goes through a subprocess, so that it works the same in processes with and without
+    monkey-patching and never shares a driver with the code under test. `query_user` is who it
+    connects as (default: `user`).
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        password: str = "",
+        dbname: str = MAINTENANCE_DATABASE,
+        query_user: str | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.user = user
+        self.password = password
+        self.dbname = dbname
+        self._query_user = query_user or user
+
+    @classmethod
+    def from_url(cls, url: str) -> Postgres:
+        """A server given as postgresql://user:password@host:port/dbname."""
+        parts = urlsplit(url)
+        return Postgres(
+            host=parts.hostname or "localhost",
+            port=parts.port or 5432,
+            user=unquote(parts.username or SUPERUSER),
+            password=unquote(parts.password or ""),
+            dbname=unquote(parts.path.lstrip("/")) or MAINTENANCE_DATABASE,
+        )
+
+    @property
+    def dsn(self) -> Dsn:
+        """Connection parameters of the application's role, as keyword arguments of a driver's
+        `connect`.
+        """
+        return Dsn(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=self.dbname,
+        )
+
+    @property
+    def url(self) -> str:
+        """The same as a URL, postgresql://user[:password]@host:port/dbname."""
+        password = f":{quote(self.password, safe='')}" if self.password else ""
+        user = quote(self.user, safe="")
+        return f"postgresql://{user}{password}@{self.host}:{self.port}/{quote(self.dbname, safe='')}"
+
+    def query(self, sql: str, *, dbname: str | None = None, timeout: float = 30.0) -> list[list[str]]:
+        """Run SQL through psql and return the rows of text, NULL as "".
+
+        Several statements separated by semicolons run in one transaction; one of them at most may
+        return rows. Raises QueryError with the server's message, subprocess.TimeoutExpired after
+        `timeout` seconds.
+        """
+        command = [str(self._psql()), "-XAtqw", "-v", "ON_ERROR_STOP=1"]
+        command += ["-F", _FIELD_SEPARATOR, "-R", _RECORD_SEPARATOR]
+        command += ["-h", self.host, "-p", str(self.port), "-U", self._query_user]
+        command += ["-d", dbname or self.dbname, "-c", sql]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        if self.password:
+            environment["PGPASSWORD"] = self.password
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        if result.returncode != 0:
+            raise QueryError(result.stderr.strip() or f"psql ended with {result.returncode}")
+        if not result.stdout:
+            return []
+        output = result.stdout.removesuffix("\n")
+        return [row.split(_FIELD_SEPARATOR) for row in output.split(_RECORD_SEPARATOR)]
+
+    def _psql(self) -> Path:
+        return find_bindir() / "psql"

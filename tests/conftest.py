@@ -1,0 +1,92 @@
+"""Fixtures and rules for all suites."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import pytest
+
+from servers.postgres import PostgresServer
+from servers.postgres_address import Postgres
+from servers.postgres_binaries import PostgresNotFound
+
+Framework = Literal["gevent", "eventlet", "threads"]
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("celery_geventpool", "django_geventpool")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test the checkout where the installed packages are meant."""
+    if os.environ.get("TEST_INSTALLED"):
+        for name, folder in _package_folders().items():
+            if folder == ROOT / name:
+                raise pytest.UsageError(f"{name} is imported from the checkout, {folder}")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is tested with what."""
+    folders = [f"{name} from {folder}" for name, folder in _package_folders().items()]
+    return [f"framework: {_framework()}", *folders]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing may be left out."""
+    return _fail_skip_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """In CI nothing may be left out: modules that skip themselves as a whole."""
+    return _fail_skip_in_ci((yield))
+
+
+@pytest.fixture(scope="session")
+def framework() -> Framework:
+    """What this process is monkey-patched for; "threads" is not at all."""
+    return _framework()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the session: TEST_DATABASE_URL, or one of our own.
+
+    Tests that stop a server, or need it with settings, start a `PostgresServer` for themselves.
+    """
+    url = os.environ.get("TEST_DATABASE_URL")
+    if url:
+        yield Postgres.from_url(url)
+        return
+    try:
+        server = PostgresServer(max_connections=100)
+    except PostgresNotFound as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+def _framework() -> Framework:
+    return cast("Framework", os.environ.get("TEST_FRAMEWORK", "threads"))
+
+
+def _package_folders() -> dict[str, Path]:
+    folders = {}
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            folders[name] = Path(spec.origin).parent
+    return folders
+
+
+def _fail_skip_in_ci(report: Report) -> Report:
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        report.outcome = "failed"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"left out, which CI does not allow: {reason}"
+    return report

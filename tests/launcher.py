@@ -1,0 +1,127 @@
+"""What `python -m tests.run` does once the process is patched: one pytest run, or a plan of many."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parent.parent
+FRAMEWORKS = ("gevent", "eventlet", "threads")
+PLAIN = ("threads",)
+SUITES: dict[str, tuple[str, ...]] = {
+    "unit": PLAIN,
+    "contract": FRAMEWORKS,
+    "integration": FRAMEWORKS,
+    "smoke": PLAIN,
+}
+
+
+@dataclass
+class Result:
+    """What one pytest process did."""
+
+    suite: str
+    framework: str
+    exit_code: int
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skip_reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def skipped(self) -> int:
+        return self.skip_reasons.total()
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the command line asks for and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.run", epilog="Other arguments go to pytest.")
+    parser.add_argument("suite", choices=[*SUITES, "all"])
+    parser.add_argument("--framework", choices=FRAMEWORKS)
+    options, pytest_arguments = parser.parse_known_args(arguments)
+    if options.framework is None:
+        return run_plan(options.suite, pytest_arguments)
+    if options.suite == "all":
+        parser.error("--framework goes with one suite, not with all")
+    return run_here(options.suite, options.framework, pytest_arguments)
+
+
+def run_here(suite: str, framework: str, pytest_arguments: list[str]) -> int:
+    """Run pytest on one suite in this process, which is patched for `framework` already."""
+    # "python -m" puts the checkout first on the path, where it would hide the installed packages.
+    sys.path[:] = [*(entry for entry in sys.path if Path(entry) != ROOT), str(ROOT)]
+    os.environ["TEST_FRAMEWORK"] = framework
+
+    import pytest
+
+    return pytest.main([str(ROOT / "tests" / suite), *pytest_arguments])
+
+
+def run_plan(suite: str, pytest_arguments: list[str]) -> int:
+    """Run one suite or all, each with each of its frameworks in a process of its own; sum up."""
+    suites = SUITES if suite == "all" else {suite: SUITES[suite]}
+    results = []
+    with tempfile.TemporaryDirectory(prefix="junit-") as folder:
+        for name, frameworks in suites.items():
+            for framework in frameworks:
+                report = Path(folder) / f"{name}-{framework}.xml"
+                results.append(run_process(name, framework, report, pytest_arguments))
+    print_summary(results)
+    return 1 if any(result.failed for result in results) else 0
+
+
+def run_process(suite: str, framework: str, report: Path, pytest_arguments: list[str]) -> Result:
+    """Run one suite with one framework in a process of its own."""
+    print(f"\n=== {suite}, {framework} ===", flush=True)
+    command = [sys.executable, "-m", "tests.run", suite, "--framework", framework]
+    start = time.monotonic()
+    process = subprocess.run([*command, f"--junitxml={report}", *pytest_arguments], cwd=ROOT, check=False)
+    result = Result(suite, framework, process.returncode, time.monotonic() - start)
+    if report.exists():
+        count(report, result)
+    if result.exit_code != 0 and result.failed == 0:
+        # Nothing was collected, or the process ended before it could report.
+        result.failed = 1
+    return result
+
+
+def count(report: Path, result: Result) -> None:
+    """Add the numbers of pytest's report to `result`."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+        elif skipped is None or skipped.get("type") == "pytest.xfail":
+            result.passed += 1
+        else:
+            result.skip_reasons[skipped.get("message", "no reason given")] += 1
+
+
+def print_summary(results: list[Result]) -> None:
+    """Print one line a run, what was left out and why, and the sums."""
+    print(f"\n{'suite':<14}{'framework':<11}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for result in results:
+        note = f"  exit code {result.exit_code}" if result.exit_code not in (0, 1) else ""
+        if result.exit_code == 5:
+            note += ": no test ran"
+        print(
+            f"{result.suite:<14}{result.framework:<11}{result.passed:>8}{result.failed:>8}"
+            f"{result.skipped:>9}{result.seconds:>9.1f}{note}"
+        )
+    for result in results:
+        for reason, times in result.skip_reasons.items():
+            print(f"left out in {result.suite}, {result.framework}: {reason} ({times} times)")
+    if not any(result.skipped for result in results):
+        print("nothing was left out")
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    skipped = sum(result.skipped for result in results)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)

@@ -1,0 +1,40 @@
+"""Run the tests: `python -m tests.run SUITE [--framework gevent|eventlet|threads] [pytest args]`.
+
+SUITE is `all` or one of the folders: `unit` and `smoke` run in a plain process; `contract` and
+`integration` run once per framework. With `--framework` the suite runs once, in this very process,
+which is monkey-patched for that framework before anything else is imported.
+"""
+
+import sys
+import warnings
+
+
+def patch(framework: str) -> None:
+    """Monkey-patch this process for `framework`."""
+    if framework == "gevent":
+        from gevent import monkey
+
+        monkey.patch_all()
+    elif framework == "eventlet":
+        warnings.filterwarnings("ignore", "\nEventlet is deprecated")
+        import eventlet
+
+        eventlet.monkey_patch()
+
+
+def framework_of(arguments: list[str]) -> str:
+    """The value of --framework, read without argparse, which is better imported after patching."""
+    for index, argument in enumerate(arguments):
+        if argument == "--framework":
+            return "".join(arguments[index + 1 : index + 2])
+        if argument.startswith("--framework="):
+            return argument.partition("=")[2]
+    return ""
+
+
+if __name__ == "__main__":
+    patch(framework_of(sys.argv[1:]))
+
+    from tests.launcher import main
+
+    sys.exit(main(sys.argv[1:]))
