@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["install"]
 
 
-def install(app: Celery | None = None) -> None:  # noqa: ARG001
+def install(app: Celery | None = None) -> None:
     """Connect the worker side to Celery's signals; calling it more than once changes nothing.
 
     :param app: accepted for the sake of readable code. Signals, like the pools, are the process's.

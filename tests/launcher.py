@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = ("gevent", "eventlet", "threads")
 PLAIN = ("threads",)
+NO_TESTS_RAN = 5
 SUITES: dict[str, tuple[str, ...]] = {
     "unit": PLAIN,
     "contract": FRAMEWORKS,
@@ -34,6 +35,7 @@ class Result:
     seconds: float
     passed: int = 0
     failed: int = 0
+    note: str = ""
     skip_reasons: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -87,8 +89,11 @@ def run_process(suite: str, framework: str, report: Path, pytest_arguments: list
     result = Result(suite, framework, process.returncode, time.monotonic() - start)
     if report.exists():
         count(report, result)
+    else:
+        result.note = "ended without a report"
+    if result.exit_code == NO_TESTS_RAN:
+        result.note = "no test ran"
     if result.exit_code != 0 and result.failed == 0:
-        # Nothing was collected, or the process ended before it could report.
         result.failed = 1
     return result
 
@@ -102,19 +107,19 @@ def count(report: Path, result: Result) -> None:
         elif skipped is None or skipped.get("type") == "pytest.xfail":
             result.passed += 1
         else:
-            result.skip_reasons[skipped.get("message", "no reason given")] += 1
+            # Of a module that skips itself as a whole, the reason is in the text.
+            message = skipped.get("message", "no reason given")
+            reason = skipped.text if message == "collection skipped" else message
+            result.skip_reasons[reason or message] += 1
 
 
 def print_summary(results: list[Result]) -> None:
     """Print one line a run, what was left out and why, and the sums."""
     print(f"\n{'suite':<14}{'framework':<11}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for result in results:
-        note = f"  exit code {result.exit_code}" if result.exit_code not in (0, 1) else ""
-        if result.exit_code == 5:
-            note += ": no test ran"
         print(
             f"{result.suite:<14}{result.framework:<11}{result.passed:>8}{result.failed:>8}"
-            f"{result.skipped:>9}{result.seconds:>9.1f}{note}"
+            f"{result.skipped:>9}{result.seconds:>9.1f}  {result.note}"
         )
     for result in results:
         for reason, times in result.skip_reasons.items():

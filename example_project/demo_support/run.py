@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from celery import Signature
-from rich.console import Console
-from rich.progress import track
-
 from library.source_server import SourceServer
 from library.stdlib import find_modules
 from library.tasks import plan
 from project.celery import app
+from rich.console import Console
+from rich.progress import track
+
 from servers.celery_worker import CeleryWorker
 
 from .database import migrated_schema
