@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
@@ -52,6 +54,10 @@ class Lease:
         if connection is not None:
             assert self._pool is not None
             self._pool.putconn(connection)
+
+    def forget(self) -> None:
+        """Have nothing to do any more with a connection that is the parent process's."""
+        self._pool = self._connection = None
 
     def close(self) -> None:
         """Close the alias's pool."""
@@ -109,6 +115,16 @@ class PooledMixin(Base):
         with self.wrap_database_errors:
             self._lease.give_back()
 
+    def forget_connection(self) -> None:
+        """Leave the connection to the parent process, and be as if it had been closed."""
+        self._lease.forget()
+        self.connection = None
+        self.run_on_commit = []
+        if self.in_atomic_block:
+            # The block can't go on, as after a close() inside it.
+            self.closed_in_transaction = True
+            self.needs_rollback = True
+
     def close_if_health_check_failed(self) -> None:
         """Do nothing: the pool hands out no dead connections."""
 
@@ -124,6 +140,15 @@ class PooledMixin(Base):
         parameters = self.get_connection_params()
         target = tuple(parameters.get(name) for name in _TARGET)
         return pools.obtain(self.alias, target, functools.partial(make_pool, self))
+
+
+def _forget_parents_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, PooledMixin):
+            connection.forget_connection()
+
+
+os.register_at_fork(after_in_child=_forget_parents_connections)
 
 
 def read_options(wrapper: PooledMixin) -> options.PoolOptions:

@@ -248,8 +248,9 @@ class Pool:
     # Housekeeping
 
     def _holder_ended(self, slot: Slot, holder: Holder) -> None:
-        self._ended.append((slot, holder))
-        self._housekeeper.wake()
+        if self._pid == os.getpid():  # Else it is a forked child that drops what it inherited.
+            self._ended.append((slot, holder))
+            self._housekeeper.wake()
 
     def _look_by(self, when: float) -> None:
         if when < self._next_look:
