@@ -81,6 +81,14 @@ def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
         current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
 
 
+def is_raw_greenlet() -> bool:
+    """Tell whether the current greenlet is one whose end gevent gives no sign of."""
+    from gevent import Greenlet, getcurrent
+
+    current = getcurrent()
+    return not isinstance(current, Greenlet) and current.parent is not None
+
+
 def death_of_greenlet() -> Callable[[], bool]:
     """Return what tells whether the current greenlet is dead."""
     from greenlet import getcurrent

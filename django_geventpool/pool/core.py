@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from .. import green
@@ -112,6 +113,8 @@ class Pool:
 
     def _ask(self, request: Request) -> Slot | None:
         """Take a slot, or queue."""
+        if self._pid != os.getpid():
+            raise self._closed_error()  # Without the lock: a thread that was not forked may hold it for ever.
         with self._lock:
             if self.closed:
                 raise self._closed_error()
@@ -126,10 +129,15 @@ class Pool:
         return slot
 
     def _queue(self, request: Request) -> None:
+        """Queue a request, under the lock."""
+        if self.closed:
+            raise self._closed_error()
         if request.is_late():
             raise self._timeout_error(request)
         request.close_gate()
         self._room.enqueue(request)
+        if self._room.connect_after > time.monotonic():
+            self._look_by(self._room.connect_after)
 
     def _await(self, request: Request) -> Slot:
         """Wait for the turn of a queued request."""
@@ -137,7 +145,9 @@ class Pool:
             request.wait()
         except BaseException:
             with self._lock:
-                self._room.withdraw(request)
+                to_close = self._room.withdraw(request)
+            if to_close and request.slot is not None:
+                self._close_soon(request.slot)
             raise
         with self._lock:
             # The answer may have come after the time was up: then it counts, as nobody else will take it.
@@ -152,7 +162,7 @@ class Pool:
     def _make_ready(self, slot: Slot) -> Any:
         if slot.connection is not None and not self.driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self.name)
-            self.driver.close(slot.connection)
+            self._end(slot.connection)
             with self._lock:
                 self._room.emptied(slot)
         if slot.connection is None:
@@ -166,12 +176,8 @@ class Pool:
         with self._lock:
             if slot.state is not State.IN_USE:
                 return  # Reclaimed meanwhile.
-            keep = fit and self._room.is_worth_keeping(slot)
-            if keep:
-                self._room.release(slot)
-            else:
-                self._room.doom(slot)
-        if not keep:
+            to_close = self._room.give_back(slot, fit)
+        if to_close:
             self._close_soon(slot)
         elif self.options.CONN_IDLE_TIMEOUT is not None:
             self._look_by(slot.since + self.options.CONN_IDLE_TIMEOUT)
@@ -180,15 +186,17 @@ class Pool:
         """Let a request that found the server full wait once more, in its old place."""
         logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
         request.refused = error
-        with self._lock:
-            self._room.refused()
-            try:
-                self._queue(request)
-            finally:
-                to_close = self._room.doom(slot)
-        if to_close:
-            self._close_soon(slot)
-        self._look_by(self._room.connect_after)
+        to_close = False
+        try:
+            with self._lock:
+                self._room.refused()
+                try:
+                    self._queue(request)
+                finally:
+                    to_close = self._room.doom(slot)
+        finally:
+            if to_close:
+                self._close_soon(slot)
 
     # Closing
 
@@ -201,17 +209,22 @@ class Pool:
             return
         with self._lock:
             doomed = self._room.close(self._closed_error())
-        for slot in doomed:
-            self._close(slot)
-        self._housekeeper.wake()
+        try:
+            while doomed:
+                self._close(doomed.pop())
+        finally:
+            for slot in doomed:  # What an interruption has left.
+                self._close_soon(slot)
+            self._housekeeper.wake()
 
     def resize(self, limit: int) -> None:
         """Change MAX_CONNS: at once upwards, downwards as connections come back.
 
         :raises InvalidOption: for anything but a whole number of at least 1 and MIN_CONNS.
         """
-        dataclasses.replace(self.options, MAX_CONNS=limit)
+        options = dataclasses.replace(self.options, MAX_CONNS=limit)
         with self._lock:
+            self.options = self._room.options = options
             self._room.limit = limit
             surplus = self._room.surplus()
             self._room.dispatch()
@@ -231,19 +244,33 @@ class Pool:
 
     def _close_soon(self, slot: Slot) -> None:
         """Close a doomed slot's connection, without making anybody wait for the server."""
+        self._start(self._close, slot)
+
+    def _start(self, function: Callable[[Slot], None], slot: Slot) -> None:
         try:
-            green.start_thread(self._close, slot)
+            green.start_thread(function, slot)
         except RuntimeError:
-            self._close(slot)  # The interpreter is shutting down and starts no more threads.
+            function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
 
     def _close(self, slot: Slot) -> None:
+        if self._pid != os.getpid():
+            return  # A greenlet that was forked along.
         try:
-            self.driver.close(slot.connection)
+            self._end(slot.connection)
+        except BaseException:
+            # Killed on the way: the server may still have the connection, so the slot is not free yet.
+            self._close_soon(slot)
+            raise
+        with self._lock:
+            self._room.vacate(slot)
+        if self.closed:
+            self._housekeeper.wake()
+
+    def _end(self, connection: Any) -> None:
+        try:
+            self.driver.close(connection)
         except Exception:
             logger.debug('Pool "%s": closing a connection failed', self.name, exc_info=True)
-        finally:
-            with self._lock:
-                self._room.vacate(slot)
 
     # Housekeeping
 
@@ -272,7 +299,7 @@ class Pool:
         for slot in doomed:
             self._close_soon(slot)
         for slot in to_renew:
-            green.start_thread(self._renew, slot)
+            self._start(self._renew, slot)
         for slot, who in reclaimed:
             self._close_soon(slot)
             logger.warning(
@@ -303,12 +330,11 @@ class Pool:
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
         try:
-            self.driver.close(slot.connection)
+            self._end(slot.connection)
             with self._lock:
                 self._room.emptied(slot)
             self._make_ready(slot)
-            with self._lock:
-                self._room.release(slot)
+            self._take_back(slot, fit=True)
         except BaseException:
             logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
             self._throw_away(slot)

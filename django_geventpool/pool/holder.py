@@ -20,8 +20,8 @@ def _nobody_knows() -> object | None:
 #: is none. Called in the holder's own greenlet or thread; set by ``celery_geventpool``.
 describe: Callable[[], object | None] = _nobody_knows
 
-_local: threading.local | None = None
-_framework: green.Framework = "threads"
+#: By class, as locals made before monkey-patching would be shared by all greenlets.
+_locals: dict[type, Any] = {}
 
 
 class Holder:
@@ -62,37 +62,39 @@ class _Sentinel:
 
 def current() -> Holder:
     """Return the holder that stands for the running greenlet or thread."""
-    global _local, _framework
-    local: Any = _local
-    # Locals made before monkey-patching would be shared by all greenlets.
-    if type(local) is not threading.local:
-        local = _local = threading.local()
-        _framework = green.active()
+    local = _locals.get(threading.local)
+    if local is None:
+        local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
     try:
         holder: Holder = local.sentinel.holder
     except AttributeError:
-        holder = _make()
-        local.sentinel = _Sentinel(holder)
+        pass
+    else:
+        if not holder.ended:  # Else this is a late callback of a greenlet that counts as gone.
+            return holder
+    holder = _make(green.active())
+    local.sentinel = _Sentinel(holder)
     return holder
 
 
-def _make() -> Holder:
-    if _framework != "eventlet":
-        return Holder(_name(), None)
-    # Eventlet's locals go with the last reference to a greenlet, which its spawner or the hub may well keep.
-    holder = Holder(_name(), green.death_of_greenlet())
-    green.call_at_end_of_greenthread(holder.end)
+def _make(framework: green.Framework) -> Holder:
+    name = _name(framework)
+    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
+        return Holder(name, None)
+    # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
+    holder = Holder(name, green.death_of_greenlet())
+    if framework == "eventlet":
+        green.call_at_end_of_greenthread(holder.end)
     return holder
 
 
-def _name() -> str:
+def _name(framework: green.Framework) -> str:
     # current_thread() in a greenlet would make and register a dummy thread.
-    if _framework == "threads":
+    if framework == "threads":
         return f"thread {threading.current_thread().name}"
     return f"greenlet {threading.get_ident():#x}"
 
 
 def forget_all() -> None:
     """Start without holders, as a forked child must: those that it inherits stand for its parent's."""
-    global _local
-    _local = None
+    _locals.clear()

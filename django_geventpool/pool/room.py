@@ -91,11 +91,10 @@ class Room:
             else:
                 return
 
-    def withdraw(self, request: Request) -> None:
-        """Forget a waiter that was interrupted; what it was given meanwhile goes to the next."""
+    def withdraw(self, request: Request) -> bool:
+        """Forget a waiter that was interrupted; what it was given meanwhile comes back, see ``give_back``."""
         self.waiting.pop(request, None)
-        if request.slot is not None:
-            self.release(request.slot)
+        return request.slot is not None and self.give_back(request.slot)
 
     # Slots that come back
 
@@ -119,6 +118,13 @@ class Room:
             and (slot.expires_at is None or self._clock() < slot.expires_at)
             and (bool(self.waiting) or len(self.idle) < self.options.reuse_conns)
         )
+
+    def give_back(self, slot: Slot, fit: bool = True) -> bool:
+        """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
+        if fit and self.is_worth_keeping(slot):
+            self.release(slot)
+            return False
+        return self.doom(slot)
 
     def release(self, slot: Slot) -> None:
         """Free a slot of its holder; its connection, if there is one, is fit to be lent again."""

@@ -14,7 +14,6 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
 )
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -32,6 +31,8 @@ class Moment:
 
     ended: int
     failed: int
+    #: Since the worker is there.
+    seconds: float
     #: None when there is no pool.
     pool: PoolNumbers | None
     #: Connections by the server's own count.
@@ -53,11 +54,11 @@ class Display:
             TextColumn("tasks      "),
             BarColumn(_BAR_WIDTH),
             MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
-            TimeElapsedColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[speed]:.0f} tasks/s"),
             console=console,
         )
-        self._bar = self._progress.add_task("tasks", total=tasks)
+        self._bar = self._progress.add_task("tasks", total=tasks, speed=0.0)
         self._live = Live(console=console, refresh_per_second=_REFRESHES_PER_SECOND)
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
 
@@ -74,14 +75,14 @@ class Display:
     ) -> None:
         self._live.stop()
 
-    def show(self, moment: Moment) -> None:
-        """Show how things are now; in plain lines, not each time."""
+    def show(self, moment: Moment, *, is_last: bool = False) -> None:
+        """Show how things are now; in plain lines, only now and then and at the end."""
         if self._console.is_terminal:
-            self._progress.update(self._bar, completed=moment.ended)
+            self._progress.update(self._bar, completed=moment.ended, speed=moment.ended / moment.seconds)
             self._live.update(Group(self._progress, self._gauges(moment)))
-        elif time.monotonic() >= self._next_line or moment.ended == self._tasks:
+        elif is_last or time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
-            self._console.print(self._line(moment))
+            self._console.print(self._line(moment), soft_wrap=True)
 
     def _gauges(self, moment: Moment) -> Table:
         above = moment.connections > self._most_connections
@@ -99,7 +100,7 @@ class Display:
             f"{moment.connections} on the server, peak {moment.peak}",
         )
         if moment.pool is not None:
-            gauges.add_row("pool", "", _describe(moment.pool))
+            gauges.add_row("pool", "", str(moment.pool))
         if moment.failed:
             gauges.add_row("failed", "", f"[red]{moment.failed} tasks[/red]")
         return gauges
@@ -110,9 +111,5 @@ class Display:
             parts.append(f"{moment.failed} failed")
         parts.append(f"{moment.connections} connections on the server (peak {moment.peak})")
         if moment.pool is not None:
-            parts.append(f"pool: {_describe(moment.pool)}")
+            parts.append(f"pool: {moment.pool}")
         return ", ".join(parts)
-
-
-def _describe(pool: PoolNumbers) -> str:
-    return f"{pool.in_use} in use, {pool.idle} idle, {pool.waiting} waiting"

@@ -24,8 +24,7 @@ def find_wrong_modules(expected: Mapping[str, ParsedModule]) -> set[str]:
     The path of a module that nobody expected is wrong too.
     """
     modules = {
-        path: (lines, parsable)
-        for path, lines, parsable in Module.objects.values_list("path", "lines", "parsable")
+        path: (lines, parsable) for path, lines, parsable in Module.objects.values_list("path", "lines", "parsable")
     }
     definitions: _Rows = defaultdict(list)
     rows = Definition.objects.values_list("module__path", "line", "kind", "name")

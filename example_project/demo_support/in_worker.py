@@ -12,6 +12,7 @@ from django.conf import settings
 
 from django_geventpool import patch_psycopg, pools
 
+from .garbage import collect_less_garbage
 from .pool_numbers import NUMBERS_FOLDER, PoolNumbers
 
 _SECONDS_BETWEEN_NUMBERS = 0.1
@@ -33,7 +34,8 @@ def _write_numbers(folder: Path) -> None:
 # The main process has tasks unless its pool is prefork; then the others have.
 @worker_ready.connect
 @worker_process_init.connect
-def _start_writing(**_: object) -> None:
+def _prepare(**_: object) -> None:
+    collect_less_garbage()
     folder = Path(os.environ[NUMBERS_FOLDER])
     threading.Thread(target=_write_numbers, args=(folder,), daemon=True).start()
 

@@ -55,7 +55,7 @@ def _run(options: DemoOptions, console: Console) -> Outcome:
 
             outcome = run(options, surroundings, console, log_file)
         outcome.print(console)
-        if not outcome.is_good:
+        if outcome.lost or not (outcome.is_good or options.stock):
             _show_log(console, log_file)
         return outcome
 

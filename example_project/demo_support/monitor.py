@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from django.db import connection
+from django.db import Error, connection
 
 _SECONDS_BETWEEN_SAMPLES = 0.02
 _COUNT = """
@@ -24,7 +24,7 @@ class ConnectionMonitor(threading.Thread):
         self._application_name = application_name
         self._stopped = threading.Event()
         #: Why it ended early.
-        self.error: Exception | None = None
+        self.error: Error | None = None
         self.current = 0
         self.peak = 0
         self.samples = 0
@@ -38,7 +38,7 @@ class ConnectionMonitor(threading.Thread):
                     (self.current,) = cursor.fetchone()
                     self.peak = max(self.peak, self.current)
                     self.samples += 1
-        except Exception as error:
+        except Error as error:
             self.error = error
         finally:
             connection.close()

@@ -14,7 +14,7 @@ _CONCURRENCY: dict[WorkerPool, int] = {
     "eventlet": 200,
     "threads": 200,
     # These are processes.
-    "prefork": 4,
+    "prefork": 8,
 }
 
 
@@ -50,14 +50,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> DemoOptions:
         "The exit status is 0 when no task was lost, none failed, and the worker never had more "
         "connections than allowed.",
     )
-    parser.add_argument(
-        "--pool", choices=get_args(WorkerPool), default="gevent", help="the worker's -P (gevent)"
-    )
+    parser.add_argument("--pool", choices=get_args(WorkerPool), default="gevent", help="the worker's -P (gevent)")
     parser.add_argument(
         "--concurrency",
         type=_positive,
         metavar="N",
-        help="the worker's -c (200, or 4 with prefork)",
+        help="the worker's -c (200, or 8 with prefork)",
     )
     parser.add_argument(
         "--max-conns",
@@ -66,9 +64,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> DemoOptions:
         metavar="N",
         help="MAX_CONNS, the limit of connections of a process (10)",
     )
-    parser.add_argument(
-        "--tasks", type=_positive, metavar="N", help="run the first N tasks only (all)"
-    )
+    parser.add_argument("--tasks", type=_positive, metavar="N", help="run the first N tasks only (all)")
     parser.add_argument(
         "--stock",
         action="store_true",

@@ -31,12 +31,13 @@ class Outcome:
     seconds: float
     peak: int
     samples: int
+    #: At the end.
     pool: PoolNumbers | None
 
     @property
     def is_good(self) -> bool:
-        """Nothing lost, nothing failed, and never more connections than allowed."""
-        return not (self.lost or self.wrong_modules or self.failed or self.is_over_limit)
+        """Nothing lost, nothing failed, never more connections than allowed, all of them given back."""
+        return not any(self._faults().values())
 
     @property
     def is_over_limit(self) -> bool:
@@ -62,12 +63,29 @@ class Outcome:
         table.add_row("peak of server connections", f"{peak}, {self._limit()}")
         if self.pool is not None:
             table.add_row("connections opened in all", str(self.pool.connects))
+            table.add_row("pool at the end", str(self.pool))
         table.add_row("samples of the server", str(self.samples))
         console.print(table)
+        console.print(self._verdict())
 
     def _title(self) -> str:
         engine = "Django's own engine" if self.options.stock else "django_geventpool"
         return f"celery worker -P {self.options.pool} -c {self.options.concurrency}, {engine}"
+
+    def _verdict(self) -> str:
+        if self.is_good:
+            return "[green]Every task is done, and its rows are there.[/green]"
+        return f"[red]{', '.join(f'{n} {fault}' for fault, n in self._faults().items() if n)}[/red]"
+
+    def _faults(self) -> dict[str, int]:
+        """How many there are of what must not be."""
+        return {
+            "tasks lost": self.lost,
+            "tasks failed": self.failed,
+            "modules wrong": self.wrong_modules,
+            "connections too many": self.peak - self.options.limit if self.is_over_limit else 0,
+            "connections not given back": self.pool.in_use if self.pool else 0,
+        }
 
     def _limit(self) -> str:
         if self.options.stock:

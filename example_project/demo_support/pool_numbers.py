@@ -25,6 +25,9 @@ class PoolNumbers:
     #: How many connections were opened in all.
     connects: int
 
+    def __str__(self) -> str:
+        return f"{self.in_use} in use, {self.idle} idle, {self.waiting} waiting"
+
     def write(self, folder: Path) -> None:
         """Leave this process's numbers for `read_pool_numbers`."""
         file = folder / f"{os.getpid()}.json"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from celery import Signature
 from library.source_server import SourceServer
@@ -17,28 +19,32 @@ from rich.console import Console
 from rich.progress import track
 
 from servers.celery_worker import CeleryWorker
+from servers.process import wait_until
 
 from .database import migrated_schema
 from .display import Display, Moment
 from .environment import Environment
 from .expected import count_serially, find_wrong_modules
+from .garbage import collect_less_garbage
 from .monitor import ConnectionMonitor
 from .options import DemoOptions
 from .outcome import Outcome
 from .pool_numbers import read_pool_numbers
 from .results import Results
 
+_Item = TypeVar("_Item")
+
 _SECONDS_BETWEEN_LOOKS = 0.1
 # When no task has ended for so long, none will.
 _STALL_SECONDS = 60.0
+_SETTLE_SECONDS = 5.0
 # A worker that is interrupted may finish what it does; it has up to a few hundred tasks in hand.
 _STOP_SECONDS = 10.0
 
 
-def run(
-    options: DemoOptions, environment: Environment, console: Console, log_file: Path
-) -> Outcome:
+def run(options: DemoOptions, environment: Environment, console: Console, log_file: Path) -> Outcome:
     """Let a worker index the standard library, and look closely."""
+    collect_less_garbage()
     files = find_modules()
     tasks = plan(files)[: options.tasks]
     with ExitStack() as stack:
@@ -46,23 +52,19 @@ def run(
         stack.callback(_remove_queue)
         # Before the worker is there: Celery's filesystem broker writes its messages in place, and
         # a worker that reads half of one ends.
-        paths = {
-            task.delay().id: _paths(task)
-            for task in track(tasks, "Enqueueing ...", console=console, transient=True)
-        }
+        paths = {task.delay().id: _paths(task) for task in _progress(tasks, "Enqueueing ...", console)}
         wanted = [(path, files[path]) for task_paths in paths.values() for path in task_paths]
-        expected = count_serially(
-            track(wanted, "Counting serially ...", console=console, transient=True)
-        )
         console.print(f"{len(tasks)} tasks for {len(wanted)} modules are enqueued.")
         results = Results(app, environment.results_folder, paths)
         source_url = stack.enter_context(_serving(files))
         worker = environment.worker(options, source_url, log_file)
-        with _running(worker), _monitoring(environment.name) as monitor:
-            most = options.limit
-            with Display(console, len(tasks), most) as display:
-                seconds = _watch(results, worker, monitor, environment, display)
-        pool = read_pool_numbers(environment.numbers_folder)
+        with _monitoring(environment.name) as monitor, _running(worker):
+            with Display(console, len(tasks), options.limit) as display:
+                seconds = _watch(results, worker, monitor, environment.numbers_folder, display)
+            pool = read_pool_numbers(environment.numbers_folder)
+            # Celery takes seconds to end; there is something to do meanwhile.
+            worker.send_signal(signal.SIGTERM)
+            expected = count_serially(_progress(wanted, "Counting serially ...", console))
         failed_paths = {path for task_id in results.failed for path in paths[task_id]}
         wrong = find_wrong_modules(expected) - failed_paths
         return Outcome(
@@ -81,15 +83,18 @@ def run(
         )
 
 
+def _progress(items: Sequence[_Item], description: str, console: Console) -> Iterable[_Item]:
+    """Iterate with a bar, which is gone at the end."""
+    return track(items, description, console=console, transient=True, disable=not console.is_terminal)
+
+
 def _paths(task: Signature) -> list[str]:
     """The modules that a task indexes."""
     (argument,) = task.args
     return [argument] if isinstance(argument, str) else argument
 
 
-def _count_without_rows(
-    results: Results, paths: Mapping[str, list[str]], wrong: set[str]
-) -> int:
+def _count_without_rows(results: Results, paths: Mapping[str, list[str]], wrong: set[str]) -> int:
     """How many tasks said that all went well, but didn't leave the rows."""
     return sum(not wrong.isdisjoint(paths[task_id]) for task_id in results.succeeded)
 
@@ -129,27 +134,34 @@ def _monitoring(application_name: str) -> Iterator[ConnectionMonitor]:
 
 
 def _watch(
-    results: Results,
-    worker: CeleryWorker,
-    monitor: ConnectionMonitor,
-    environment: Environment,
-    display: Display,
+    results: Results, worker: CeleryWorker, monitor: ConnectionMonitor, numbers_folder: Path, display: Display
 ) -> float:
     """Show the progress until all tasks have ended, or no more will; returns the seconds it took."""
+
+    def look() -> Moment:
+        return Moment(
+            ended=results.ended,
+            failed=len(results.failed),
+            seconds=time.monotonic() - started,
+            pool=read_pool_numbers(numbers_folder),
+            connections=monitor.current,
+            peak=monitor.peak,
+        )
+
+    def is_settled() -> bool:
+        numbers = read_pool_numbers(numbers_folder)
+        return numbers is None or numbers.in_use == 0
+
     started = news = time.monotonic()
     while results.pending and worker.is_running and time.monotonic() < news + _STALL_SECONDS:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
         if results.collect():
             news = time.monotonic()
-        display.show(
-            Moment(
-                ended=results.ended,
-                failed=len(results.failed),
-                pool=read_pool_numbers(environment.numbers_folder),
-                connections=monitor.current,
-                peak=monitor.peak,
-            )
-        )
+        display.show(look())
+    results.collect()
+    # A task has its result a moment before its connection is given back.
+    wait_until(is_settled, _SETTLE_SECONDS)
+    display.show(look(), is_last=True)
     return news - started
 
 

@@ -12,9 +12,7 @@ class Module(models.Model):
     path = models.TextField(unique=True)
     name = models.TextField()
     lines = models.PositiveIntegerField()
-    parsable = models.BooleanField(
-        help_text="False for files that are no Python for the Python that indexed them."
-    )
+    parsable = models.BooleanField(help_text="False for files that are no Python for the Python that indexed them.")
     indexed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -44,11 +42,7 @@ class Definition(models.Model):
 
     class Meta:
         ordering = ("line",)
-        constraints = [
-            models.UniqueConstraint(
-                fields=["module", "line", "name"], name="library_definition_once"
-            )
-        ]
+        constraints = [models.UniqueConstraint(fields=["module", "line", "name"], name="library_definition_once")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from pathlib import Path
 
@@ -16,8 +17,10 @@ def find_modules() -> dict[str, Path]:
     modules: dict[str, Path] = {}
     for scheme in ("stdlib", "platstdlib"):
         root = Path(sysconfig.get_path(scheme))
-        for file in sorted(root.rglob("*.py")):
-            path = file.relative_to(root)
-            if file.is_file() and _NOT_STANDARD.isdisjoint(path.parts):
-                modules.setdefault(path.as_posix(), file)
+        for folder, subfolders, names in os.walk(root):
+            subfolders[:] = sorted(set(subfolders) - _NOT_STANDARD)
+            for name in sorted(names):
+                file = Path(folder, name)
+                if file.suffix == ".py" and file.is_file():
+                    modules.setdefault(file.relative_to(root).as_posix(), file)
     return modules

@@ -82,6 +82,5 @@ def store(path: str, parsed: ParsedModule) -> None:
     )
     module.definitions.all().delete()
     Definition.objects.bulk_create(
-        Definition(module=module, kind=found.kind, name=found.name, line=found.line)
-        for found in parsed.definitions
+        Definition(module=module, kind=found.kind, name=found.name, line=found.line) for found in parsed.definitions
     )

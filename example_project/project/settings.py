@@ -42,6 +42,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="amqp://localhost")
 CELERY_BROKER_TRANSPORT_OPTIONS = env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={})
 CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default=None)
+# One backend for all greenlets, rather than one for each.
+CELERY_RESULT_BACKEND_THREAD_SAFE = True
 CELERY_TASK_DEFAULT_QUEUE = env("CELERY_TASK_DEFAULT_QUEUE", default="library")
 # Indexing a module again does no harm, so a task that dies with its worker may run once more.
 CELERY_TASK_ACKS_LATE = True

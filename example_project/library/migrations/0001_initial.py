@@ -15,9 +15,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("path", models.TextField(unique=True)),
                 ("name", models.TextField()),
@@ -39,15 +37,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "kind",
-                    models.CharField(
-                        choices=[("function", "Function"), ("class", "Class")], max_length=8
-                    ),
+                    models.CharField(choices=[("function", "Function"), ("class", "Class")], max_length=8),
                 ),
                 ("name", models.TextField()),
                 ("line", models.PositiveIntegerField()),
@@ -63,9 +57,7 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ("line",),
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("module", "line", "name"), name="library_definition_once"
-                    )
+                    models.UniqueConstraint(fields=("module", "line", "name"), name="library_definition_once")
                 ],
             },
         ),
