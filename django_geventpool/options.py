@@ -32,7 +32,8 @@ class PoolOptions:
     CONN_MAX_LIFETIME: float | None = 3600
     #: Run DISCARD ALL when a connection comes back; time zone and role are set again.
     ON_RELEASE_DISCARD_ALL: bool = False
-    #: "session" holds a connection from the first query to the end of the task or request.
+    #: "session" holds a connection from the first query to the end of the task or request, "transaction" to the end
+    #: of each transaction (an autocommitted query is one).
     POOL_MODE: PoolMode = "session"
     #: A connection still held after this time is warned about once, with its holder; None never warns.
     LEAK_WARNING_AFTER: float | None = None
@@ -52,8 +53,6 @@ class PoolOptions:
             _check_count("REUSE_CONNS", self.REUSE_CONNS)
         if self.POOL_MODE not in ("session", "transaction"):
             raise InvalidOption(_wrong("POOL_MODE", '"session" or "transaction"', self.POOL_MODE))
-        if self.POOL_MODE == "transaction":
-            raise InvalidOption('POOL_MODE "transaction" is not available yet: use "session", the default.')
         self._check_together()
 
     def _check_together(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
 from typing import ParamSpec, TypeVar, overload
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +43,29 @@ def close_connection(
     or ``with close_connection():`` around the part that uses the database.
     """
     return _GiveBackAtEnd() if function is None else _GiveBackAtEnd()(function)
+
+
+@contextmanager
+def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Keep one connection for all queries of the block, in POOL_MODE "transaction".
+
+    For what lives in the server's session: SET, advisory locks, temporary tables, LISTEN, PREPARE. May be nested. Does
+    nothing in POOL_MODE "session", and for an alias of another engine: there the connection stays anyway.
+
+    :param using: the database alias.
+    """
+    # Not at the top: it needs a driver, which a project that uses another engine for its tests may lack.
+    from .backends.occupancy import OccupancyMixin
+
+    connection = connections[using]
+    if not isinstance(connection, OccupancyMixin):
+        yield
+        return
+    connection.pin()
+    try:
+        yield
+    finally:
+        connection.unpin()
 
 
 def give_back_all() -> None:

@@ -6,15 +6,17 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any
 
+import psycopg2.extras
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
-from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from .. import options
 from ..drivers import patch_psycopg
 from ..pool import Pool
 from ..registry import pools
+from .lease import Lease
 
 if TYPE_CHECKING:
     from django.db.backends.postgresql.base import DatabaseWrapper as Base
@@ -24,44 +26,8 @@ else:
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
 
-#: By alias, the OPTIONS that were last found to be good.
-_checked: dict[str, dict[str, Any]] = {}
-
-
-class Lease:
-    """One wrapper's dealings with its pool, in the shape in which Django deals with a pool.
-
-    Knows the connection that it has until it is given back, whatever interrupts Django in between.
-    """
-
-    def __init__(self, wrapper: PooledMixin) -> None:
-        self._wrapper = wrapper
-        self._pool: Pool | None = None
-        self._connection: Any = None
-
-    def open(self) -> None:
-        """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
-
-    def getconn(self) -> Any:
-        """Lend a connection."""
-        self._pool = self._wrapper.obtain_pool()
-        self._connection = self._pool.getconn()
-        return self._connection
-
-    def give_back(self) -> None:
-        """Give the connection back, to the pool that it came from, if there is one to give back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            assert self._pool is not None
-            self._pool.putconn(connection)
-
-    def forget(self) -> None:
-        """Have nothing to do any more with a connection that is the parent process's."""
-        self._pool = self._connection = None
-
-    def close(self) -> None:
-        """Close the alias's pool."""
-        pools.close(self._wrapper.alias)
+#: By alias, the OPTIONS that were read last, and what they say: wrappers are made for each greenlet.
+_read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
 
 
 class PooledMixin(Base):
@@ -72,21 +38,21 @@ class PooledMixin(Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lease = Lease(self)
-        # Bad options should be heard of at the start, not at the first query. A wrapper is made for each greenlet.
-        if _checked.get(self.alias) is not self.settings_dict["OPTIONS"]:
-            read_options(self)
-            _checked[self.alias] = self.settings_dict["OPTIONS"]
+        self._lease = Lease(self.obtain_pool)
+        # Read now: bad options should be heard of at the start, not at the first query.
+        self.pool_options = read_options(self)
 
     @property
     def pool(self) -> Lease | None:
         """What Django takes for its pool."""
         # Django connects to no database in particular to create or drop one. That is no business of a pool.
-        return None if self.alias == NO_DB_ALIAS else self._lease
+        if self.alias == NO_DB_ALIAS or self.settings_dict["OPTIONS"].get("pool") is False:
+            return None
+        return self._lease
 
     def close_pool(self) -> None:
         """Close the alias's pool; Django does, before it clones or drops a test database."""
-        self._lease.close()
+        pools.close(self.alias)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what the driver is to connect with, without the pool's own options."""
@@ -101,11 +67,24 @@ class PooledMixin(Base):
             return
         try:
             super().connect()
+            self.after_taking()
         except BaseException:
             # Killed on the way, or a receiver of connection_created failed.
             self.connection = None
             self._lease.give_back()
             raise
+
+    def after_taking(self) -> None:
+        """Do what Django does for new connections only, and what it doesn't know of."""
+        if self.timezone_name and self._lease.time_zone() != self.timezone_name:
+            self._configure_timezone(self.connection)  # type: ignore[attr-defined]
+        if self.allow_thread_sharing:
+            self._lease.share()
+
+    def inc_thread_sharing(self) -> None:
+        """Allow other threads to use this wrapper, and its connection to outlive the one that took it."""
+        super().inc_thread_sharing()
+        self._lease.share()
 
     def _close(self) -> None:
         if self.pool is None:
@@ -126,11 +105,17 @@ class PooledMixin(Base):
             self.needs_rollback = True
 
     def close_if_health_check_failed(self) -> None:
-        """Do nothing: the pool hands out no dead connections."""
+        """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.
+
+        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections when it lends them, for nothing.
+        """
+        BaseDatabaseWrapper.close_if_health_check_failed(self)
 
     def configure(self, connection: Any) -> None:
-        """Set a connection's time zone and role; Django knows how."""
+        """Set up a connection's session; Django knows how."""
         self._configure_connection(connection)  # type: ignore[attr-defined]
+        # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
+        psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
 
     def obtain_pool(self) -> Pool:
         """Return the pool of this wrapper's alias and database, made at the first call.
@@ -140,6 +125,10 @@ class PooledMixin(Base):
         parameters = self.get_connection_params()
         target = tuple(parameters.get(name) for name in _TARGET)
         return pools.obtain(self.alias, target, functools.partial(make_pool, self))
+
+
+def _as_text(value: str) -> str:
+    return value
 
 
 def _forget_parents_connections() -> None:
@@ -156,16 +145,19 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
 
     :raises ImproperlyConfigured: for options that can't be used, named with their alias.
     """
-    try:
-        pool_options, _ = options.split(wrapper.settings_dict["OPTIONS"])
-    except ImproperlyConfigured as error:
-        raise type(error)(f'DATABASES["{wrapper.alias}"]["OPTIONS"]: {error}') from None
+    given = wrapper.settings_dict["OPTIONS"]
+    last_given, pool_options = _read.get(wrapper.alias, (None, None))
+    if pool_options is None or given is not last_given:
+        try:
+            pool_options, _ = options.split(given)
+        except ImproperlyConfigured as error:
+            raise type(error)(f'DATABASES["{wrapper.alias}"]["OPTIONS"]: {error}') from None
+        _read[wrapper.alias] = (given, pool_options)
     return pool_options
 
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
-    pool_options = read_options(wrapper)
     if is_psycopg3:
         raise ImproperlyConfigured(
             "Django has picked psycopg 3, which this engine can't use yet: uninstall psycopg, and install "
@@ -177,6 +169,6 @@ def make_pool(wrapper: PooledMixin) -> Pool:
         wrapper.get_connection_params,
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
-        pool_options.ON_RELEASE_DISCARD_ALL,
+        wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
     )
-    return Pool(wrapper.alias, driver, pool_options)
+    return Pool(wrapper.alias, driver, wrapper.pool_options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -17,6 +18,8 @@ from .psycopg2_connection import Connection
 from .server import CHECK_INTERVAL, CLOSE_TIMEOUT, is_check_interval_refused, is_full
 
 logger = logging.getLogger("geventpool.psycopg2")
+
+_serials = itertools.count(1)
 
 
 class Psycopg2Driver:
@@ -64,6 +67,7 @@ class Psycopg2Driver:
 
         def factory(dsn: str, **kwargs: Any) -> Connection:
             connection = kind.__new__(kind, dsn, **kwargs)  # type: ignore[call-arg]
+            connection.serial = next(_serials)
             connection.pid = os.getpid()
             connection.connect_deadline = None if timeout is None else time.monotonic() + timeout
             opening(connection)
@@ -82,6 +86,14 @@ class Psycopg2Driver:
         """Tell whether the server has not hung up, by a look at the socket."""
         # The server says nothing to an idle client, but good-bye. (Notifications are of no use to the next holder.)
         return not connection.closed and not green.is_readable(connection.fileno())
+
+    def time_zone(self, connection: Connection) -> str | None:
+        """Return the session's time zone, which the server reports with each change."""
+        return connection.get_parameter_status("TimeZone")
+
+    def is_in_transaction(self, connection: Connection) -> bool:
+        """Tell whether the server has a transaction open; a closed connection has none."""
+        return not connection.closed and (connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE)
 
     def clean(self, connection: Connection) -> bool:
         """End what transaction there is; False for a connection that is beyond that."""

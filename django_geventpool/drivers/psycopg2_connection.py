@@ -27,6 +27,8 @@ class Connection(extensions.connection):
     connect_deadline: float | None = None
     #: The process that opened it: a forked child must not touch it.
     pid: int = 0
+    #: Tells connections of this process apart, also those that are gone.
+    serial: int = 0
     _socket: socket.socket | None = None
 
     @property

@@ -106,6 +106,11 @@ class Pool:
         finally:
             self._take_back(slot, fit)
 
+    def share(self, connection: Any) -> None:
+        """Leave a lent connection to several greenlets or threads: the end of one does not reclaim it."""
+        with self._lock:
+            self._room.share(connection, holders.nobody())
+
     def _stack(self) -> traceback.StackSummary | None:
         if self.options.LEAK_WARNING_AFTER is None:
             return None

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 class Driver(Protocol):
     """One connection's life, as the pool sees it. Connections are any hashable objects.
 
-    Every method but ``is_alive`` and ``is_server_full`` may wait on the network, and so may be interrupted by any
-    BaseException; none is called under the pool's lock.
+    ``connect``, ``clean`` and ``close`` may wait on the network, and so may be interrupted by any BaseException; none
+    is called under the pool's lock.
     """
 
     #: The package's name, for logs.
@@ -24,6 +24,12 @@ class Driver(Protocol):
 
     def is_alive(self, connection: Any) -> bool:
         """Tell whether an idle connection can be used, without a round trip."""
+
+    def time_zone(self, connection: Any) -> str | None:
+        """Return the time zone of the session, without a round trip; None if the server doesn't say."""
+
+    def is_in_transaction(self, connection: Any) -> bool:
+        """Tell whether the server has a transaction open for the connection, without a round trip."""
 
     def clean(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""

@@ -95,6 +95,11 @@ def _name(framework: green.Framework) -> str:
     return f"greenlet {threading.get_ident():#x}"
 
 
+def nobody() -> Holder:
+    """Return a holder that stands for no greenlet or thread, and so never ends."""
+    return Holder("several threads", None)
+
+
 def forget_all() -> None:
     """Start without holders, as a forked child must: those that it inherits stand for its parent's."""
     _locals.clear()

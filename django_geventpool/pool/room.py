@@ -96,6 +96,14 @@ class Room:
         self.waiting.pop(request, None)
         return request.slot is not None and self.give_back(request.slot)
 
+    def share(self, connection: Any, holder: Holder) -> None:
+        """Lend a connection that is lent to somebody else."""
+        slot = self.by_connection.get(connection)
+        if slot is not None and slot.holder is not None:
+            slot.holder.held.pop(slot, None)
+            slot.holder = holder
+            holder.held[slot] = self._reclaim
+
     # Slots that come back
 
     def opened(self, slot: Slot, connection: Any) -> None:

@@ -2,8 +2,8 @@
 
 from django.contrib.gis.db.backends.postgis import base
 
-from ..pooled import PooledMixin
+from ..occupancy import OccupancyMixin
 
 
-class DatabaseWrapper(PooledMixin, base.DatabaseWrapper):
+class DatabaseWrapper(OccupancyMixin, base.DatabaseWrapper):
     """Django's PostGIS engine, with connections from a pool."""

@@ -2,8 +2,8 @@
 
 from django.db.backends.postgresql import base
 
-from ..pooled import PooledMixin
+from ..occupancy import OccupancyMixin
 
 
-class DatabaseWrapper(PooledMixin, base.DatabaseWrapper):
+class DatabaseWrapper(OccupancyMixin, base.DatabaseWrapper):
     """Django's PostgreSQL engine, with connections from a pool."""

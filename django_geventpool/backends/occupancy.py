@@ -1,0 +1,181 @@
+"""How long a wrapper keeps its connection: POOL_MODE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.signals import connection_created
+
+from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor
+from .pooled import PooledMixin
+
+
+class OccupancyMixin(PooledMixin):
+    """Gives the connection back as soon as POOL_MODE allows.
+
+    In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it
+    is as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
+    transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._per_transaction = self._is_per_transaction()
+        self.open_cursors = OpenCursors()
+        self._pins = 0
+        #: Somebody asked for the connection itself, with ``ensure_connection``.
+        self._kept = False
+        #: Django has set up this wrapper's state, for the first of its connections.
+        self._set_up = False
+        #: The transaction is that of an outermost ``atomic`` block.
+        self._in_outermost_atomic = False
+        #: The connections that ``connection_created`` was sent for.
+        self._met: set[int] = set()
+
+    def _is_per_transaction(self) -> bool:
+        return self.pool is not None and self.pool_options.POOL_MODE == "transaction"
+
+    # Letting go
+
+    def release_if_free(self) -> None:
+        """Give the connection back, if the mode allows and nothing speaks against it."""
+        if (
+            self._per_transaction
+            and self.connection is not None
+            and not self.open_cursors.count
+            and not self._pins
+            and not self._kept
+            and not self.in_atomic_block
+            and not self._lease.is_in_transaction()
+        ):
+            self._close()
+
+    def pin(self) -> None:
+        """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
+        self._pins += 1
+
+    def unpin(self) -> None:
+        """Undo one ``pin``."""
+        self._pins -= 1
+        self.release_if_free()
+
+    def close(self) -> None:
+        """Give the connection back, whatever speaks against it; the next one is set up afresh."""
+        try:
+            super().close()
+        finally:
+            self._start_afresh()
+
+    def forget_connection(self) -> None:
+        """Leave the connection to the parent process, and be as if it had been closed."""
+        super().forget_connection()
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self.open_cursors = OpenCursors()
+        self._kept = self._set_up = False
+
+    # Taking
+
+    def ensure_connection(self) -> None:
+        """Take a connection, if there is none, and keep it until ``close``: somebody wants to use it directly."""
+        super().ensure_connection()
+        self._kept = True
+
+    def connect(self) -> None:
+        """Take a connection. Only the first sets up the wrapper's state; the others go on with it."""
+        if not self._set_up:
+            # A copy of a wrapper may be given other settings.
+            self._per_transaction = self._is_per_transaction()
+        if not self._per_transaction:
+            super().connect()
+            return
+        # Queries on the way must not give the connection back.
+        self._pins += 1
+        try:
+            if self._set_up:
+                self._go_on()
+            else:
+                super().connect()
+                self._set_up = True
+                self._met.add(self._serial())
+        finally:
+            self._pins -= 1
+
+    def _go_on(self) -> None:
+        try:
+            self.connection = self._lease.getconn()
+            self.health_check_done = True
+            if self.connection.autocommit != self.autocommit:
+                self.connection.autocommit = self.autocommit
+            self.after_taking()
+            if self._serial() not in self._met:
+                connection_created.send(sender=self.__class__, connection=self)
+                self._met.add(self._serial())
+        except BaseException:
+            self.connection = None
+            self._lease.give_back()
+            raise
+
+    def _serial(self) -> int:
+        serial: int = self.connection.serial
+        return serial
+
+    # Django's calls that take a connection, and don't mean to keep it
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if not self._per_transaction:
+            return super()._cursor(name)  # type: ignore[misc]
+        kept = self._kept
+        try:
+            cursor = super()._cursor(name)  # type: ignore[misc]
+        except BaseException:
+            self._kept = kept
+            self.release_if_free()
+            raise
+        self._kept = kept
+        return cursor
+
+    def make_cursor(self, cursor: Any) -> Any:
+        """Wrap the driver's cursor."""
+        return TrackedCursor(cursor, self) if self._per_transaction else super().make_cursor(cursor)
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        """Wrap the driver's cursor, and log what it executes."""
+        return TrackedDebugCursor(cursor, self) if self._per_transaction else super().make_debug_cursor(cursor)
+
+    def get_autocommit(self) -> bool:
+        """Get the autocommit state, which takes no connection."""
+        if not self._per_transaction:
+            return super().get_autocommit()
+        return self.autocommit if self._set_up else self.settings_dict["AUTOCOMMIT"]
+
+    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
+        """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
+        kept = self._kept
+        try:
+            super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+            # Only atomic says that it wants a transaction, for the sake of another database.
+            self._in_outermost_atomic = not autocommit and force_begin_transaction_with_broken_autocommit
+            done = autocommit
+        except BaseException:
+            done = True
+            raise
+        finally:
+            self._kept = kept
+            if done:
+                self.release_if_free()
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        super().commit()
+        self._end_of_manual_transaction()
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        super().rollback()
+        self._end_of_manual_transaction()
+
+    def _end_of_manual_transaction(self) -> None:
+        if not self._in_outermost_atomic:  # Which will set autocommit on next.
+            self.release_if_free()
