@@ -39,6 +39,8 @@ class PooledMixin(Base):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lease = Lease(self.obtain_pool)
+        #: Which database the pool must be for.
+        self._target: tuple[Any, ...] = ()
         # Read now: bad options should be heard of at the start, not at the first query.
         self.pool_options = read_options(self)
 
@@ -58,6 +60,11 @@ class PooledMixin(Base):
         """Return what the driver is to connect with, without the pool's own options."""
         parameters: dict[str, Any] = super().get_connection_params()
         return {name: value for name, value in parameters.items() if name not in options.NAMES}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Take a connection of the pool for the database that the parameters name."""
+        self._target = tuple(map(conn_params.get, _TARGET))
+        return super().get_new_connection(conn_params)
 
     def connect(self) -> None:
         """Take a connection from the pool, and give it back if anything goes wrong with it."""
@@ -118,13 +125,11 @@ class PooledMixin(Base):
         psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
 
     def obtain_pool(self) -> Pool:
-        """Return the pool of this wrapper's alias and database, made at the first call.
+        """Return the pool of this wrapper's alias and database, made when it is first asked for.
 
         :raises ImproperlyConfigured: for options that can't be used.
         """
-        parameters = self.get_connection_params()
-        target = tuple(parameters.get(name) for name in _TARGET)
-        return pools.obtain(self.alias, target, functools.partial(make_pool, self))
+        return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
 
 
 def _as_text(value: str) -> str:

@@ -21,6 +21,7 @@ logger = logging.getLogger("geventpool.psycopg2")
 
 #: Waits until a file descriptor is readable, or writable, for so many seconds at the most.
 Wait = Callable[[int, bool, "float | None"], None]
+WaitCallback = Callable[[extensions.connection], None]
 
 
 class _TimeUp(Exception):
@@ -37,21 +38,32 @@ def patch() -> None:
     if getattr(callback, "__module__", None) == __name__:
         return
     framework = green.active()
-    if framework == "gevent":
-        from psycogreen.gevent import gevent_wait_callback as others
-
-        wait = _gevent_wait
-    else:
-        from psycogreen.eventlet import eventlet_wait_callback as others
-
-        wait = _eventlet_wait
-    extensions.set_wait_callback(_make_callback(wait, others))
+    make = _gevent_callback if framework == "gevent" else _eventlet_callback
+    extensions.set_wait_callback(make())
     logger.info("psycopg2 is green now, under %s", framework)
 
 
-def _make_callback(
-    wait: Wait, others: Callable[[extensions.connection], None]
-) -> Callable[[extensions.connection], None]:
+def _gevent_callback() -> WaitCallback:
+    from gevent.socket import wait_read, wait_write
+    from psycogreen.gevent import gevent_wait_callback
+
+    def wait(fd: int, write: bool, timeout: float | None) -> None:
+        (wait_write if write else wait_read)(fd, timeout, _TimeUp)
+
+    return _make_callback(wait, gevent_wait_callback)
+
+
+def _eventlet_callback() -> WaitCallback:
+    from eventlet.hubs import trampoline
+    from psycogreen.eventlet import eventlet_wait_callback
+
+    def wait(fd: int, write: bool, timeout: float | None) -> None:
+        trampoline(fd, not write, write, timeout, _TimeUp)  # type: ignore[no-untyped-call]
+
+    return _make_callback(wait, eventlet_wait_callback)
+
+
+def _make_callback(wait: Wait, others: WaitCallback) -> WaitCallback:
     def wait_callback(connection: extensions.connection) -> None:
         if not isinstance(connection, Connection):
             others(connection)
@@ -71,24 +83,10 @@ def _complete(connection: Connection, wait: Wait) -> None:
     while (state := connection.poll()) != extensions.POLL_OK:
         timeout = None if deadline is None else deadline - time.monotonic()
         try:
+            if timeout is not None and timeout <= 0:
+                raise _TimeUp
             wait(connection.fileno(), state == extensions.POLL_WRITE, timeout)
         except _TimeUp:
             raise psycopg2.OperationalError("connection to server failed: connect_timeout expired") from None
         if connection.pid != os.getpid():
             raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")
-
-
-def _gevent_wait(fd: int, write: bool, timeout: float | None) -> None:
-    from gevent.socket import wait_read, wait_write
-
-    if timeout is not None and timeout <= 0:
-        raise _TimeUp
-    (wait_write if write else wait_read)(fd, timeout, _TimeUp)
-
-
-def _eventlet_wait(fd: int, write: bool, timeout: float | None) -> None:
-    from eventlet.hubs import trampoline
-
-    if timeout is not None and timeout <= 0:
-        raise _TimeUp
-    trampoline(fd, read=not write, write=write, timeout=timeout, timeout_exc=_TimeUp)  # type: ignore[no-untyped-call]

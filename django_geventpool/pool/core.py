@@ -363,7 +363,7 @@ class Pool:
         error = PoolTimeout(
             f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
             f"{self._room.snapshot()}."
-            + (" The server itself has no connection left for us." if request.refused else "")
+            + (" The server itself has no connection left for us." if self._room.full_pause else "")
             + " Hold connections for less time, or raise MAX_CONNS if the server has room."
         )
         error.__cause__ = request.refused
