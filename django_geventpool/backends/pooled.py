@@ -38,7 +38,7 @@ class PooledMixin(Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lease = Lease(self.obtain_pool)
+        self._lease = Lease(self._pool_of_target)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
         # Read now: bad options should be heard of at the start, not at the first query.
@@ -63,7 +63,7 @@ class PooledMixin(Base):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
-        self._target = tuple(map(conn_params.get, _TARGET))
+        self._aim(conn_params)
         return super().get_new_connection(conn_params)
 
     def connect(self) -> None:
@@ -124,11 +124,27 @@ class PooledMixin(Base):
         # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
         psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
 
+    def _configure_role(self, connection: Any) -> bool:
+        # Django's way takes another connection, to quote the name with. A pool of one has no other.
+        role = self.settings_dict["OPTIONS"].get("assume_role")
+        if not role:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('role', %s, false)", [role])
+        return True
+
     def obtain_pool(self) -> Pool:
         """Return the pool of this wrapper's alias and database, made when it is first asked for.
 
         :raises ImproperlyConfigured: for options that can't be used.
         """
+        self._aim(self.get_connection_params())
+        return self._pool_of_target()
+
+    def _aim(self, parameters: dict[str, Any]) -> None:
+        self._target = tuple(map(parameters.get, _TARGET))
+
+    def _pool_of_target(self) -> Pool:
         return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
 
 

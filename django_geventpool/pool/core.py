@@ -151,8 +151,8 @@ class Pool:
         except BaseException:
             with self._lock:
                 to_close = self._room.withdraw(request)
-            if to_close and request.slot is not None:
-                self._close_soon(request.slot)
+            if request.slot is not None:
+                self._came_back(request.slot, to_close)
             raise
         with self._lock:
             # The answer may have come after the time was up: then it counts, as nobody else will take it.
@@ -182,10 +182,13 @@ class Pool:
             if slot.state is not State.IN_USE:
                 return  # Reclaimed meanwhile.
             to_close = self._room.give_back(slot, fit)
+        self._came_back(slot, to_close)
+
+    def _came_back(self, slot: Slot, to_close: bool) -> None:
         if to_close:
             self._close_soon(slot)
-        elif self.options.CONN_IDLE_TIMEOUT is not None:
-            self._look_by(slot.since + self.options.CONN_IDLE_TIMEOUT)
+        else:
+            self._look_by(self._room.idle_until(slot))
 
     def _retreat(self, slot: Slot, request: Request, error: BaseException) -> None:
         """Let a request that found the server full wait once more, in its old place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -193,6 +194,12 @@ class Room:
         """Take out the idle slots that are over the limit, doomed."""
         over = max(0, min(len(self.slots) - self.limit, len(self.idle)))
         return self._doom_idle(list(itertools.islice(self.idle, over)))
+
+    def idle_until(self, slot: Slot) -> float:
+        """How long a slot may be idle; infinite if nothing ends that."""
+        timeout = self.options.CONN_IDLE_TIMEOUT
+        ends = (None if timeout is None else slot.since + timeout, slot.expires_at)
+        return min((end for end in ends if end is not None), default=math.inf)
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
