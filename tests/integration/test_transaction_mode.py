@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.backends.signals import connection_created
+from psycopg2 import extensions
 
 from django_geventpool.utils import pinned
 from servers.postgres_address import Postgres
@@ -185,7 +186,12 @@ def test_ensure_connection_by_hand_keeps_the_connection_until_close(database: Da
 def test_autocommit_isolation_level_time_zone_and_role_are_right_at_every_checkout(
     make_database: MakeDatabase, postgres: Postgres
 ) -> None:
-    database = make_database(MAX_CONNS=1, POOL_MODE="transaction", isolation_level=4, assume_role=postgres.user)
+    database = make_database(
+        MAX_CONNS=1,
+        POOL_MODE="transaction",
+        isolation_level=extensions.ISOLATION_LEVEL_SERIALIZABLE,
+        assume_role=postgres.user,
+    )
 
     def spoil() -> None:
         with pinned(database.alias):
