@@ -167,4 +167,8 @@ def _watch(
 
 def _remove_queue() -> None:
     with app.connection_for_write() as connection:
-        app.amqp.queues[app.conf.task_default_queue](connection.default_channel).delete()
+        queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
+        # Celery's brokers without AMQP only delete what they have seen declared.
+        queue.declare()
+        queue.delete()
+        queue.exchange.delete()

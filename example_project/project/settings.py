@@ -45,8 +45,6 @@ CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default=None)
 # One backend for all greenlets, rather than one for each.
 CELERY_RESULT_BACKEND_THREAD_SAFE = True
 CELERY_TASK_DEFAULT_QUEUE = env("CELERY_TASK_DEFAULT_QUEUE", default="library")
-# Indexing a module again does no harm, so a task that dies with its worker may run once more.
-CELERY_TASK_ACKS_LATE = True
 
 TIME_ZONE = "UTC"
 USE_TZ = True
