@@ -57,9 +57,12 @@ class Environment:
                 # Old modules have escape sequences that the parser warns of.
                 "PYTHONWARNINGS": "ignore::SyntaxWarning,ignore::DeprecationWarning",
                 "LIBRARY_SOURCE_URL": source_url,
-                "NO_PROXY": "127.0.0.1",
+                # The source server is here, whatever the way to other servers.
+                "no_proxy": f"{os.environ.get('no_proxy', '')},127.0.0.1",
                 "DATABASE_APPLICATION_NAME": self.name,
                 "GEVENTPOOL_MAX_CONNS": str(options.max_conns),
+                # A slow machine is no reason for a task to fail.
+                "GEVENTPOOL_CONN_WAIT_TIMEOUT": "60",
                 NUMBERS_FOLDER: str(self.numbers_folder),
             },
             # There is one worker, and what it would tell others costs time.

@@ -9,9 +9,6 @@ from pathlib import Path
 from library.models import Definition, Module
 from library.parsing import ParsedDefinition, ParsedModule, parse
 
-# A definition as it is in a row; what is there twice is twice in the list.
-_Rows = dict[str, list[ParsedDefinition]]
-
 
 def count_serially(files: Iterable[tuple[str, Path]]) -> dict[str, ParsedModule]:
     """What the files hold, read from disk one after the other."""
@@ -26,10 +23,11 @@ def find_wrong_modules(expected: Mapping[str, ParsedModule]) -> set[str]:
     modules = {
         path: (lines, parsable) for path, lines, parsable in Module.objects.values_list("path", "lines", "parsable")
     }
-    definitions: _Rows = defaultdict(list)
+    # Lists, as what is there twice must be twice in them.
+    definitions: dict[str, list[ParsedDefinition]] = defaultdict(list)
     rows = Definition.objects.values_list("module__path", "line", "kind", "name")
-    for path, *definition in rows.iterator():
-        definitions[path].append(ParsedDefinition(*definition))
+    for path, line, kind, name in rows.iterator():
+        definitions[path].append(ParsedDefinition(line, kind, name))
     return {
         path
         for path in modules.keys() | expected.keys()

@@ -67,7 +67,7 @@ def _show_log(console: Console, log_file: Path) -> None:
     shutil.copyfile(log_file, kept)
     tail = log_file.read_text(errors="replace").splitlines()[-_LOG_LINES:]
     console.print(f"The worker's log, {kept}, ends with:")
-    console.print("\n".join(tail), style="dim", markup=False)
+    console.print("\n".join(tail), style="dim", markup=False, soft_wrap=True)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -43,7 +43,7 @@ class Results:
             self._take(AsyncResult(task_id, app=self._app))
         return self.ended - before
 
-    def _take(self, result: AsyncResult) -> None:
+    def _take(self, result: AsyncResult[object]) -> None:
         try:
             state = result.state
         except DecodeError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
@@ -15,7 +14,7 @@ class ParsedDefinition:
     """A function or a class, and the line that it starts on."""
 
     line: int
-    kind: Literal["function", "class"]
+    kind: str
     name: str
 
 

@@ -18,7 +18,7 @@ def module_list(request: HttpRequest) -> HttpResponse:
     modules = Module.objects.annotate(
         functions=Count("definitions", filter=Q(definitions__kind=kind.FUNCTION)),
         classes=Count("definitions", filter=Q(definitions__kind=kind.CLASS)),
-    )
+    ).order_by("path")
     page = Paginator(modules, _PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "library/module_list.html", {"page": page})
 
