@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
+from celery.utils.dispatch import Signal
 from celery.worker import WorkController
 
 from django_geventpool import patch_psycopg, pools
 from django_geventpool.pool import holder
 from django_geventpool.utils import give_back_all
 
-from . import worker
+from . import outside, worker
 from .task import describe_current_task
 
 
 def connect() -> None:
     """Connect the handlers, each once."""
-    for signal, handler in (
+    handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
         (signals.worker_init, on_worker_init),
         (signals.celeryd_after_setup, on_worker_logging),
         (signals.worker_process_init, on_process_init),
         (signals.task_postrun, on_task_postrun),
         (signals.worker_process_shutdown, on_shutdown),
         (signals.worker_shutdown, on_shutdown),
-    ):
+        *((signal, outside.on_result_stored) for signal in outside.SIGNALS),
+    )
+    for signal, handler in handlers:
         signal.connect(handler, dispatch_uid=f"{__name__}.{handler.__name__}")
 
 
 def on_worker_init(**_kwargs: Any) -> None:
     """The main process of a worker, before its pool: the only such signal under gevent, eventlet and threads."""
     worker.check_options()
+    outside.have_commands_give_back()
     _start_clean()
 
 

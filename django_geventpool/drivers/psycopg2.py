@@ -68,7 +68,7 @@ class Psycopg2Driver:
         def factory(dsn: str, **kwargs: Any) -> Connection:
             connection = kind.__new__(kind, dsn, **kwargs)  # type: ignore[call-arg]
             connection.serial = next(_serials)
-            connection.pid = os.getpid()
+            connection.own()
             connection.connect_deadline = None if timeout is None else time.monotonic() + timeout
             opening(connection)
             connection.__init__(dsn, **kwargs)  # type: ignore[misc]
@@ -99,6 +99,10 @@ class Psycopg2Driver:
         """End what transaction there is; False for a connection that is beyond that."""
         if connection.closed:
             return False
+        # Whoever has not closed one may do so later, by then on a connection of somebody else.
+        left_open = connection.open_named_cursors()
+        for cursor in left_open:
+            cursor.close()
         if connection.status == extensions.STATUS_BEGIN:
             connection.rollback()
         if connection.status != extensions.STATUS_READY:
@@ -107,6 +111,8 @@ class Psycopg2Driver:
             connection.autocommit = True
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             _execute(connection, "ROLLBACK")  # The transaction was begun by hand.
+        if left_open:
+            _execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
         if self._discard_all:
             _execute(connection, "DISCARD ALL")
             self._configure(connection)

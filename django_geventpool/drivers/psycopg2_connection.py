@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
 import socket
 import time
+import weakref
 from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
 
+from .. import green
 from .psycopg2_cancel import start_cancelling
 
 _isolation_level: Any = extensions.connection.isolation_level
@@ -30,6 +33,13 @@ class Connection(extensions.connection):
     #: Tells connections of this process apart, also those that are gone.
     serial: int = 0
     _socket: socket.socket | None = None
+    _named_cursors: weakref.WeakSet[extensions.cursor]
+
+    def own(self) -> None:
+        """Note that this process opens it."""
+        self.pid = os.getpid()
+        self._named_cursors = weakref.WeakSet()
+        _owned.add(self)
 
     @property
     def isolation_level(self) -> int | None:
@@ -43,8 +53,21 @@ class Connection(extensions.connection):
         if level != self.isolation_level:
             _isolation_level.__set__(self, level)
 
+    def cursor(self, name: str | bytes | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor; those on the server, which have names, are remembered."""
+        cursor = super().cursor(name, *args, **kwargs)
+        if name is not None:
+            self._named_cursors.add(cursor)
+        return cursor
+
+    def open_named_cursors(self) -> list[extensions.cursor]:
+        """Return the server-side cursors that nobody has closed."""
+        return [cursor for cursor in self._named_cursors if not cursor.closed]
+
     def sever(self) -> None:
         """Stop what the server is executing for this connection, which psycopg2 is about to close."""
+        if self.pid != os.getpid():
+            return
         self._keep_socket()
         if self.status != extensions.STATUS_SETUP:
             start_cancelling(self)
@@ -79,3 +102,30 @@ class Connection(extensions.connection):
             # There may be no socket: never opened, or gone already.
             with contextlib.suppress(psycopg2.Error, OSError):
                 self._socket = socket.socket(fileno=os.dup(self.fileno()))
+
+
+#: The connections of this process, closed ones too.
+_owned: weakref.WeakSet[Connection] = weakref.WeakSet()
+#: Nothing is ever read from it or written to it.
+_nowhere: _socket.socket | None = None
+
+
+def _disown() -> None:
+    """Put a socket to nowhere in the place of each connection's, so that nothing in a forked child reaches the server.
+
+    The greenlets that were forked along wait there for ever. With the real sockets, they would read the answers to
+    their originals' queries, or say good-bye to the server in their name.
+    """
+    global _nowhere
+    if not _owned:
+        return
+    end, other_end = _socket.socketpair()
+    for connection in _owned:
+        with contextlib.suppress(psycopg2.Error, OSError):
+            os.dup2(end.fileno(), connection.fileno(), inheritable=False)
+    _owned.clear()
+    # Threads are not forked along. Who uses a parent's connection by mistake may as well find it closed.
+    _nowhere = None if green.active() == "threads" else other_end
+
+
+os.register_at_fork(after_in_child=_disown)

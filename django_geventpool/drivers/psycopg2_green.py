@@ -80,6 +80,7 @@ def _make_callback(wait: Wait, others: WaitCallback) -> WaitCallback:
 def _complete(connection: Connection, wait: Wait) -> None:
     """Wait until psycopg2 has what it waits for."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
+    _check_owner(connection)
     while (state := connection.poll()) != extensions.POLL_OK:
         timeout = None if deadline is None else deadline - time.monotonic()
         try:
@@ -88,5 +89,9 @@ def _complete(connection: Connection, wait: Wait) -> None:
             wait(connection.fileno(), state == extensions.POLL_WRITE, timeout)
         except _TimeUp:
             raise psycopg2.OperationalError("connection to server failed: connect_timeout expired") from None
-        if connection.pid != os.getpid():
-            raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")
+        _check_owner(connection)
+
+
+def _check_owner(connection: Connection) -> None:
+    if connection.pid != os.getpid():
+        raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")

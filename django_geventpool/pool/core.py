@@ -83,6 +83,7 @@ class Pool:
         while True:
             if slot is None:
                 slot = self._await(request)
+            self._watch_over(slot, request.holder)
             try:
                 return self._make_ready(slot)
             except BaseException as error:
@@ -127,11 +128,15 @@ class Pool:
             if slot is None:
                 self._queue(request)
         self._housekeeper.start()
-        if request.holder.is_gone is not None:
-            self._look_by(time.monotonic() + LOOK_AT_HOLDERS)
-        if slot is not None and self.options.LEAK_WARNING_AFTER is not None:
-            self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
         return slot
+
+    def _watch_over(self, slot: Slot, holder: Holder) -> None:
+        """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""
+        holder.watch()
+        if holder.is_gone is not None:
+            self._look_by(slot.since + LOOK_AT_HOLDERS)
+        if self.options.LEAK_WARNING_AFTER is not None:
+            self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
     def _queue(self, request: Request) -> None:
         """Queue a request, under the lock."""
@@ -208,22 +213,31 @@ class Pool:
 
     # Closing
 
-    def close(self) -> None:
+    def close(self, timeout: float = 5.0) -> None:
         """Close the idle connections, and those in use when they come back; send the waiters away.
 
         Does nothing to a pool that is closed, nor to the parent process's in a forked child.
+
+        :param timeout: seconds to wait at the most until the server has let go of the idle connections.
         """
         if self.closed:
             return
         with self._lock:
             doomed = self._room.close(self._closed_error())
-        try:
-            while doomed:
-                self._close(doomed.pop())
-        finally:
-            for slot in doomed:  # What an interruption has left.
-                self._close_soon(slot)
-            self._housekeeper.wake()
+        closed = threading.Semaphore(0)
+
+        def close(slot: Slot) -> None:
+            try:
+                self._close(slot)
+            finally:
+                closed.release()
+
+        for slot in doomed:
+            self._start(close, slot)
+        self._housekeeper.wake()
+        deadline = time.monotonic() + timeout
+        for _ in doomed:
+            closed.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def resize(self, limit: int) -> None:
         """Change MAX_CONNS: at once upwards, downwards as connections come back.

@@ -27,15 +27,28 @@ _locals: dict[type, Any] = {}
 class Holder:
     """A greenlet or thread, with what it holds."""
 
-    __slots__ = ("ended", "held", "is_gone", "name")
+    __slots__ = ("_arrange_call", "ended", "held", "is_gone", "name")
 
-    def __init__(self, name: str, is_gone: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        is_gone: Callable[[], bool] | None,
+        arrange_call: Callable[[Callable[[], object]], object] | None = None,
+    ) -> None:
         self.name = name
         #: Tells of the few holders whose end comes with no sign that it has come; None for all others.
         self.is_gone = is_gone
         #: Each slot that is lent to this holder, with the call that reclaims it.
         self.held: dict[Slot, Callable[[Slot, Holder], None]] = {}
         self.ended = False
+        #: Has the framework call a function when the running greenlet ends, where it can.
+        self._arrange_call = arrange_call
+
+    def watch(self) -> None:
+        """Have the end noticed, from the first time on that something is lent. Called in the greenlet itself."""
+        arrange, self._arrange_call = self._arrange_call, None
+        if arrange is not None:
+            arrange(self.end)
 
     def end(self) -> None:
         """Note that the greenlet or thread is gone, and have what it still holds reclaimed.
@@ -82,10 +95,8 @@ def _make(framework: green.Framework) -> Holder:
     if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
         return Holder(name, None)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
-    holder = Holder(name, green.death_of_greenlet())
-    if framework == "eventlet":
-        green.call_at_end_of_greenthread(holder.end)
-    return holder
+    arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
+    return Holder(name, green.death_of_greenlet(), arrange_call)
 
 
 def _name(framework: green.Framework) -> str:

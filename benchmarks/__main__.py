@@ -1,0 +1,14 @@
+"""The benchmarks' command line: `python -m benchmarks --help`, `python -m benchmarks micro`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["micro"]:
+        # It patches the standard library, which must come before anything else is imported.
+        sys.exit(subprocess.call([sys.executable, "-m", "benchmarks.micro", *sys.argv[2:]]))
+    from benchmarks.main import main
+
+    sys.exit(main())

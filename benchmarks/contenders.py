@@ -1,0 +1,118 @@
+"""Who is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+#: Connections that a contender may have, where it lets itself be told.
+LIMIT = 10
+
+#: Seconds that a task may wait for a connection: nobody should fail for having to wait.
+_PATIENCE = 60
+
+_PSYCOPG2 = ("psycopg2-binary", "psycogreen")
+_PSYCOPG3 = ("psycopg[binary,pool]",)
+
+Family = Literal["ours", "peer", "bound"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to give greenlets database connections."""
+
+    name: str
+    title: str
+    family: Family
+    engine: str
+    #: The driver, and the packages of its own that go into its environment.
+    requirements: tuple[str, ...] = _PSYCOPG2
+    #: Connections that it is allowed; None for one that knows no limit.
+    limit: int | None = LIMIT
+    #: Entries of DATABASES["default"].
+    database: dict[str, Any] = field(default_factory=dict)
+    apps: tuple[str, ...] = ()
+    #: Whether psycopg2 is made green for it, as its users must.
+    needs_psycogreen: bool = False
+    #: Whether connections stay with who has them: so many greenlets, or wrappers in the worker.
+    is_persistent: bool = False
+    #: Whether PgBouncer stands between it and the server.
+    through_pgbouncer: bool = False
+
+
+_DJANGO = "django.db.backends.postgresql"
+_OURS = "django_geventpool.backends.postgresql_psycopg2"
+
+
+def _ours(name: str, title: str, mode: str, limit: int = LIMIT) -> Contender:
+    return Contender(
+        name,
+        title,
+        "ours",
+        _OURS,
+        limit=limit,
+        database={"OPTIONS": {"MAX_CONNS": limit, "CONN_WAIT_TIMEOUT": _PATIENCE, "POOL_MODE": mode}},
+        apps=("celery_geventpool",),
+    )
+
+
+CONTENDERS = (
+    Contender(
+        "persistent",
+        f"bound: {LIMIT} connections, never given back",
+        "bound",
+        _DJANGO,
+        needs_psycogreen=True,
+        is_persistent=True,
+    ),
+    _ours("session", "celery-geventpool, session", "session"),
+    _ours("transaction", "celery-geventpool, transaction", "transaction"),
+    _ours("transaction-100", "celery-geventpool, transaction, 100", "transaction", 100),
+    Contender("django", "Django, a connection per greenlet", "peer", _DJANGO, limit=None, needs_psycogreen=True),
+    Contender(
+        "django-db-geventpool",
+        "django-db-geventpool",
+        "peer",
+        "django_db_geventpool.backends.postgresql_psycopg2",
+        requirements=(*_PSYCOPG2, "django-db-geventpool"),
+        database={"OPTIONS": {"MAX_CONNS": LIMIT, "REUSE_CONNS": LIMIT}},
+        needs_psycogreen=True,
+    ),
+    Contender(
+        "django-db-connection-pool",
+        "django-db-connection-pool",
+        "peer",
+        "dj_db_conn_pool.backends.postgresql",
+        requirements=(*_PSYCOPG2, "django-db-connection-pool"),
+        database={"POOL_OPTIONS": {"POOL_SIZE": LIMIT, "MAX_OVERFLOW": 0, "TIMEOUT": _PATIENCE}},
+        needs_psycogreen=True,
+    ),
+    Contender(
+        "django-pool",
+        "Django's own pool, psycopg 3",
+        "peer",
+        _DJANGO,
+        requirements=_PSYCOPG3,
+        database={"OPTIONS": {"pool": {"min_size": LIMIT, "max_size": LIMIT, "timeout": _PATIENCE}}},
+    ),
+    Contender(
+        "django-pg-real-pool",
+        "django-pg-real-pool, psycopg 3",
+        "peer",
+        "django_pg_real_pool",
+        requirements=(*_PSYCOPG3, "django-pg-real-pool"),
+        database={"OPTIONS": {"pool": {"min_size": LIMIT, "max_size": LIMIT, "timeout": _PATIENCE}}},
+    ),
+    Contender(
+        "pgbouncer",
+        "PgBouncer (transaction), Django",
+        "peer",
+        _DJANGO,
+        database={"DISABLE_SERVER_SIDE_CURSORS": True},
+        needs_psycogreen=True,
+        through_pgbouncer=True,
+    ),
+)
+
+#: What ratios are given to.
+REFERENCES = ("transaction", "persistent")

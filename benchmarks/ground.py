@@ -1,0 +1,110 @@
+"""What stands while the contenders come and go: the server with its table, the monitor, the environments."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servers.postgres import PostgresServer
+
+from .contenders import Contender
+from .environments import Environments
+from .monitor import ConnectionMonitor
+from .pgbouncer import PgBouncer
+from .results import Plan
+from .workloads import CONCURRENCY, Workload
+
+_DATABASE = "bench"
+_ROWS = 1000
+# Contenders without a limit, and those that don't keep theirs, get what they want.
+_MAX_CONNECTIONS = 500
+
+_TABLE = f"""
+    CREATE TABLE rows (id bigint PRIMARY KEY, name varchar(100) NOT NULL, number integer NOT NULL)
+        WITH (fillfactor = 50);
+    INSERT INTO rows SELECT id, 'row ' || id, 0 FROM generate_series(1, {_ROWS}) AS id;
+    GRANT ALL ON rows TO PUBLIC
+"""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The servers, and what is needed to start a contender's process."""
+
+    server: PostgresServer
+    monitor: ConnectionMonitor
+    environments: Environments
+    pgbouncer: str | None
+
+    @contextmanager
+    def environment_for(self, contender: Contender, plans: Mapping[str, Plan]) -> Iterator[dict[str, str]]:
+        """Give the environment variables of a contender's process, with the pooler that it needs running.
+
+        Before and after, nobody has a connection. What the monitor counts meanwhile is the contender's.
+        """
+        self.monitor.wait_for_none()
+        self.monitor.reset()
+        with ExitStack() as stack:
+            address = {"HOST": self.server.host, "PORT": self.server.port}
+            variables = dict(os.environ)
+            if contender.through_pgbouncer:
+                assert self.pgbouncer is not None
+                dsn = {**self.server.dsn, "dbname": _DATABASE}
+                pooler = stack.enter_context(PgBouncer(self.pgbouncer, dsn, contender.limit or _MAX_CONNECTIONS))
+                address["PORT"] = pooler.port
+                variables["BENCH_POOLER_PID"] = str(pooler.pid)
+            if contender.needs_psycogreen:
+                variables["BENCH_PSYCOGREEN"] = "1"
+            if contender.is_persistent:
+                variables["BENCH_PERSISTENT"] = str(contender.limit)
+            database: dict[str, Any] = {
+                "ENGINE": contender.engine,
+                "NAME": _DATABASE,
+                "USER": self.server.user,
+                **address,
+                **contender.database,
+            }
+            yield {
+                **variables,
+                "BENCH_APPS": json.dumps(contender.apps),
+                "BENCH_CONCURRENCY": str(CONCURRENCY),
+                "BENCH_DATABASE": json.dumps(database),
+                "BENCH_PLANS": json.dumps({name: vars(plan) for name, plan in plans.items()}),
+                "DJANGO_SETTINGS_MODULE": "subject.settings",
+                "PYTHONPATH": self.environments.python_path,
+            }
+
+
+@contextmanager
+def prepared(environments: Environments, pgbouncer: str | None) -> Iterator[Ground]:
+    """Start the servers and fill the table; all is ended and removed in the end."""
+    with ExitStack() as stack:
+        # Django would set the time zone of each new connection if it had to. Vacuuming would come at any time.
+        server = PostgresServer(max_connections=_MAX_CONNECTIONS, timezone="UTC", autovacuum=False)
+        stack.enter_context(server)
+        server.query(f"CREATE DATABASE {_DATABASE} OWNER {server.user}")
+        server.query(_TABLE, dbname=_DATABASE)
+        server.query("VACUUM ANALYZE rows", dbname=_DATABASE)
+        monitor = stack.enter_context(ConnectionMonitor(server.dsn, _DATABASE))
+        yield Ground(server, monitor, environments, pgbouncer)
+
+
+def make_plan(workload: Workload, tasks: int) -> Plan:
+    """Return how many tasks to run so that about `tasks` of them are measured."""
+    return Plan(warm_up=2 * CONCURRENCY, tasks=max(1, round(tasks * workload.share)), cool_down=CONCURRENCY)
+
+
+def timeout_for(plan: Plan) -> float:
+    """Return the seconds after which whatever has not ended is given up."""
+    return 30 + plan.total / 20
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log, where errors say what they are."""
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "nothing")

@@ -1,0 +1,71 @@
+"""Where and when it was measured."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .ground import Ground
+from .pgbouncer import pgbouncer_version
+
+_TOP = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The circumstances of a run."""
+
+    date: str
+    cpus: int
+    cpu_model: str
+    #: The system's load average at the start, to tell a busy machine.
+    load: float
+    system: str
+    #: By name: Python, packages, servers.
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return (
+            f"{self.date}, {self.cpus} CPUs ({self.cpu_model}), {self.system}, load {self.load:.1f} at the start. "
+            f"{versions}."
+        )
+
+
+def describe_machine(ground: Ground, load: float) -> Machine:
+    """Look at the machine, the servers and the environments that were made."""
+    versions = {"celery-geventpool": _revision(), "Python": platform.python_version(), **ground.environments.versions()}
+    versions["PostgreSQL"] = ground.server.query("SHOW server_version")[0][0]
+    if ground.pgbouncer is not None:
+        versions["PgBouncer"] = pgbouncer_version(ground.pgbouncer)
+    return Machine(
+        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        cpus=os.cpu_count() or 1,
+        cpu_model=_cpu_model(),
+        load=load,
+        system=f"{platform.system()} {platform.machine()}",
+        versions=versions,
+    )
+
+
+def _cpu_model() -> str:
+    try:
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        match = None
+    return match[1] if match else platform.processor() or "unknown model"
+
+
+def _revision() -> str:
+    """The commit of the checkout, with a mark if it was changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--tags"]
+    try:
+        result = subprocess.run(command, cwd=_TOP, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown revision"
+    return result.stdout.strip()

@@ -1,0 +1,193 @@
+"""What the pool itself costs, without a server: `python -m benchmarks micro`.
+
+The cost of a checkout while few and while many greenlets wait, and the memory that a waiting greenlet takes.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse  # noqa: E402
+import gc  # noqa: E402
+import platform  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+import tracemalloc  # noqa: E402
+from collections import deque  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+from gevent.lock import BoundedSemaphore  # noqa: E402
+
+from django_geventpool.options import PoolOptions  # noqa: E402
+from django_geventpool.pool import Pool  # noqa: E402
+
+#: Takes the number of waiters and of checkouts.
+Cost = Callable[[int, int], float]
+
+_FEW, _MANY = 10, 10_000
+_CHECKOUTS = 50_000
+_MOST_RATIO = 1.2
+_MOST_BYTES = 2048
+# Longer than anything here takes; each waiter has a timer all the same.
+_PATIENCE = 3600.0
+
+
+class _Connection:
+    """Stands for a connection."""
+
+
+class _NoServer:
+    """A driver whose connections need no server and take no time."""
+
+    name = "none"
+
+    def connect(self, opening: Callable[[Any], None]) -> _Connection:
+        """Open one."""
+        connection = _Connection()
+        opening(connection)
+        return connection
+
+    def is_alive(self, connection: _Connection) -> bool:
+        """They all are."""
+        return True
+
+    def time_zone(self, connection: _Connection) -> str | None:
+        """They have none."""
+        return None
+
+    def is_in_transaction(self, connection: _Connection) -> bool:
+        """They have none."""
+        return False
+
+    def clean(self, connection: _Connection) -> bool:
+        """They always are."""
+        return True
+
+    def close(self, connection: _Connection) -> None:
+        """Do nothing."""
+
+    def is_server_full(self, error: BaseException) -> bool:
+        """There is no server."""
+        return False
+
+
+def _make_pool() -> Pool:
+    return Pool("micro", _NoServer(), PoolOptions(MAX_CONNS=1, CONN_WAIT_TIMEOUT=_PATIENCE))
+
+
+def checkout_cost(waiters: int, checkouts: int) -> float:
+    """Return the seconds of a checkout and its return, while so many greenlets wait for the one connection."""
+    pool = _make_pool()
+    held = pool.getconn()
+
+    def checkout() -> Callable[[], None]:
+        connection = pool.getconn()
+        return lambda: pool.putconn(connection)
+
+    seconds = _cost(checkout, lambda: pool.putconn(held), waiters, checkouts)
+    pool.close()
+    return seconds
+
+
+def handoff_cost(waiters: int, checkouts: int) -> float:
+    """Return the same of gevent's locks alone: the least that a switch to the longest waiter can cost."""
+    queue: deque[threading.Lock] = deque()
+
+    def next_one() -> None:
+        if queue:
+            queue.popleft().release()
+
+    def checkout() -> Callable[[], None]:
+        gate = threading.Lock()
+        gate.acquire()
+        queue.append(gate)
+        gate.acquire(timeout=_PATIENCE)
+        return next_one
+
+    return _cost(checkout, next_one, waiters, checkouts)
+
+
+def _cost(
+    checkout: Callable[[], Callable[[], object]], let_go: Callable[[], object], waiters: int, checkouts: int
+) -> float:
+    """Have greenlets check out, and return, as often; each return wakes the next, and none waits for less than all."""
+    left = checkouts
+
+    def cycle() -> None:
+        nonlocal left
+        while left > 0:
+            give_back = checkout()
+            left -= 1
+            give_back()
+
+    greenlets = [gevent.spawn(cycle) for _ in range(waiters + 1)]
+    gevent.sleep(0)  # All of them wait now.
+    began = time.perf_counter()
+    let_go()
+    while left > 0:
+        gevent.sleep(0.001)
+    seconds = time.perf_counter() - began
+    gevent.joinall(greenlets)
+    return seconds / checkouts
+
+
+def _bytes_of(wait: Callable[[], object], let_go: Callable[[], object], waiters: int) -> float:
+    gc.collect()
+    tracemalloc.start()
+    greenlets = [gevent.spawn(wait) for _ in range(waiters)]
+    gevent.sleep(0)
+    gc.collect()
+    traced, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    let_go()
+    gevent.joinall(greenlets)
+    return traced / waiters
+
+
+def waiter_bytes(waiters: int) -> tuple[float, float]:
+    """Return the bytes of Python's memory of a greenlet that waits for a connection, and at a bare lock."""
+    pool = _make_pool()
+    held = pool.getconn()
+    in_pool = _bytes_of(lambda: pool.putconn(pool.getconn()), lambda: pool.putconn(held), waiters)
+    pool.close()
+    lock = BoundedSemaphore(1)
+    lock.acquire()
+
+    def wait_at_lock() -> None:
+        lock.acquire(timeout=_PATIENCE)
+        lock.release()
+
+    return in_pool, _bytes_of(wait_at_lock, lock.release, waiters)
+
+
+def main() -> int:
+    """Measure, print, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks micro", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each is measured (5)")
+    rounds = max(1, parser.parse_args().rounds)
+    costs: dict[tuple[Cost, int], list[float]] = {
+        (cost, waiters): [] for cost in (handoff_cost, checkout_cost) for waiters in (_FEW, _MANY)
+    }
+    for _ in range(rounds):
+        for (cost, waiters), seconds in costs.items():
+            seconds.append(cost(waiters, _CHECKOUTS))
+    medians = {key: statistics.median(seconds) * 1e6 for key, seconds in costs.items()}
+    few, many = (medians[checkout_cost, waiters] for waiters in (_FEW, _MANY))
+    bare_few, bare_many = (medians[handoff_cost, waiters] for waiters in (_FEW, _MANY))
+    in_pool, at_lock = waiter_bytes(_MANY)
+    ratio, own = (many - bare_many) / (few - bare_few), in_pool - at_lock
+    print(f"Python {platform.python_version()}, gevent {gevent.__version__}, medians of {rounds} rounds")
+    print(f"checkout and return, {_FEW:,} greenlets waiting: {few:.1f} us, of which gevent's switch {bare_few:.1f} us")
+    print(f"the same, {_MANY:,} greenlets waiting: {many:.1f} us, of which gevent's switch {bare_many:.1f} us")
+    print(f"ratio: {many / few:.2f}; of the pool's part: {ratio:.2f} (at most {_MOST_RATIO})")
+    print(f"a waiter's memory: {in_pool:,.0f} bytes with its greenlet, which has {at_lock:,.0f} at a bare lock")
+    print(f"the pool's part: {own:,.0f} bytes (at most {_MOST_BYTES:,})")
+    return 0 if ratio <= _MOST_RATIO and own <= _MOST_BYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

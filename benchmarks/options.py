@@ -1,0 +1,81 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .contenders import CONTENDERS, Contender
+from .workloads import WORKLOADS, Place, Workload
+
+#: Environments and results; not for the repository.
+WORK_FOLDER = Path(".bench")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to run."""
+
+    rounds: int
+    tasks: int
+    contenders: tuple[Contender, ...]
+    workloads: tuple[Workload, ...]
+    places: tuple[Place, ...]
+    out: Path
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> BenchOptions:
+    """Read the command line; leaves the program with a message when it makes no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures the pool and its peers side by side on a PostgreSQL server that it starts, and writes a "
+        "table (Markdown and JSON) and a plot (SVG). `micro` as the only argument measures the pool's own costs "
+        "instead, without a server.",
+        epilog="The exit status is 1 when a contender of ours had an error or more connections than its limit.",
+    )
+    parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="how often each is measured (3)")
+    parser.add_argument(
+        "--tasks", type=_positive, default=1500, metavar="N", help="measured tasks, half as many of slow ones (1500)"
+    )
+    by_name = {contender.name: contender for contender in CONTENDERS}
+    parser.add_argument(
+        "--contenders", nargs="+", choices=list(by_name), default=list(by_name), metavar="NAME", help=", ".join(by_name)
+    )
+    work_by_name = {workload.name: workload for workload in WORKLOADS}
+    parser.add_argument(
+        "--workloads",
+        nargs="+",
+        choices=list(work_by_name),
+        default=list(work_by_name),
+        metavar="NAME",
+        help=", ".join(work_by_name),
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
+    where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
+    parser.add_argument(
+        "--out", type=Path, default=WORK_FOLDER / "results", metavar="FOLDER", help="where results go (.bench/results)"
+    )
+    namespace = parser.parse_args(arguments)
+    places: tuple[Place, ...] = ("in process", "worker")
+    if namespace.in_process_only:
+        places = ("in process",)
+    elif namespace.workers_only:
+        places = ("worker",)
+    return BenchOptions(
+        rounds=namespace.rounds,
+        tasks=namespace.tasks,
+        contenders=tuple(by_name[name] for name in by_name if name in namespace.contenders),
+        workloads=tuple(work_by_name[name] for name in work_by_name if name in namespace.workloads),
+        places=places,
+        out=namespace.out,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,38 @@
+"""Connections that are never given back: the bound of what any pool can do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from django.db import connections
+from gevent.queue import LifoQueue
+
+_ALIAS = "default"
+
+
+def limit() -> int:
+    """Return how many there are to be; 0 for a contender that has its own way."""
+    return int(os.environ.get("BENCH_PERSISTENT", "0"))
+
+
+class Persistent:
+    """So many wrappers of Django's, each with its connection, for greenlets that are new for each task."""
+
+    def __init__(self, size: int) -> None:
+        self._free = LifoQueue(items=[self._make() for _ in range(size)])
+
+    def run(self, work: Callable[[int], None], number: int) -> None:
+        """Work with one of the wrappers in the place where Django looks for the greenlet's own."""
+        wrapper = self._free.get()
+        connections[_ALIAS] = wrapper
+        try:
+            work(number)
+        finally:
+            del connections[_ALIAS]
+            self._free.put(wrapper)
+
+    def _make(self) -> object:
+        wrapper = connections.create_connection(_ALIAS)
+        wrapper.inc_thread_sharing()
+        return wrapper

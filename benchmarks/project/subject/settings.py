@@ -1,0 +1,13 @@
+"""Settings of the measured project; what differs between contenders comes from the environment."""
+
+import json
+import os
+
+SECRET_KEY = "for the benchmarks only"
+INSTALLED_APPS = [*json.loads(os.environ["BENCH_APPS"]), "subject"]
+DATABASES = {"default": json.loads(os.environ["BENCH_DATABASE"])}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+CELERY_TASK_IGNORE_RESULT = True

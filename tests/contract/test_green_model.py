@@ -1,0 +1,313 @@
+"""The laws of the pool hold whatever greenlets do, in whatever order: a model-based test.
+
+Greenlets ask, hold, give back, end and are killed step by step; each connect, clean and close lasts until the test ends
+it, well or badly. Several steps may be taken before any greenlet runs again, so that they race.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from django_geventpool.errors import PoolClosed, PoolTimeout
+from django_geventpool.options import PoolOptions
+from django_geventpool.pool import Pool, room
+from django_geventpool.pool.slot import Request, Slot, State
+from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ServerFull, Step
+from tests.support.tasks import Task
+
+PICK = st.integers(min_value=0, max_value=1000)
+#: Whether the greenlets run after a step, or the next step comes first.
+RUN = st.sampled_from([True, True, False])
+
+
+def let_run() -> None:
+    """Have all greenlets run until they wait for something that doesn't come by itself."""
+    for _ in range(12):
+        time.sleep(0)
+
+
+def await_soon(condition: Callable[[], bool], what: Callable[[], object]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0)
+    raise AssertionError(f"not in the end: {what()}")
+
+
+class Actor:
+    """A greenlet that asks for a connection, holds it until it is told, and gives it back, if it is careful."""
+
+    def __init__(self, pool: Pool, careful: bool, timeout: float | None) -> None:
+        self.started = False
+        self.connection: Any = None
+        self._pool, self._careful, self._timeout = pool, careful, timeout
+        self._told = threading.Event()
+        self.task: Task[None] = Task(self._run)
+
+    def _run(self) -> None:
+        self.started = True
+        connection = self._pool.getconn(timeout=self._timeout)
+        try:
+            self.connection = connection
+            self._told.wait()
+        finally:
+            self.connection = None
+            if self._careful:
+                self._pool.putconn(connection)
+
+    def tell(self, careful: bool) -> None:
+        self._careful = careful
+        self._told.set()
+
+
+class Waiting:
+    """A step of the driver that lasts until it is ended."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.error: Exception | None = None
+
+    def end(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.event.set()
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """A pool, a scripted driver, and greenlets that use them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The pause after a refusal by a full server ends when the test says so.
+        self.long_pause = mock.patch.object(room, "FULL_SERVER_PAUSE", (1e6, 1e6))
+        self.long_pause.start()
+        self.driver = ScriptedDriver()
+        self.driver.is_slow = False
+        self.waiting: dict[Step, list[Waiting]] = {"opened": [], "clean": [], "close": []}
+        for step in self.waiting:
+            self.driver.always(step, lambda step=step: self.take_step(step))
+        self.actors: list[Actor] = []
+        self.closers: list[Task[None]] = []
+        self.most = 0
+
+    @initialize(
+        limit=st.integers(1, 3), reuse=st.sampled_from([None, 1]), idle_timeout=st.sampled_from([None, None, 0])
+    )
+    def start(self, limit: int, reuse: int | None, idle_timeout: float | None) -> None:
+        self.pool = Pool(
+            "model",
+            self.driver,
+            PoolOptions(
+                MAX_CONNS=limit,
+                REUSE_CONNS=reuse,
+                CONN_WAIT_TIMEOUT=None,
+                CONN_IDLE_TIMEOUT=idle_timeout,
+                CONN_MAX_LIFETIME=None,
+            ),
+        )
+        self.most = limit
+        take = self.pool._room.take
+
+        def take_in_turn(request: Request) -> Slot | None:
+            slot = take(request)
+            if slot is not None:
+                assert all(request.ticket <= other.ticket for other in self.pool._room.waiting), "overtaken"
+            return slot
+
+        self.pool._room.take = take_in_turn  # type: ignore[method-assign]
+
+    def take_step(self, step: Step) -> None:
+        waiting = Waiting()
+        self.waiting[step].append(waiting)
+        try:
+            waiting.event.wait()
+        finally:
+            self.waiting[step].remove(waiting)
+        if waiting.error is not None:
+            raise waiting.error
+
+    def after(self, run: bool) -> None:
+        if run:
+            let_run()
+
+    # Steps
+
+    @rule(careful=st.booleans(), timeout=st.sampled_from([None, None, None, 0]), run=RUN)
+    def ask(self, careful: bool, timeout: float | None, run: bool) -> None:
+        self.actors.append(Actor(self.pool, careful, timeout))
+        self.after(run)
+
+    @precondition(lambda self: self.holding())
+    @rule(pick=PICK, careful=st.booleans(), fit=st.booleans(), run=RUN)
+    def give_back_or_end(self, pick: int, careful: bool, fit: bool, run: bool) -> None:
+        actor = self.holding()[pick % len(self.holding())]
+        actor.connection.dirty = not fit
+        actor.tell(careful)
+        self.after(run)
+
+    @precondition(lambda self: self.alive())
+    @rule(pick=PICK, how=st.sampled_from(["kill", "timeout"]), run=RUN)
+    def interrupt(self, pick: int, how: Any, run: bool) -> None:
+        self.alive()[pick % len(self.alive())].task.interrupt(how)
+        self.after(run)
+
+    @precondition(lambda self: self.waiting["opened"])
+    @rule(pick=PICK, error=st.sampled_from([None, None, Refused("no"), ServerFull("sorry")]), run=RUN)
+    def end_connect(self, pick: int, error: Exception | None, run: bool) -> None:
+        self.end_step("opened", pick, error, run)
+
+    @precondition(lambda self: self.waiting["clean"])
+    @rule(pick=PICK, error=st.sampled_from([None, None, ConnectionError("gone")]), run=RUN)
+    def end_clean(self, pick: int, error: Exception | None, run: bool) -> None:
+        self.end_step("clean", pick, error, run)
+
+    @precondition(lambda self: self.waiting["close"])
+    @rule(pick=PICK, run=RUN)
+    def end_close(self, pick: int, run: bool) -> None:
+        self.end_step("close", pick, None, run)
+
+    def end_step(self, step: Step, pick: int, error: Exception | None, run: bool) -> None:
+        self.waiting[step][pick % len(self.waiting[step])].end(error)
+        self.after(run)
+
+    @precondition(lambda self: self.pool._room.idle)
+    @rule(pick=PICK)
+    def lose_an_idle_connection(self, pick: int) -> None:
+        idle = self.pool._room.idle
+        idle[pick % len(idle)].connection.dead = True
+
+    @precondition(lambda self: self.pool._room.connect_after)
+    @rule()
+    def end_the_pause(self) -> None:
+        self.pool._room.connect_after = 0.0
+        self.pool._housekeeper.wake()
+        let_run()
+
+    @rule(limit=st.integers(1, 4), run=RUN)
+    def resize(self, limit: int, run: bool) -> None:
+        self.pool.resize(limit)
+        self.most = max(self.most, limit)
+        self.after(run)
+
+    @rule(chance=st.integers(0, 19), run=RUN)
+    def close(self, chance: int, run: bool) -> None:
+        if chance == 0:
+            self.closers.append(Task(self.pool.close))
+            self.after(run)
+
+    def holding(self) -> list[Actor]:
+        return [actor for actor in self.actors if actor.connection is not None]
+
+    def alive(self) -> list[Actor]:
+        return [actor for actor in self.actors if actor.started and not actor.task.ended]
+
+    # The laws
+
+    @invariant()
+    def the_server_never_has_more_than_the_limit(self) -> None:
+        assert len(self.driver.live) <= len(self.pool._room.slots)
+        assert self.driver.peak <= self.most
+
+    @invariant()
+    def each_connection_of_the_server_has_its_slot(self) -> None:
+        assert self.driver.live <= {slot.connection for slot in self.pool._room.slots}
+
+    @invariant()
+    def nothing_is_both_idle_and_lent(self) -> None:
+        room = self.pool._room
+        held: list[ScriptedConnection] = [actor.connection for actor in self.holding()]
+        assert len(held) == len(set(held)), "lent twice"
+        assert not {slot.connection for slot in room.idle} & set(held)
+        assert all(slot.state is State.IDLE and slot.holder is None for slot in room.idle)
+
+    @invariant()
+    def a_held_connection_is_open(self) -> None:
+        for actor in self.holding():
+            assert actor.connection in self.driver.live
+            assert not actor.connection.dead
+
+    @invariant()
+    def nobody_waits_for_what_is_there(self) -> None:
+        room = self.pool._room
+        if room.waiting:
+            assert not room.idle
+            assert len(room.slots) >= room.limit or time.monotonic() < room.connect_after
+            assert not room.closed
+
+    @invariant()
+    def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
+        tickets = [request.ticket for request in self.pool._room.waiting]
+        assert tickets == sorted(tickets)
+
+    @invariant()
+    def what_is_held_is_lent(self) -> None:
+        for slot in self.pool._room.slots:
+            if slot.holder is not None:
+                assert slot in slot.holder.held
+                assert slot.state in (State.CONNECTING, State.IN_USE)
+        assert all(slot in self.pool._room.slots for slot in self.pool._room.idle)
+
+    # In the end
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "pool"):
+                self.bring_to_an_end()
+        finally:
+            self.long_pause.stop()
+
+    def bring_to_an_end(self) -> None:
+        """However it went, nothing is lost: all actors end, and the whole capacity can be lent at the same time."""
+        for step in self.waiting:
+            self.driver.always(step, None)
+        for actor in self.actors:
+            actor.tell(careful=True)
+        await_soon(self.is_quiet, lambda: f"all at rest: {self.pool}")
+        self.nothing_is_both_idle_and_lent()
+        for actor in self.actors:
+            assert (
+                actor.task.error is None
+                or isinstance(actor.task.error, (Refused, PoolClosed, PoolTimeout))
+                or type(actor.task.error).__name__ in ("GreenletExit", "Timeout")
+            ), actor.task.error
+        if not self.pool.closed:
+            limit = self.pool.stats().limit
+            together = [Actor(self.pool, careful=True, timeout=None) for _ in range(limit)]
+            await_soon(lambda: all(actor.connection for actor in together), lambda: f"the whole capacity: {self.pool}")
+            for actor in together:
+                actor.tell(careful=True)
+            await_soon(lambda: all(actor.task.ended for actor in together), lambda: f"all given back: {self.pool}")
+            self.pool.close()
+        await_soon(lambda: self.pool.stats().size == 0, lambda: f"an empty pool: {self.pool}")
+        assert not self.driver.live
+
+    def is_quiet(self) -> bool:
+        for waiting in self.waiting.values():
+            for step in waiting:
+                step.end()
+        self.pool._room.connect_after = 0.0
+        self.pool._housekeeper.wake()
+        stats = self.pool.stats()
+        return (
+            all(actor.task.ended for actor in self.actors)
+            and all(closer.ended for closer in self.closers)
+            and stats.in_use == stats.waiting == stats.connecting == stats.closing == 0
+        )
+
+
+TestPool = PoolMachine.TestCase
+TestPool.settings = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=400,
+    stateful_step_count=40,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,82 @@
+"""Law 5, for greenlets: killed where they wait for the network, they leave nothing behind."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.support.pool_states import assert_whole, await_stats, queue_up
+from tests.support.scripted import ScriptedDriver, Step
+from tests.support.tasks import Interruption, Task
+
+from .conftest import Borrow, MakePool
+
+HOW: list[Interruption] = ["kill", "timeout"]
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("step", ["connect", "opened", "clean"])
+def test_interrupted_in_mid_step_the_slot_goes_to_the_next_waiter(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, how: Interruption, step: Step
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    reached, never = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        reached.set()
+        never.wait()
+
+    driver.script(step, hang)
+    victim = borrow(pool)
+    victim.tell()
+    assert reached.wait(30)
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    victim.task.interrupt(how)
+    waiter.taken()
+    victim.task.wait()
+    assert victim.error is not None
+    assert driver.peak == 1
+    assert driver.live == {waiter.connection}
+    waiter.give_back()
+    assert_whole(pool)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_interrupted_while_it_replaces_a_lost_connection_the_slot_goes_to_the_next_waiter(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, how: Interruption
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    first = borrow(pool).taken()
+    first.give_back()
+    first.connection.dead = True
+    reached, never = threading.Event(), threading.Event()
+    driver.script("close", lambda: (reached.set(), never.wait()))
+    victim = borrow(pool)
+    assert reached.wait(30)
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    victim.task.interrupt(how)
+    waiter.taken()
+    assert first.connection.closed
+    assert driver.peak == 1
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_interrupted_while_it_closes_the_pool_all_is_closed_nevertheless(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, how: Interruption
+) -> None:
+    pool = make_pool(MAX_CONNS=5, CONN_IDLE_TIMEOUT=None)
+    for borrower in [borrow(pool).taken() for _ in range(5)]:
+        borrower.give_back()
+    reached, server_answers = threading.Event(), threading.Event()
+    driver.script("close", None, lambda: (reached.set(), server_answers.wait()))
+    closer = Task(pool.close)
+    assert reached.wait(30)
+    closer.interrupt(how)
+    closer.wait()
+    assert closer.error is not None
+    await_stats(pool, size=1, closing=1)
+    assert len(driver.live) == 1
+    server_answers.set()
+    await_stats(pool, size=0)
+    assert not driver.live

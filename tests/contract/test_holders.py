@@ -1,0 +1,183 @@
+"""Law 9: a holder that ends without giving back is found at once, and its connection reclaimed, with a warning."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+
+from django_geventpool.pool import holder as holders
+from tests.support.borrower import Borrower
+from tests.support.pool_states import assert_whole, await_stats, queue_up
+from tests.support.scripted import ScriptedDriver
+from tests.support.tasks import Task
+
+from .conftest import Borrow, MakePool
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_an_ended_holder_held_goes_to_the_next_waiter(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    holder = borrow(pool).taken()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    holder.end_without_giving_back()
+    assert waiter.taken().connection is not holder.connection
+    assert holder.connection.closed
+    assert driver.peak == 1
+    assert pool.stats().reclaimed == 1
+
+
+def test_the_warning_names_the_task(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "describe", lambda: "task shop.tasks.pay[42]")
+    pool = make_pool(MAX_CONNS=1)
+    borrow(pool).taken().end_without_giving_back()
+    await_stats(pool, reclaimed=1, size=0)
+    (text,) = warnings(caplog)
+    assert text == (
+        'Pool "test": task shop.tasks.pay[42] ended without giving its connection back; reclaimed. '
+        "Greenlets and threads that your code starts need close_connection."
+    )
+
+
+def test_without_a_task_the_warning_names_the_greenlet_or_thread(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture, framework: str
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    borrow(pool).taken().end_without_giving_back()
+    await_stats(pool, reclaimed=1, size=0)
+    name = "thread " if framework == "threads" else "greenlet 0x"
+    assert f'Pool "test": {name}' in warnings(caplog)[0]
+
+
+def test_a_holder_that_fails_gives_up_its_connection(make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=1)
+
+    def fail() -> None:
+        pool.getconn()
+        raise ZeroDivisionError
+
+    for number in range(1, 4):
+        with pytest.raises(ZeroDivisionError):
+            Task(fail).result()
+        await_stats(pool, reclaimed=number, size=0)
+    assert_whole(pool)
+
+
+def test_many_ended_holders_cost_no_capacity(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=4)
+    tasks = [Task(pool.getconn) for _ in range(40)]
+    for task in tasks:
+        task.result()
+    await_stats(pool, reclaimed=40, size=0)
+    assert driver.peak <= 4
+    assert_whole(pool)
+
+
+def test_all_that_a_holder_held_is_reclaimed(make_pool: MakePool) -> None:
+    pool, other = make_pool(MAX_CONNS=2), make_pool(MAX_CONNS=1)
+    Task(lambda: (pool.getconn(), pool.getconn(), other.getconn())).result()
+    await_stats(pool, reclaimed=2, size=0)
+    await_stats(other, reclaimed=1, size=0)
+
+
+def test_what_was_given_back_is_not_reclaimed(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    first = borrow(pool).taken()
+    first.give_back()
+    del first
+    gc.collect()
+    # The next holder of the same connection has it for good.
+    second = borrow(pool).taken()
+    gc.collect()
+    third = borrow(pool, timeout=0.05)
+    third.task.wait()
+    assert third.error is not None
+    second.give_back()
+    await_stats(pool, idle=1, reclaimed=0)
+    assert not warnings(caplog)
+
+
+def test_a_connection_may_be_given_back_by_another(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    ready, go_on = threading.Event(), threading.Event()
+    taken = []
+
+    def use() -> None:
+        taken.append(pool.getconn())
+        ready.set()
+        go_on.wait()
+
+    task = Task(use)
+    assert ready.wait(30)
+    pool.putconn(taken[0])
+    go_on.set()
+    task.result()
+    assert borrow(pool).taken().connection is taken[0]
+    assert pool.stats().reclaimed == 0
+    assert not warnings(caplog)
+
+
+def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
+    driver: ScriptedDriver, make_pool: MakePool
+) -> None:
+    """A garbage collection may run anywhere, also while this thread has the pool's lock."""
+    pool = make_pool(MAX_CONNS=1)
+    pool.getconn()
+    (slot,) = pool._room.slots
+    assert slot.holder is not None
+    with pool._lock:
+        slot.holder.end()
+        assert slot in pool._room.slots
+    await_stats(pool, reclaimed=1, size=0)
+    assert not driver.live
+
+
+def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
+    ended = []
+    holder = holders.Holder("somebody", None)
+    slot = object()
+    holder.held[slot] = lambda slot, holder: ended.append((slot, holder))  # type: ignore[index]
+    sentinel = holders._Sentinel(holder)
+    cycle: list[object] = [sentinel]
+    cycle.append(cycle)
+    del sentinel, cycle
+    gc.collect()
+    assert ended == [(slot, holder)]
+    assert holder.ended
+
+
+def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place where holders are known by their greenlet or thread is made by two at the same time."""
+    pool = make_pool(MAX_CONNS=2)
+    monkeypatch.setattr(holders, "_locals", {})
+    inner = []
+
+    class Local(threading.local):
+        def __init__(self) -> None:
+            # In the middle of making it, somebody else is faster.
+            if not inner:
+                inner.append(True)
+                Borrower(pool).taken().give_back()
+
+    monkeypatch.setattr(threading, "local", Local)
+    connection = pool.getconn()
+    (slot,) = (slot for slot in pool._room.slots if slot.holder is not None)
+    assert slot.holder is not None
+    assert not slot.holder.ended
+    assert holders.current() is slot.holder
+    pool.putconn(connection)
+    await_stats(pool, reclaimed=0, in_use=0)

@@ -1,0 +1,169 @@
+"""Law 13: a full server is a full pool, not a failed task."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from django_geventpool.errors import PoolClosed, PoolTimeout
+from tests.support.borrower import Borrower
+from tests.support.pool_states import assert_whole, await_stats
+from tests.support.scripted import Refused, ScriptedDriver, ServerFull
+from tests.support.tasks import Task, results
+from tests.support.waiting import eventually
+
+from .conftest import Borrow, MakePool
+
+
+def refusals(driver: ScriptedDriver) -> int:
+    """How many connects the server has refused."""
+    return driver.count("connect") - driver.count("opened")
+
+
+def test_all_tasks_get_on_with_what_the_server_has(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=10)
+    driver.capacity = 3
+
+    def use() -> None:
+        pool.putconn(pool.getconn())
+
+    results([Task(use) for _ in range(100)])
+    assert driver.peak == 3
+    assert pool.stats().connects == driver.count("opened")
+    driver.capacity = None
+    assert_whole(pool)
+
+
+def test_a_request_waits_until_the_server_has_room(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    driver.capacity = 0
+    borrower = borrow(pool)
+    # It tries again by itself: nothing of ours could come free.
+    eventually(lambda: refusals(driver) >= 3, "more attempts to connect")
+    assert not borrower.has_connection
+    driver.capacity = 1
+    borrower.taken()
+    assert pool.stats().connects == 1
+
+
+def test_a_request_takes_one_of_our_own_connections_that_comes_free(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    driver.capacity = 1
+    holder = borrow(pool).taken()
+    waiter = borrow(pool)
+    eventually(lambda: refusals(driver) >= 1 and pool.stats().waiting == 1, "a refused request that waits")
+    holder.give_back()
+    assert waiter.taken().connection is holder.connection
+
+
+def test_a_refused_request_keeps_its_place(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    order: list[Borrower] = []
+    holder = borrow(pool).taken()
+    arrived, answer = threading.Event(), threading.Event()
+
+    def refuse_late() -> None:
+        arrived.set()
+        answer.wait()
+        raise ServerFull("too many connections for role")
+
+    driver.script("opened", refuse_late)
+    refused = borrow(pool, order=order)
+    assert arrived.wait(30)
+    # These come later, and wait already when the server answers the first.
+    later = [borrow(pool, order=order)]
+    await_stats(pool, waiting=1)
+    later.append(borrow(pool, order=order))
+    await_stats(pool, waiting=2)
+    driver.capacity = 1
+    answer.set()
+    await_stats(pool, waiting=3)
+    for borrower in (refused, *later):
+        borrower.tell()
+    holder.give_back()
+    for borrower in (refused, *later):
+        borrower.task.result()
+    assert order == [refused, *later]
+
+
+def test_requests_pause_between_attempts(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    driver.capacity = 0
+    borrow(pool)
+    await_stats(pool, waiting=1, connecting=0)
+    attempts = driver.count("connect")
+    # A newcomer asks nothing of a server that was full a moment ago.
+    with pytest.raises(PoolTimeout):
+        pool.getconn(timeout=0)
+    assert driver.count("connect") == attempts or pool._room.connect_after > 0
+    driver.capacity = None
+
+
+def test_a_full_server_ends_in_a_pool_timeout(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0.2)
+    driver.capacity = 0
+    with pytest.raises(PoolTimeout, match="The server itself has no connection left") as caught:
+        Task(pool.getconn).result()
+    assert isinstance(caught.value.__cause__, ServerFull)
+    assert pool.stats().waiting == 0
+    driver.capacity = None
+    assert_whole(pool)
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_refusal_when_the_time_is_up_costs_no_slot(driver: ScriptedDriver, make_pool: MakePool, times: int) -> None:
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0)
+    driver.capacity = 0
+    for _ in range(times):
+        pool._room.connect_after = 0.0
+        with pytest.raises(PoolTimeout):
+            Task(pool.getconn).result()
+        await_stats(pool, size=0)
+    assert refusals(driver) == times
+    driver.capacity = None
+    pool._room.connect_after = 0.0
+    pool.putconn(Task(lambda: pool.getconn()).result())
+
+
+def test_a_request_that_comes_during_the_pause_is_not_forgotten(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    """The one that was refused is gone; nothing is lent, so nothing will come back."""
+    pool = make_pool(MAX_CONNS=2)
+    driver.capacity = 0
+    with pytest.raises(PoolTimeout):
+        Task(lambda: pool.getconn(timeout=0)).result()
+    driver.capacity = None
+    assert borrow(pool, timeout=None).taken().has_connection
+
+
+def test_other_errors_of_connecting_are_raised(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    driver.script("opened", ServerFull("sorry"), Refused("the database system is starting up"))
+    with pytest.raises(Refused):
+        Task(pool.getconn).result()
+    await_stats(pool, size=0)
+    assert_whole(pool)
+
+
+def test_a_closing_pool_sends_refused_requests_away(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
+    arrived, answer = threading.Event(), threading.Event()
+
+    def refuse_late() -> None:
+        arrived.set()
+        answer.wait()
+        raise ServerFull("sorry")
+
+    driver.script("opened", refuse_late)
+    task = Task(pool.getconn)
+    assert arrived.wait(30)
+    pool.close()
+    answer.set()
+    with pytest.raises(PoolClosed):
+        task.result()
+    await_stats(pool, size=0)
+    assert driver.count("connect") == 1

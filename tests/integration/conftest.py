@@ -1,0 +1,108 @@
+"""Django on a real server, and a database alias for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import django
+import pytest
+from django.conf import settings
+
+from servers.postgres_address import Postgres
+from tests.support.tasks import FRAMEWORK
+
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django_geventpool.backends.postgresql_psycopg2"}},
+    INSTALLED_APPS=["celery_geventpool", "tests.testapp"],
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    TIME_ZONE="Asia/Tokyo",
+    USE_TZ=True,
+)
+django.setup()
+
+from tests.support.database import Database  # noqa: E402  settings come first
+
+# What can't be done to a thread is not asked of it.
+collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
+
+
+class MakeDatabase(Protocol):
+    """Makes a database alias for the test, with OPTIONS as keyword arguments."""
+
+    def __call__(
+        self,
+        *,
+        server: Postgres = ...,
+        role_limit: int | None = ...,
+        settings: dict[str, Any] | None = ...,
+        **options: Any,
+    ) -> Database: ...
+
+
+class _Refusals(logging.Handler):
+    """Notes when a pool hears from the server that it is full."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "the server has no connection left" in record.getMessage():
+            self.messages.append(record.getMessage())
+
+
+@pytest.fixture(scope="session")
+def schema(postgres: Postgres) -> None:
+    """The tables of the test app, made once."""
+    make_schema(postgres)
+
+
+def make_schema(server: Postgres) -> None:
+    """Make the tables of the test app on a server."""
+    from django.db import connections
+
+    from tests.testapp.models import Item
+
+    database = Database(server, {})
+    connection = connections[database.alias]
+    with connection.schema_editor() as editor:
+        editor.create_model(Item)
+    server.query(f"REASSIGN OWNED BY {database.role} TO {server.user}")
+    database.close()
+
+
+@pytest.fixture
+def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
+    """Database aliases of this test. At its end each must be without a session on its server.
+
+    Each has a role with a CONNECTION LIMIT of MAX_CONNS. Unless the test set another, the pool must never have run
+    into it.
+    """
+    logger = logging.getLogger("geventpool.pool")
+    refusals = _Refusals()
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(refusals)
+    may_be_refused = False
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(logger.removeHandler, refusals)
+
+        def make(
+            *,
+            server: Postgres = postgres,
+            role_limit: int | None = None,
+            settings: dict[str, Any] | None = None,
+            **options: Any,
+        ) -> Database:
+            nonlocal may_be_refused
+            may_be_refused = may_be_refused or role_limit is not None
+            database = Database(server, options, role_limit=role_limit, **(settings or {}))
+            stack.callback(database.close)
+            return database
+
+        yield make
+    if not may_be_refused:
+        assert refusals.messages == [], "the pool opened more than MAX_CONNS connections"

@@ -1,0 +1,94 @@
+"""A process that is simply gone: its queries end on the server, by client_connection_check_interval."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_geventpool.drivers.psycopg2 import Psycopg2Driver
+from tests.support.programs import start_program
+from tests.support.tasks import Task, results
+from tests.support.waiting import eventually
+
+from .conftest import MakeDatabase
+
+INTERVAL = "show client_connection_check_interval"
+
+
+def test_the_query_of_a_killed_process_ends_on_the_server_within_seconds(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    process = start_program("hang", database.settings)
+    try:
+        database.await_running("pg_sleep(600)")
+        process.kill()
+        eventually(lambda: database.count() == 0, "the server to notice")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_server_looks_after_its_clients_by_default_at_no_round_trip(make_database: MakeDatabase) -> None:
+    database = make_database()
+    assert database.answer(INTERVAL) == [("2s",)]
+    # It came with the start of the session, as a client's option: no statement has set it.
+    source = "select source from pg_settings where name = 'client_connection_check_interval'"
+    assert database.answer(source) == [("client",)]
+
+
+def test_the_interval_that_the_user_set_wins(make_database: MakeDatabase) -> None:
+    database = make_database(options="-c client_connection_check_interval=7000")
+    assert database.answer(INTERVAL) == [("7s",)]
+
+
+def test_other_options_of_the_user_stay(make_database: MakeDatabase) -> None:
+    database = make_database(options="-c statement_timeout=17000")
+    assert database.answer("show statement_timeout") == [("17s",)]
+    assert database.answer(INTERVAL) == [("2s",)]
+
+
+def test_options_from_the_environment_stay(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=17000")
+    database = make_database()
+    assert database.answer("show statement_timeout") == [("17s",)]
+    assert database.answer(INTERVAL) == [("2s",)]
+
+
+@pytest.fixture
+def refusing_driver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """As if the server refused what the driver adds: it is asked for a setting that no server knows."""
+    from django_geventpool.drivers import psycopg2 as module
+
+    asked: list[str] = []
+    real = module._add_check_interval
+
+    def add(parameters: dict[str, object]) -> bool:
+        added = real(parameters)  # type: ignore[arg-type]
+        asked.append(str(parameters["options"]))
+        parameters["options"] = str(parameters["options"]).replace("client_conn", "no_such_client_conn")
+        return added
+
+    monkeypatch.setattr(module, "_add_check_interval", add)
+    return asked
+
+
+def test_a_server_that_refuses_the_interval_is_tolerated_and_not_asked_again(
+    make_database: MakeDatabase, refusing_driver: list[str]
+) -> None:
+    database = make_database(MAX_CONNS=5, CONN_WAIT_TIMEOUT=60)
+    assert database.answer("select 7") == [(7,)]
+    results([Task(database.answer, "select pg_sleep(0.05)::text") for _ in range(10)])
+    assert len(refusing_driver) == 1
+    assert isinstance(database.pool.driver, Psycopg2Driver)
+    database.assert_whole()
+
+
+def test_a_restarted_pool_of_a_killed_process_finds_room(make_database: MakeDatabase) -> None:
+    # The role takes no more than one session: the killed process's must be gone first.
+    database = make_database(MAX_CONNS=1, role_limit=1, CONN_WAIT_TIMEOUT=60)
+    process = start_program("hang", database.settings)
+    try:
+        database.await_running("pg_sleep(600)")
+        process.kill()
+        assert database.answer("select 7") == [(7,)]
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,68 @@
+"""psycopg2 becomes green by itself, and what doesn't come from a pool goes on working."""
+
+from __future__ import annotations
+
+import importlib
+
+import psycopg2
+import pytest
+from psycopg2 import extensions
+
+from django_geventpool import patch_psycopg
+from tests.support.programs import output_of, start_program
+from tests.support.tasks import FRAMEWORK, Interruption, Task
+from tests.support.waiting import eventually
+
+from .conftest import MakeDatabase
+
+
+def test_psycopg2_becomes_green_without_a_call_and_the_log_says_so_once(make_database: MakeDatabase) -> None:
+    other = {"gevent": "eventlet", "eventlet": "gevent"}[FRAMEWORK]  # Installed, but not in force.
+    process = start_program("ask_with_log", make_database(MAX_CONNS=5, role_limit=5).settings, other)
+    output = output_of(process)
+    assert process.returncode == 0, output
+    assert "green: True" in output
+    assert output.count(f"psycopg2 is green now, under {FRAMEWORK}") == 1
+
+
+def test_patch_psycopg_may_be_called_again_and_again() -> None:
+    assert patch_psycopg()
+    callback = extensions.get_wait_callback()
+    assert callback is not None
+    assert patch_psycopg()
+    assert extensions.get_wait_callback() is callback
+
+
+def test_a_plain_psycopg2_connection_works_and_does_not_block_others(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    database.answer("select 1")
+
+    def ask_plainly(sql: str) -> object:
+        connection = psycopg2.connect(**database.server.dsn)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchone()
+        finally:
+            connection.close()
+
+    assert ask_plainly("select 7") == (7,)
+    slow = Task(ask_plainly, "select 8, pg_sleep(1)::text")
+    eventually(
+        lambda: database.server.query("select 1 from pg_stat_activity where query = 'select 8, pg_sleep(1)::text'"),
+        "the plain connection's query",
+    )
+    assert database.answer("select 9") == [(9,)]
+    assert not slow.ended, "the hub was blocked"
+    assert slow.result() == (8, "")
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_psycogreen_called_by_the_user_makes_no_difference(make_database: MakeDatabase, how: Interruption) -> None:
+    importlib.import_module(f"psycogreen.{FRAMEWORK}").patch_psycopg()
+    database = make_database(MAX_CONNS=1)
+    victim = Task(database.fetch, "select pg_sleep(600)")
+    database.await_running("pg_sleep(600)")
+    victim.interrupt(how)
+    eventually(lambda: not database.running("pg_sleep(600)"), "the query gone from the server", 5)
+    database.assert_whole()

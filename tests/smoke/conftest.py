@@ -1,0 +1,94 @@
+"""Real workers on a real server."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.postgres import PostgresServer
+from servers.postgres_binaries import PostgresNotFound
+from servers.redis import RedisNotFound, RedisServer
+
+from .workers import LOG_LINE_PREFIX, Worker
+
+StartWorker = Callable[..., Worker]
+
+GREEN = ("gevent", "eventlet")
+POOLS = (*GREEN, "threads", "prefork", "solo")
+CONCURRENCY = {"gevent": 100, "eventlet": 100, "threads": 100, "prefork": 2, "solo": 1}
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server whose log tells of each connection."""
+    try:
+        server = PostgresServer(
+            max_connections=100, log_connections=True, log_disconnections=True, log_line_prefix=LOG_LINE_PREFIX
+        )
+    except PostgresNotFound as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis server for one test."""
+    try:
+        server = RedisServer()
+    except RedisNotFound as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+def _starter(server: PostgresServer, folder: Path, stack: ExitStack) -> StartWorker:
+    def start(pool: str, options: dict[str, Any], *, start: bool = True, **arguments: Any) -> Worker:
+        name = f"{pool}-{next(_numbers)}"
+        arguments.setdefault("concurrency", CONCURRENCY[pool])
+        worker = Worker(arguments.pop("server", server), name, folder / name, pool=pool, options=options, **arguments)
+        stack.callback(worker.__exit__)
+        if start:
+            worker.start()
+        return worker
+
+    return start
+
+
+@pytest.fixture
+def start_worker(server: PostgresServer, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts workers for one test: `start_worker(pool, OPTIONS, **arguments of Worker)`."""
+    with ExitStack() as stack:
+        yield _starter(server, tmp_path, stack)
+
+
+@pytest.fixture(scope="module")
+def start_module_worker(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartWorker]:
+    """Starts workers for the tests of a module."""
+    with ExitStack() as stack:
+        yield _starter(server, tmp_path_factory.mktemp("workers"), stack)
+
+
+@pytest.fixture(scope="session")
+def shared_workers(
+    server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Worker]]:
+    """A worker of each pool class with ordinary settings, started when it is first asked for."""
+    started: dict[str, Worker] = {}
+    with ExitStack() as stack:
+        start = _starter(server, tmp_path_factory.mktemp("shared"), stack)
+
+        def get(pool: str) -> Worker:
+            if pool not in started:
+                limit = 20 if CONCURRENCY[pool] == 100 else 3
+                started[pool] = start(pool, {"MAX_CONNS": limit, "CONN_WAIT_TIMEOUT": 60})
+            return started[pool]
+
+        yield get

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import Task, shared_task
+from django.db import OperationalError, connection, transaction
+
+from django_geventpool import pools
+from django_geventpool.utils import close_connection
+
+Numbers = dict[str, Any]
+
+
+def fetch(sql: str, *parameters: object) -> Any:
+    """The first column of the first row."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def wait_for_file(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+@shared_task
+def double(number: int) -> int:
+    return int(fetch("select %s * 2", number))
+
+
+@shared_task
+def fail() -> None:
+    fetch("select 1")
+    raise ValueError("on purpose")
+
+
+@shared_task
+def die() -> None:
+    fetch("select 1")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task
+def sleep_in_query(seconds: float) -> int:
+    """Return the server's process id."""
+    return int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds))
+
+
+@shared_task
+def hold_until(path: str) -> int:
+    """Hold a connection, without a query, until there is a file."""
+    pid = int(fetch("select pg_backend_pid()"))
+    wait_for_file(path)
+    return pid
+
+
+@shared_task(autoretry_for=(OperationalError,), retry_kwargs={"countdown": 0.1, "max_retries": 200})
+def double_with_retries(number: int) -> int:
+    return int(fetch("select %s * 2", number))
+
+
+@shared_task(bind=True, acks_late=True)
+def run_again_elsewhere(self: Task[Any, Any], path: str) -> tuple[int, bool]:
+    """Never end while there is no such file. Return the worker's process, and whether the task came once more."""
+    if not Path(path).exists():
+        fetch("select pg_sleep(600)")
+    fetch("select 1")
+    return os.getpid(), bool(self.request.delivery_info["redelivered"])
+
+
+@shared_task
+def process_numbers() -> tuple[int, Numbers]:
+    """The process that runs the task, and its pool's numbers, while the task itself has no connection."""
+    pool = pools.get("default")
+    return os.getpid(), {} if pool is None else dataclasses.asdict(pool.stats())
+
+
+@shared_task
+def fan_out(count: int, seconds: float) -> tuple[int, list[int]]:
+    """Run queries in threads or greenlets that give back. Return the process, and the server's processes."""
+    pids: list[int] = []
+
+    @close_connection
+    def work() -> None:
+        pids.append(int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds)))
+
+    _join([threading.Thread(target=work) for _ in range(count)])
+    return os.getpid(), pids
+
+
+@shared_task
+def fan_out_and_forget(count: int, seconds: float) -> list[int]:
+    """Run queries in threads or greenlets that do not give back."""
+    pids: list[int] = []
+
+    def work() -> None:
+        pids.append(int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds)))
+
+    _join([threading.Thread(target=work) for _ in range(count)])
+    return pids
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@shared_task
+def ask_for_pid() -> int:
+    """What an eager task may do: use the database."""
+    return int(fetch("select pg_backend_pid()"))
+
+
+@shared_task
+def run_eagerly() -> dict[str, bool]:
+    """Run tasks in this very greenlet or thread, inside and outside of a transaction."""
+    fetch("select 1")
+    before = connection.connection
+    outside = ask_for_pid.apply().get(disable_sync_subtasks=False)
+    kept = connection.connection is before
+    with transaction.atomic():
+        transaction_id = fetch("select txid_current()")
+        inside = ask_for_pid.apply().get(disable_sync_subtasks=False)
+        same_transaction = fetch("select txid_current()") == transaction_id
+    return {
+        "the connection is kept": kept and connection.connection is before,
+        "it is the same one": outside == inside == fetch("select pg_backend_pid()"),
+        "the transaction goes on": same_transaction,
+    }

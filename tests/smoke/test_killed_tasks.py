@@ -1,0 +1,141 @@
+"""Tasks that are revoked or take too long, in the middle of a query: nothing is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.waiting import eventually
+
+from .conftest import GREEN
+from .workers import Worker, result_of
+
+SharedWorkers = Callable[[str], Worker]
+
+#: The server stops a killed task's query within this time (seconds).
+STOPPED_WITHIN = 5.0
+
+
+@pytest.fixture(params=GREEN)
+def green_worker(request: pytest.FixtureRequest, shared_workers: SharedWorkers) -> Worker:
+    return shared_workers(request.param)
+
+
+@pytest.fixture
+def gevent_worker(shared_workers: SharedWorkers) -> Worker:
+    """The one green pool that knows time limits."""
+    return shared_workers("gevent")
+
+
+@pytest.fixture
+def prefork_worker(shared_workers: SharedWorkers) -> Worker:
+    return shared_workers("prefork")
+
+
+def assert_no_query_left(worker: Worker) -> None:
+    eventually(lambda: worker.active("pg_sleep") == 0, "no query left", timeout=STOPPED_WITHIN)
+
+
+def assert_state(worker: Worker, tasks: list[object], state: str) -> None:
+    for task in tasks:
+        eventually(lambda task=task: task.state == state, f"a task that is {state}")  # type: ignore[misc]
+
+
+def test_revoked_in_mid_query_or_waiting_for_a_connection(green_worker: Worker) -> None:
+    worker = green_worker
+    tasks = worker.send_many(worker.limit + 15, "sleep_in_query", 600)
+    worker.await_active(worker.limit)
+    eventually(lambda: worker.numbers()["waiting"] == 15, "15 tasks waiting for a connection")
+    worker.revoke(tasks)
+    assert_no_query_left(worker)
+    eventually(worker.is_quiet, "a quiet pool")
+    worker.assert_whole()
+    assert all(task.state == "REVOKED" for task in tasks)
+
+
+def test_some_revoked_in_mid_query_make_room_for_those_that_wait(green_worker: Worker) -> None:
+    worker = green_worker
+    doomed = worker.send_many(worker.limit, "sleep_in_query", 600)
+    worker.await_active(worker.limit)
+    waiting = worker.send_many(30, "double", 21)
+    eventually(lambda: worker.numbers()["waiting"] == 30, "30 tasks waiting for a connection")
+    worker.revoke(doomed[:5])
+    assert {result_of(task) for task in waiting} == {42}
+    assert worker.active("pg_sleep") == worker.limit - 5
+    worker.revoke(doomed[5:])
+    assert_no_query_left(worker)
+    worker.assert_whole()
+
+
+def test_hard_time_limit_in_mid_query_or_waiting_for_a_connection(gevent_worker: Worker) -> None:
+    worker = gevent_worker
+    tasks = worker.send_many(worker.limit + 15, "sleep_in_query", 600, time_limit=2)
+    worker.await_active(worker.limit)
+    for task in tasks:
+        with pytest.raises(Exception, match="TimeLimitExceeded"):
+            result_of(task)
+    assert_no_query_left(worker)
+    worker.assert_whole()
+
+
+@pytest.mark.parametrize("task_name", ["fan_out", "fan_out_and_forget"])
+def test_a_revoked_task_that_spawned_greenlets(green_worker: Worker, task_name: str) -> None:
+    worker = green_worker
+    task = worker.send(task_name, 30, 1)
+    worker.await_active(worker.limit)
+    worker.revoke([task])
+    # Its greenlets live on, and all of them have their turn.
+    eventually(lambda: worker.active("pg_sleep") == 0 and worker.is_quiet(), "a quiet pool")
+    worker.assert_whole()
+    assert task.state == "REVOKED"
+
+
+def test_prefork_revoked_in_mid_query(prefork_worker: Worker) -> None:
+    worker = prefork_worker
+    tasks = worker.send_many(worker.concurrency, "sleep_in_query", 600)
+    worker.await_active(worker.concurrency)
+    worker.revoke(tasks)
+    assert_no_query_left(worker)
+    assert_children_work(worker)
+
+
+def test_prefork_hard_time_limit_in_mid_query(prefork_worker: Worker) -> None:
+    worker = prefork_worker
+    task = worker.send("sleep_in_query", 600, time_limit=1)
+    worker.await_active(1)
+    with pytest.raises(Exception, match="TimeLimitExceeded"):
+        result_of(task)
+    assert_no_query_left(worker)
+    assert_children_work(worker)
+
+
+def test_prefork_pool_restart(prefork_worker: Worker) -> None:
+    worker = prefork_worker
+    before = {process for process, _ in map(result_of, worker.send_many(20, "fan_out", 2, 0.01))}
+    worker.control("pool_restart")
+    after: set[int] = set()
+
+    def children_are_new() -> bool:
+        after.clear()
+        after.update(process for process, _ in map(result_of, worker.send_many(20, "fan_out", 2, 0.01)))
+        return not after & before
+
+    eventually(children_are_new, "new processes")
+    assert_children_work(worker)
+
+
+@pytest.mark.parametrize("pool", [*GREEN, "threads"])
+def test_pool_restart_is_survived_where_it_does_nothing(pool: str, shared_workers: SharedWorkers) -> None:
+    worker = shared_workers(pool)
+    worker.control("pool_restart")
+    worker.assert_whole()
+
+
+def assert_children_work(worker: Worker) -> None:
+    """Of each child there are as many connections as it needs, and of those that are gone none."""
+    assert {result_of(task) for task in worker.send_many(20, "double", 21)} == {42}
+    tasks = worker.send_many(worker.concurrency, "sleep_in_query", 1)
+    worker.await_active(worker.concurrency)
+    assert len({result_of(task) for task in tasks}) == worker.concurrency
+    assert worker.connections() <= worker.limit * worker.concurrency

@@ -1,0 +1,86 @@
+"""The end of a worker: no connection is left, none is cut under a task that finishes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.support.waiting import eventually
+
+from .conftest import GREEN, POOLS, StartWorker
+from .workers import Worker, result_of
+
+OPTIONS = {"MAX_CONNS": 5, "CONN_WAIT_TIMEOUT": 60}
+#: The server looks every two seconds whether the client of a running query is still there.
+GONE_WITHIN = 8.0
+ENDS_WITHIN = 30.0
+
+#: What a server says of a client that is gone without a good-bye.
+CUT_OFF = re.compile(r"unexpected EOF|connection to client lost|could not receive data|Broken pipe|canceling statement")
+
+
+def cut_off(worker: Worker) -> list[str]:
+    lines = (line for line in worker.server.log.splitlines() if f" {worker.name}: " in line)
+    return [line for line in lines if CUT_OFF.search(line)]
+
+
+def assert_no_connection_left(worker: Worker) -> None:
+    eventually(lambda: worker.connections() == 0, f"no connection of {worker.name}", timeout=GONE_WITHIN)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_warm_shutdown_lets_running_tasks_finish(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, OPTIONS)
+    at_once = {"prefork": worker.concurrency, "solo": 1}.get(pool, worker.limit)
+    in_all = at_once if pool in ("prefork", "solo") else 2 * at_once
+    tasks = worker.send_many(in_all, "sleep_in_query", 1.5)
+    worker.await_active(at_once)
+    if pool not in ("prefork", "solo"):
+        eventually(lambda: worker.numbers()["waiting"] == in_all - at_once, "the other tasks waiting for a connection")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(ENDS_WITHIN), worker.log[-3000:]
+    # Whatever the worker has closed is gone when it is gone.
+    assert worker.connections() == 0
+    assert worker.returncode == 0
+    for task in tasks:
+        result_of(task)
+    assert cut_off(worker) == []
+    assert worker.warnings_of_leaks() == []
+    assert worker.peak() <= worker.limit
+
+
+# Celery's threads can't be interrupted; nor can prefork's children, while psycopg2 waits for an answer.
+@pytest.mark.parametrize("pool", GREEN)
+def test_cold_shutdown_leaves_no_query_and_no_connection(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, OPTIONS)
+    worker.send_many(worker.limit + 10, "sleep_in_query", 600)
+    worker.await_active(worker.limit)
+    worker.send_signal(signal.SIGQUIT)
+    eventually(lambda: worker.active("pg_sleep") == 0, "no query left", timeout=GONE_WITHIN)
+    assert worker.wait(ENDS_WITHIN), worker.log[-3000:]
+    assert_no_connection_left(worker)
+    assert worker.peak() <= worker.limit
+
+
+@pytest.mark.parametrize("pool", [*GREEN, "threads"])
+def test_a_killed_worker_leaves_no_query_and_no_connection(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, OPTIONS)
+    worker.send_many(worker.limit + 10, "sleep_in_query", 600)
+    worker.await_active(worker.limit)
+    os.kill(worker.pid, signal.SIGKILL)
+    assert worker.wait()
+    assert_no_connection_left(worker)
+
+
+def test_prefork_children_that_had_enough_tasks_take_their_connections_along(start_worker: StartWorker) -> None:
+    worker = start_worker("prefork", {"MAX_CONNS": 2}, settings={"worker_max_tasks_per_child": 5})
+    tasks = worker.send_many(60, "fan_out", 4, 0.01)
+    processes = {process for process, _ in map(result_of, tasks)}
+    assert len(processes) >= 60 / 5
+    assert worker.connections() <= worker.limit * worker.concurrency
+    # At no time, not even while one child is replaced by the next.
+    assert worker.peak() <= worker.limit * worker.concurrency
+    assert cut_off(worker) == []

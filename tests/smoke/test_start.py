@@ -1,0 +1,137 @@
+"""What a worker says, and refuses, when it starts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from servers.celery_worker import WorkerFailed
+from servers.postgres import PostgresServer
+from servers.postgres_binaries import PostgresNotFound
+from tests.support.waiting import eventually
+
+from .conftest import GREEN, POOLS, StartWorker
+from .workers import ENGINE, Worker
+
+MODULE = "smoke_project.late"
+
+
+def start_lines(worker: Worker) -> list[str]:
+    return re.findall(r'Pool "\w+": engine .*', worker.log)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_one_line_for_each_alias_says_what_the_tasks_share(pool: str, shared_workers: Callable[[str], Worker]) -> None:
+    worker = shared_workers(pool)
+    framework = pool if pool in GREEN else "threads"
+    assert start_lines(worker) == [
+        f'Pool "default": engine {ENGINE}, limit {worker.limit}, mode session, framework {framework}, driver psycopg2'
+    ]
+    assert "not patched" not in worker.log
+    assert "patched by" not in worker.log
+    assert "CELERY_DB_REUSE_MAX" not in worker.log
+    assert "CONN_MAX_AGE" not in worker.log
+
+
+@pytest.fixture(scope="module", params=GREEN)
+def unwise_worker(request: pytest.FixtureRequest, start_module_worker: StartWorker) -> Worker:
+    """Has two databases and settings that defeat the pool; installs the worker side twice."""
+    return start_module_worker(
+        request.param,
+        {"MAX_CONNS": 3},
+        aliases={"reports": {"MAX_CONNS": 2}},
+        database={"CONN_MAX_AGE": 60},
+        django={"CELERY_DB_REUSE_MAX": 10},
+        install=True,
+    )
+
+
+def test_each_alias_has_its_line_and_installing_twice_does_not_double_it(unwise_worker: Worker) -> None:
+    lines = start_lines(unwise_worker)
+    assert [re.findall(r'"(\w+)".*limit (\d+)', line) for line in lines] == [[("default", "3")], [("reports", "2")]]
+
+
+def test_conn_max_age_is_warned_about(unwise_worker: Worker) -> None:
+    warnings = re.findall(r"WARNING.*(CONN_MAX_AGE.* is not 0|\[\"CONN_MAX_AGE\"\] is not 0).*", unwise_worker.log)
+    assert len(warnings) == 2
+
+
+def test_celery_db_reuse_max_is_warned_about(unwise_worker: Worker) -> None:
+    assert len(re.findall(r"WARNING.*CELERY_DB_REUSE_MAX is set", unwise_worker.log)) == 1
+
+
+def test_connections_come_back_in_spite_of_unwise_settings(unwise_worker: Worker) -> None:
+    results = unwise_worker.send_many(50, "double", 2)
+    assert {result.get(timeout=30, interval=0.02) for result in results} == {4}
+    eventually(unwise_worker.is_quiet, "a quiet pool")
+    assert unwise_worker.peak() <= unwise_worker.limit
+
+
+@pytest.mark.parametrize("pool", GREEN)
+def test_install_alone_does_without_installed_apps(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, {"MAX_CONNS": 3}, apps=[], install=True)
+    assert len(start_lines(worker)) == 1
+    tasks = worker.send_many(12, "sleep_in_query", 0.3)
+    worker.await_active(worker.limit)
+    assert len({task.get(timeout=30, interval=0.02) for task in tasks}) == worker.limit
+    eventually(worker.is_quiet, "a quiet pool")
+    assert worker.warnings_of_leaks() == []
+
+
+@pytest.mark.parametrize("pool", GREEN)
+def test_a_worker_started_too_late_for_patching_says_so(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, {"MAX_CONNS": 3}, start=False)
+    worker.command_line(sys.executable, "-m", MODULE, pool)
+    worker.start()
+    message = worker.wait_for_log(r"ERROR.*The worker's pool is (\w+), but the sockets .* not patched.*")
+    assert message[1] == pool
+    assert f"celery worker -P {pool}" in message[0]
+    assert "framework threads" in start_lines(worker)[0]
+
+
+@pytest.mark.parametrize(
+    ("pool", "install"), [*((pool, False) for pool in POOLS), ("gevent", True)], ids=[*POOLS, "by install alone"]
+)
+def test_a_bad_option_ends_the_worker(pool: str, install: bool, start_worker: StartWorker) -> None:
+    apps = [] if install else ["celery_geventpool"]
+    worker = start_worker(pool, {"MAX_CONN": 3}, start=False, install=install, apps=apps)
+    with pytest.raises(
+        WorkerFailed, match=r'DATABASES\["default"\].*Unknown pool option MAX_CONN: did you mean MAX_CONNS\?'
+    ):
+        worker.start()
+    assert worker.returncode not in (0, None)
+    assert worker.connections() == 0
+
+
+@pytest.fixture(scope="module")
+def strict_server() -> Iterator[PostgresServer]:
+    """A server that checks passwords."""
+    try:
+        server = PostgresServer(password="the-right-password", max_connections=20)
+    except PostgresNotFound as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.mark.parametrize("pool", GREEN)
+def test_a_wrong_password_is_never_printed(
+    pool: str, start_worker: StartWorker, strict_server: PostgresServer, tmp_path: Path
+) -> None:
+    worker = start_worker(
+        pool,
+        {"MAX_CONNS": 3},
+        server=strict_server,
+        database={"PASSWORD": "not-to-be-printed"},
+        loglevel="DEBUG",
+    )
+    task = worker.send("double", 1)
+    with pytest.raises(Exception, match="password authentication failed"):
+        task.get(timeout=30, interval=0.02)
+    assert worker.wait_for_log("raised unexpected.*password authentication failed")
+    assert "not-to-be-printed" not in worker.log
+    assert worker.numbers()["size"] == 0

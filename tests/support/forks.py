@@ -1,0 +1,73 @@
+"""Forked children of a test's own process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from .tasks import FRAMEWORK
+from .waiting import eventually
+
+
+def in_child(function: Callable[[], Any]) -> Any:
+    """Call a function in a forked child, and return what it returned there (as JSON carries it).
+
+    Raises AssertionError with the child's traceback. This process's greenlets and threads go on meanwhile.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(function, writer)
+    os.close(writer)
+    os.set_blocking(reader, False)
+    answer = b""
+    try:
+        eventually(lambda: _has_ended(pid), "the end of the child", 60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(BlockingIOError):
+            answer = os.read(reader, 1 << 20)
+        os.close(reader)
+    outcome = json.loads(answer)
+    assert "error" not in outcome, outcome["error"]
+    return outcome["value"]
+
+
+def start_afresh() -> None:
+    """Have the framework of a forked child leave its parent's event loop alone, where it doesn't by itself."""
+    if FRAMEWORK == "eventlet":
+        from eventlet import hubs
+
+        hubs.use_hub()
+
+
+def let_others_run(seconds: float) -> None:
+    """Give every greenlet that could run in this process the time to do so."""
+    time.sleep(seconds)
+
+
+def _be_child(function: Callable[[], Any], writer: int) -> None:
+    try:
+        start_afresh()
+        outcome = {"value": function()}
+    except BaseException:  # noqa: BLE001  a child must never get into the parent's code
+        outcome = {"error": traceback.format_exc()}
+    try:
+        os.write(writer, json.dumps(outcome).encode())
+    finally:
+        os._exit(0)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return ended == pid

@@ -1,0 +1,48 @@
+"""What tests wait for, and assert, of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django_geventpool.pool import Pool, PoolStats
+
+from .borrower import Borrower
+from .waiting import eventually
+
+
+def await_stats(pool: Pool, **numbers: int) -> PoolStats:
+    """Wait until the pool's numbers are these."""
+
+    def fits() -> PoolStats | None:
+        stats = pool.stats()
+        return stats if all(getattr(stats, name) == number for name, number in numbers.items()) else None
+
+    what = ", ".join(f"{name} {number}" for name, number in numbers.items())
+    try:
+        return eventually(fits, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {pool}") from None
+
+
+def queue_up(pool: Pool, borrow: Callable[[], Borrower], count: int) -> list[Borrower]:
+    """Start borrowers one after the other, each when the one before it waits."""
+    waiters = []
+    before = pool.stats().waiting
+    for number in range(1, count + 1):
+        waiters.append(borrow())
+        await_stats(pool, waiting=before + number)
+    return waiters
+
+
+def assert_whole(pool: Pool) -> None:
+    """Nobody holds or waits for anything, and the whole capacity can be lent at the same time."""
+    await_stats(pool, in_use=0, waiting=0, connecting=0, closing=0)
+    limit = pool.stats().limit
+    borrowers = [Borrower(pool) for _ in range(limit)]
+    for borrower in borrowers:
+        borrower.taken()
+    assert pool.stats().in_use == limit
+    assert len({borrower.connection for borrower in borrowers}) == limit
+    for borrower in borrowers:
+        borrower.give_back()
+    await_stats(pool, in_use=0, waiting=0, connecting=0, closing=0)

@@ -1,0 +1,35 @@
+"""A fresh process for a test: `python -m tests.support.program FRAMEWORK FUNCTION SETTINGS [ARGUMENT...]`.
+
+It is monkey-patched first thing, then Django gets the DATABASES of SETTINGS (JSON), then a function of
+tests.support.programs is called.
+"""
+
+import sys
+from pathlib import Path
+
+from tests.run import patch
+
+
+def main(function: str, databases: str, *arguments: str) -> None:
+    # "python -m" puts the checkout first on the path, where it would hide the installed packages.
+    root = Path(__file__).parent.parent.parent
+    sys.path[:] = [*(entry for entry in sys.path if Path(entry) != root), str(root)]
+
+    import importlib
+    import json
+
+    from django.conf import settings
+
+    settings.configure(
+        DATABASES=json.loads(databases),
+        INSTALLED_APPS=["celery_geventpool", "tests.testapp"],
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        TIME_ZONE="Asia/Tokyo",
+        USE_TZ=True,
+    )
+    getattr(importlib.import_module("tests.support.programs"), function)(*arguments)
+
+
+if __name__ == "__main__":
+    patch(sys.argv[1])
+    main(*sys.argv[2:])

@@ -1,0 +1,116 @@
+"""A database driver without a server, whose every step can be scripted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Literal
+
+Step = Literal["connect", "opened", "is_alive", "clean", "close"]
+#: What a step does instead of going well: raise, or wait for something.
+Action = BaseException | Callable[[], object] | None
+
+
+class ServerFull(Exception):
+    """The server has no connection left."""
+
+
+class Refused(Exception):
+    """Connecting failed for another reason."""
+
+
+class ScriptedConnection:
+    """What the driver hands out."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        #: Whether the server has hung up.
+        self.dead = False
+        #: Whether it can't be cleaned.
+        self.dirty = False
+        self.closed = 0
+
+    def __repr__(self) -> str:
+        return f"<connection {self.number}>"
+
+
+class ScriptedDriver:
+    """Counts the connections that a server would count, and does in each step what it is told.
+
+    The steps are: "connect", before there is anything to close; "opened", when the server has the connection;
+    "is_alive", "clean" and "close". Each step that would wait for a network lets others run.
+    """
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        #: The connections that the server has now.
+        self.live: set[ScriptedConnection] = set()
+        #: The most that it had at the same time.
+        self.peak = 0
+        #: Every step, in order.
+        self.log: list[tuple[Step, ScriptedConnection | None]] = []
+        #: How many connections the server takes; None for as many as come.
+        self.capacity: int | None = None
+        #: Whether steps let others run.
+        self.is_slow = True
+        self._scripts: dict[Step, deque[Action]] = defaultdict(deque)
+        self._always: dict[Step, Action] = {}
+        self._lock = threading.Lock()
+
+    def script(self, step: Step, *actions: Action) -> None:
+        """Have the next calls of a step raise or call what is given; None lets one go well."""
+        self._scripts[step].extend(actions)
+
+    def always(self, step: Step, action: Action) -> None:
+        """Have all calls of a step that are not scripted one by one do this."""
+        self._always[step] = action
+
+    def count(self, step: Step) -> int:
+        """How often a step was taken."""
+        return sum(taken == step for taken, _ in self.log)
+
+    # The driver
+
+    def connect(self, opening: Callable[[ScriptedConnection], None]) -> ScriptedConnection:
+        self._take("connect", None)
+        with self._lock:
+            connection = ScriptedConnection(self.count("connect"))
+        opening(connection)
+        with self._lock:
+            if self.capacity is not None and len(self.live) >= self.capacity:
+                raise ServerFull("sorry, too many clients already")
+            self.live.add(connection)
+            self.peak = max(self.peak, len(self.live))
+        self._take("opened", connection)
+        return connection
+
+    def is_alive(self, connection: ScriptedConnection) -> bool:
+        self._take("is_alive", connection, waits=False)
+        return not connection.dead
+
+    def clean(self, connection: ScriptedConnection) -> bool:
+        self._take("clean", connection)
+        return not connection.dirty
+
+    def close(self, connection: ScriptedConnection) -> None:
+        self._take("close", connection)
+        connection.closed += 1
+        with self._lock:
+            self.live.discard(connection)
+
+    def is_server_full(self, error: BaseException) -> bool:
+        return isinstance(error, ServerFull)
+
+    def _take(self, step: Step, connection: ScriptedConnection | None, waits: bool = True) -> None:
+        self.log.append((step, connection))
+        if waits and self.is_slow:
+            time.sleep(0)
+        script = self._scripts[step]
+        action = script.popleft() if script else self._always.get(step)
+        if isinstance(action, BaseException):
+            raise action
+        if action is not None:
+            action()

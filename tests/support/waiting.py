@@ -1,0 +1,25 @@
+"""Waiting for states instead of for times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Far more than anything here takes on a slow machine; only a failing test waits that long.
+DEADLINE = 30.0
+
+
+def eventually(condition: Callable[[], T], what: str, timeout: float = DEADLINE) -> T:
+    """Poll `condition` until it returns something true, and return that.
+
+    Raises AssertionError with `what` was awaited, and the last value, when it takes too long.
+    """
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {timeout} s: {what} (last: {value!r})")
+        time.sleep(0.01)
+    return value

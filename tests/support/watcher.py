@@ -1,0 +1,74 @@
+"""Watches from outside, all the time, which sessions a role has on the server."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from dataclasses import dataclass
+
+from servers.postgres_address import Postgres
+
+from .helper import Helper
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the watcher has seen of a role so far."""
+
+    #: The most sessions at the same time.
+    most: int
+    #: How many different sessions there were.
+    sessions: int
+    #: How often it looked.
+    looks: int
+
+
+class Watcher(Helper):
+    """Samples pg_stat_activity, in a process of its own, from its making to its closing; a context manager."""
+
+    def __init__(self, server: Postgres, role: str) -> None:
+        super().__init__("watcher", json.dumps(server.dsn), role)
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def seen(self) -> Seen:
+        return Seen(**json.loads(self.ask("seen")))
+
+
+_SESSIONS = "select pid, backend_start from pg_stat_activity where usename = %s and backend_type = 'client backend'"
+
+
+def main(dsn: str, role: str) -> None:
+    import psycopg2
+
+    connection = psycopg2.connect(**json.loads(dsn))
+    connection.autocommit = True
+    cursor = connection.cursor()
+    sessions: set[tuple[object, ...]] = set()
+    most = looks = 0
+    asked = threading.Event()
+    ended = threading.Event()
+
+    def listen() -> None:
+        for _ in sys.stdin:
+            asked.set()
+        ended.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    print("watching", flush=True)
+    while not ended.wait(0.002):
+        answers = asked.is_set()
+        cursor.execute(_SESSIONS, [role])
+        rows = cursor.fetchall()
+        sessions.update(rows)
+        most = max(most, len(rows))
+        looks += 1
+        if answers:
+            asked.clear()
+            print(json.dumps({"most": most, "sessions": len(sessions), "looks": looks}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,207 @@
+"""What the drivers ask of a server and make of its words, without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import extensions, extras
+
+from django_geventpool.drivers import psycopg2 as driver_module
+from django_geventpool.drivers.psycopg2 import Psycopg2Driver
+from django_geventpool.drivers.psycopg2_connection import Connection
+from django_geventpool.drivers.server import is_check_interval_refused, is_full
+
+FULL = [
+    'connection to server at "127.0.0.1", port 5432 failed: FATAL:  sorry, too many clients already',
+    'connection to server at "127.0.0.1", port 5432 failed: FATAL:  too many connections for role "app"',
+    'FATAL:  too many connections for database "shop"',
+    "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    "FATAL:  remaining connection slots are reserved for non-replication superuser connections",
+    'FATAL:  remaining connection slots are reserved for roles with privileges of the "pg_use_reserved" role',
+    "FATAL:  no more connections allowed (max_client_conn)",
+]
+OTHERS = [
+    'FATAL:  password authentication failed for user "app"',
+    'FATAL:  database "shop" does not exist',
+    "FATAL:  the database system is starting up",
+    'connection to server at "127.0.0.1", port 1 failed: Connection refused\n\tIs the server running on that host?',
+    "connection to server failed: connect_timeout expired",
+    'FATAL:  unrecognized configuration parameter "x"',
+]
+
+
+class Server:
+    """Stands in for ``psycopg2.connect``, with answers to one connect after the other."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+
+    def connect(self, connection_factory: Callable[..., Any], **parameters: Any) -> Any:
+        self.asked.append(parameters)
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+        return Established()
+
+    @property
+    def options(self) -> list[str | None]:
+        return [parameters.get("options") for parameters in self.asked]
+
+
+class Established:
+    """What is asked of a connection that was opened."""
+
+    isolation_level = None
+    autocommit = False
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGOPTIONS", "PGCONNECT_TIMEOUT", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def make_driver(monkeypatch: pytest.MonkeyPatch, server: Server, **parameters: Any) -> Psycopg2Driver:
+    monkeypatch.setattr(driver_module.psycopg2, "connect", server.connect)
+    return Psycopg2Driver(lambda: dict(parameters), lambda connection: None)
+
+
+# A full server
+
+
+@pytest.mark.parametrize("message", FULL)
+def test_a_full_server_is_known_by_its_words(message: str) -> None:
+    assert is_full(message)
+    driver = Psycopg2Driver(dict, lambda connection: None)
+    assert driver.is_server_full(psycopg2.OperationalError(message))
+
+
+@pytest.mark.parametrize("message", OTHERS)
+def test_other_errors_are_no_full_server(message: str) -> None:
+    assert not is_full(message)
+
+
+def test_only_an_operational_error_tells_of_a_full_server() -> None:
+    driver = Psycopg2Driver(dict, lambda connection: None)
+    for error in (ValueError(FULL[0]), psycopg2.ProgrammingError(FULL[0]), KeyboardInterrupt(FULL[0])):
+        assert not driver.is_server_full(error)
+
+
+# client_connection_check_interval
+
+
+def test_the_server_is_asked_to_look_after_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+    make_driver(monkeypatch, server, dbname="shop").connect(lambda connection: None)
+    assert server.asked == [{"dbname": "shop", "options": "-c client_connection_check_interval=2000"}]
+
+
+def test_the_users_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+    make_driver(monkeypatch, server, options="-c work_mem=8MB").connect(lambda connection: None)
+    assert server.options == ["-c work_mem=8MB -c client_connection_check_interval=2000"]
+
+
+def test_the_environments_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c work_mem=8MB")
+    server = Server(None)
+    make_driver(monkeypatch, server).connect(lambda connection: None)
+    assert server.options == ["-c work_mem=8MB -c client_connection_check_interval=2000"]
+
+
+def test_the_users_own_interval_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+    own = "-c client_connection_check_interval=0"
+    make_driver(monkeypatch, server, options=own).connect(lambda connection: None)
+    assert server.options == [own]
+
+
+def test_a_service_file_has_the_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+    make_driver(monkeypatch, server, service="shop").connect(lambda connection: None)
+    assert server.asked == [{"service": "shop"}]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'FATAL:  unrecognized configuration parameter "client_connection_check_interval"',
+        'FATAL:  invalid value for parameter "client_connection_check_interval": "2000"',
+        "FATAL:  unsupported startup parameter: options",
+        "FATAL:  unsupported startup parameter in options: client_connection_check_interval",
+    ],
+)
+def test_a_server_that_does_not_know_the_interval_is_asked_once(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    assert is_check_interval_refused(message)
+    server = Server(psycopg2.OperationalError(message), None, None)
+    driver = make_driver(monkeypatch, server, options="-c work_mem=8MB")
+    driver.connect(lambda connection: None)
+    driver.connect(lambda connection: None)
+    assert server.options == [
+        "-c work_mem=8MB -c client_connection_check_interval=2000",
+        "-c work_mem=8MB",
+        "-c work_mem=8MB",
+    ]
+
+
+@pytest.mark.parametrize("message", [*FULL, *OTHERS])
+def test_other_refusals_are_raised_as_they_are(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    assert not is_check_interval_refused(message)
+    error = psycopg2.OperationalError(message)
+    server = Server(error, None)
+    driver = make_driver(monkeypatch, server)
+    with pytest.raises(psycopg2.OperationalError) as caught:
+        driver.connect(lambda connection: None)
+    assert caught.value is error
+    driver.connect(lambda connection: None)
+    assert server.options == ["-c client_connection_check_interval=2000"] * 2
+
+
+# connect_timeout
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seconds"),
+    [
+        ({}, None),
+        ({"connect_timeout": None}, None),
+        ({"connect_timeout": 0}, None),
+        ({"connect_timeout": "0"}, None),
+        ({"connect_timeout": -1}, None),
+        ({"connect_timeout": 10}, 10),
+        ({"connect_timeout": "10"}, 10),
+        # libpq's own least.
+        ({"connect_timeout": 1}, 2),
+        # libpq allows it for each host.
+        ({"connect_timeout": 3, "host": "a,b,c"}, 9),
+        ({"connect_timeout": 1, "host": "a,b"}, 4),
+        ({"connect_timeout": 3, "host": None}, 3),
+    ],
+)
+def test_connect_timeout_is_what_libpq_makes_of_it(parameters: dict[str, Any], seconds: float | None) -> None:
+    assert driver_module._connect_timeout(parameters) == seconds
+
+
+def test_connect_timeout_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "7")
+    assert driver_module._connect_timeout({}) == 7
+    assert driver_module._connect_timeout({"connect_timeout": 5}) == 5
+
+
+# The connection's class
+
+
+def test_the_users_connection_class_is_combined_with_ours() -> None:
+    kind = driver_module._kind_of(extras.LoggingConnection)
+    assert issubclass(kind, Connection)
+    assert issubclass(kind, extras.LoggingConnection)
+    assert kind.close is Connection.close
+
+
+@pytest.mark.parametrize("factory", [None, extensions.connection, Connection])
+def test_without_a_class_of_the_users_ours_is_used(factory: type[extensions.connection] | None) -> None:
+    assert driver_module._kind_of(factory) is Connection

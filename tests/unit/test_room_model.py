@@ -1,0 +1,332 @@
+"""The laws of the pool's bookkeeping hold whatever happens in whatever order: a model-based test.
+
+The steps are those that the pool takes, on a clock of the test's own. The waiting itself is left to the contract suite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from django_geventpool.options import PoolOptions
+from django_geventpool.pool.holder import Holder
+from django_geventpool.pool.room import Room
+from django_geventpool.pool.slot import Request, Slot, State
+
+PICK = st.integers(min_value=0, max_value=1000)
+
+
+class Connection:
+    """What a slot holds when it is open."""
+
+
+class RoomMachine(RuleBasedStateMachine):
+    """Does to a room what the pool does, one step of one holder, or of the housekeeper, at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        #: Who was promised a slot and is yet to wake up, in the order of the promises.
+        self.answered: list[Request] = []
+        #: Slots whose holder is to connect.
+        self.connecting: dict[Slot, Request | None] = {}
+        #: Slots that are lent with an open connection.
+        self.lent: dict[Slot, Request] = {}
+        #: Slots that somebody is closing.
+        self.closing: list[Slot] = []
+        #: Reclaims that wait for the housekeeper.
+        self.ended: list[tuple[Slot, Holder]] = []
+        #: Those who wait, in the order of their asking.
+        self.queue: list[Request] = []
+        self.gone: list[Holder] = []
+
+    @initialize(
+        limit=st.integers(1, 4),
+        least=st.integers(0, 2),
+        idle_timeout=st.sampled_from([None, 0, 10]),
+        lifetime=st.sampled_from([None, 30]),
+        reuse=st.sampled_from([None, 2]),
+    )
+    def start(
+        self, limit: int, least: int, idle_timeout: float | None, lifetime: float | None, reuse: int | None
+    ) -> None:
+        options = PoolOptions(
+            MAX_CONNS=limit,
+            MIN_CONNS=min(least, limit),
+            CONN_IDLE_TIMEOUT=idle_timeout,
+            CONN_MAX_LIFETIME=lifetime,
+            REUSE_CONNS=reuse,
+        )
+        self.room = Room(options, lambda slot, holder: self.ended.append((slot, holder)), lambda: self.now)
+
+    # What holders do
+
+    @precondition(lambda self: not self.room.closed)
+    @rule(again=st.booleans(), pick=PICK)
+    def ask(self, again: bool, pick: int) -> None:
+        """A newcomer asks, or one that has a connection asks for another."""
+        owners = [request.holder for request in self.lent.values()]
+        holder = owners[pick % len(owners)] if again and owners else Holder("somebody", None)
+        request = Request(holder, None, None)
+        slot = self.room.take(request)
+        if slot is None:
+            request.close_gate()
+            self.room.enqueue(request)
+            self.queue.append(request)
+        else:
+            assert not self.queue, "a newcomer has overtaken those who wait"
+            self.receive(slot, request)
+
+    @precondition(lambda self: self.answered)
+    @rule(pick=PICK, interrupted=st.booleans())
+    def wake(self, pick: int, interrupted: bool) -> None:
+        """One that was answered runs again, or is killed before it does."""
+        request = self.answered.pop(pick % len(self.answered))
+        if interrupted:
+            self.withdraw(request)
+        elif request.slot is not None:
+            self.receive(request.slot, request)
+        else:
+            assert request.error is not None
+
+    @precondition(lambda self: self.queue)
+    @rule(pick=PICK)
+    def interrupt_waiter(self, pick: int) -> None:
+        """A kill, or the end of its time."""
+        self.withdraw(self.queue.pop(pick % len(self.queue)))
+
+    @precondition(lambda self: self.connecting)
+    @rule(pick=PICK, outcome=st.sampled_from(["open", "open", "fails", "fails late", "full"]))
+    def end_connect(self, pick: int, outcome: str) -> None:
+        slot = list(self.connecting)[pick % len(self.connecting)]
+        request = self.connecting.pop(slot)
+        if outcome == "open":
+            connection = Connection()
+            slot.opening(connection)
+            self.room.opened(slot, connection)
+            if request is None:
+                self.give_back(slot)
+            else:
+                self.lent[slot] = request
+            return
+        if outcome != "fails":
+            slot.opening(Connection())
+        if outcome == "full" and request is not None:
+            self.room.refused()
+            if not self.room.closed:
+                request.close_gate()
+                self.room.enqueue(request)
+                self.queue.append(request)
+                self.queue.sort(key=lambda waiter: waiter.ticket)
+        self.doom(slot)
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK, fit=st.booleans(), dead=st.booleans())
+    def come_back(self, pick: int, fit: bool, dead: bool) -> None:
+        slot = list(self.lent)[pick % len(self.lent)]
+        del self.lent[slot]
+        if dead:
+            slot.connection.dead = True
+        self.give_back(slot, fit)
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK)
+    def share(self, pick: int) -> None:
+        slot = list(self.lent)[pick % len(self.lent)]
+        request = self.lent[slot]
+        shared = Holder("several threads", None)
+        self.room.share(slot.connection, shared)
+        # From now on the first holder has nothing to do with it.
+        self.lent[slot] = Request(shared, None, None)
+        assert slot not in request.holder.held
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK)
+    def holder_ends(self, pick: int) -> None:
+        """Without giving back; what it waits for otherwise it can't have any more."""
+        holder = list(self.lent.values())[pick % len(self.lent)].holder
+        if any(
+            request.holder is holder for request in (*self.queue, *self.answered, *self.connecting.values()) if request
+        ):
+            return  # It is alive.
+        holder.end()
+        self.gone.append(holder)
+        for slot in [slot for slot, request in self.lent.items() if request.holder is holder]:
+            del self.lent[slot]
+
+    # What the pool does
+
+    @precondition(lambda self: self.closing)
+    @rule(pick=PICK)
+    def end_close(self, pick: int) -> None:
+        slot = self.closing.pop(pick % len(self.closing))
+        with self.dispatching():
+            self.room.vacate(slot)
+
+    @rule(seconds=st.sampled_from([0.0, 0.01, 1.0, 5.0, 20.0, 60.0]))
+    def keep_house(self, seconds: float) -> None:
+        """Time goes by, and the housekeeper looks."""
+        self.now += seconds
+        with self.dispatching():
+            while self.ended:
+                slot, holder = self.ended.pop()
+                if slot.holder is holder:
+                    self.doom(slot)
+            doomed, renewed = self.room.outdated(self.now)
+            self.room.dispatch()
+        for slot in doomed:
+            assert slot.state is State.CLOSING
+            self.closing.append(slot)
+        for slot in renewed:
+            self.room.emptied(slot)
+            self.connecting[slot] = None
+        due = self.room.next_deadline()
+        assert due is None or due > self.now, "the housekeeper would never rest"
+
+    @rule(limit=st.integers(1, 5))
+    def resize(self, limit: int) -> None:
+        if limit < self.room.options.MIN_CONNS:
+            return
+        with self.dispatching():
+            self.room.limit = limit
+            self.closing += self.room.surplus()
+            self.room.dispatch()
+
+    @precondition(lambda self: not self.room.closed)
+    @rule(chance=st.integers(0, 9))
+    def close(self, chance: int) -> None:
+        if chance:
+            return
+        self.closing += self.room.close(RuntimeError("closed"))
+        assert all(request.error is not None for request in self.queue)
+        self.answered += self.queue
+        self.queue = []
+
+    # Steps of several rules
+
+    def receive(self, slot: Slot, request: Request) -> None:
+        """A holder has got a slot: with a connection, which may be dead, or with none."""
+        assert slot.holder is request.holder
+        if slot.connection is not None and getattr(slot.connection, "dead", False):
+            self.room.emptied(slot)
+        if slot.connection is None:
+            self.connecting[slot] = request
+        else:
+            self.lent[slot] = request
+
+    def withdraw(self, request: Request) -> None:
+        with self.dispatching():
+            if self.room.withdraw(request) and request.slot is not None:
+                self.closing.append(request.slot)
+
+    def give_back(self, slot: Slot, fit: bool = True) -> None:
+        with self.dispatching():
+            if self.room.give_back(slot, fit):
+                self.closing.append(slot)
+
+    def doom(self, slot: Slot) -> None:
+        with self.dispatching():
+            if self.room.doom(slot):
+                self.closing.append(slot)
+
+    def dispatching(self) -> Any:
+        """After the step, those who have been answered are the first of the queue."""
+        return _Dispatching(self)
+
+    # The laws
+
+    @invariant()
+    def no_more_slots_than_the_limit_but_for_a_smaller_one(self) -> None:
+        over = len(self.room.slots) - self.room.limit
+        if over > 0:
+            assert not self.room.idle, "a connection too many is idle"
+            assert over <= 4
+
+    @invariant()
+    def each_slot_is_accounted_for(self) -> None:
+        promised = [request.slot for request in self.answered if request.slot is not None]
+        reclaimed = [slot for slot, holder in self.ended if slot.holder is holder]
+        known = [*self.room.idle, *self.lent, *self.connecting, *self.closing, *promised, *reclaimed]
+        assert len(known) == len(set(known)), "a slot is in two hands"
+        assert set(known) == self.room.slots, "a slot is lost"
+
+    @invariant()
+    def each_slot_is_in_the_state_that_it_says(self) -> None:
+        assert all(slot.state is State.IDLE and slot.connection is not None for slot in self.room.idle)
+        assert all(slot.state is State.IN_USE for slot in self.lent)
+        assert all(slot.state is State.CLOSING for slot in self.closing)
+        assert all(slot.state is State.CONNECTING for slot in self.connecting)
+
+    @invariant()
+    def connections_are_known_by_their_slot(self) -> None:
+        open_slots = [slot for slot in self.room.slots if slot.state in (State.IDLE, State.IN_USE)]
+        assert self.room.by_connection == {slot.connection: slot for slot in open_slots}
+
+    @invariant()
+    def holders_hold_what_is_lent_to_them_and_nothing_else(self) -> None:
+        for slot in self.room.slots:
+            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.room.idle) or (
+                self.connecting.get(slot, False) is None
+            )
+            if slot.holder is not None:
+                assert slot in slot.holder.held
+        requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
+        for holder in [request.holder for request in requests] + self.gone:
+            assert all(slot.holder is holder for slot in holder.held)
+
+    @invariant()
+    def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
+        assert list(self.room.waiting) == self.queue
+        tickets = [request.ticket for request in self.queue]
+        assert tickets == sorted(tickets)
+
+    @invariant()
+    def nobody_waits_for_what_is_there(self) -> None:
+        if self.queue:
+            assert not self.room.idle
+            assert len(self.room.slots) >= self.room.limit or self.now < self.room.connect_after
+
+    @invariant()
+    def a_closed_room_lends_nothing(self) -> None:
+        if self.room.closed:
+            assert not self.room.idle
+            assert not self.queue
+
+    @invariant()
+    def the_numbers_add_up(self) -> None:
+        stats = self.room.snapshot()
+        assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.room.slots)
+        assert stats.waiting == len(self.queue)
+
+
+class _Dispatching:
+    def __init__(self, machine: RoomMachine) -> None:
+        self.machine = machine
+
+    def __enter__(self) -> None:
+        self.before = list(self.machine.queue)
+
+    def __exit__(self, *_error: object) -> None:
+        left = list(self.machine.room.waiting)
+        served = [request for request in self.machine.queue if request not in self.machine.room.waiting]
+        served = [request for request in served if request in self.before]
+        assert served == [request for request in self.before if request in self.machine.queue][: len(served)], (
+            "overtaken"
+        )
+        assert all(request.slot is not None for request in served)
+        self.machine.answered += served
+        self.machine.queue = left
+
+
+TestRoom = RoomMachine.TestCase
+TestRoom.settings = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=300,
+    stateful_step_count=60,
+    suppress_health_check=list(HealthCheck),
+)
