@@ -54,7 +54,8 @@ class Ground:
             variables = dict(os.environ)
             if contender.through_pgbouncer:
                 assert self.pgbouncer is not None
-                dsn = {**self.server.dsn, "dbname": _DATABASE}
+                dsn = self.server.dsn.copy()
+                dsn["dbname"] = _DATABASE
                 pooler = stack.enter_context(PgBouncer(self.pgbouncer, dsn, contender.limit or _MAX_CONNECTIONS))
                 address["PORT"] = pooler.port
                 variables["BENCH_POOLER_PID"] = str(pooler.pid)

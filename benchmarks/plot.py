@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from .contenders import CONTENDERS, Family
 from .machine import Machine
-from .report import PLACE_TITLES, TITLES, WORKLOAD_TITLES, order
+from .report import TITLES, WORKLOAD_TITLES, order
 from .results import Summary
 
 _COLORS: dict[Family, str] = {"ours": "#1f77b4", "peer": "#b0b0b0", "bound": "#e8e8e8"}
@@ -27,10 +27,10 @@ def write_plot(summaries: Sequence[Summary], machine: Machine, path: Path) -> No
     rows = -(-len(panels) // _COLUMNS)
     height = rows * (_PANEL_MARGIN + _BAR_HEIGHT * max(map(len, panels))) + 0.6
     figure = Figure(figsize=(_COLUMNS * _PANEL_WIDTH, height), layout="constrained")
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    axes = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     for axis, panel in zip(axes, panels, strict=False):
         _draw(axis, panel)
-    for axis in list(axes)[len(panels) :]:
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     figure.suptitle(
         f"Tasks a second ({machine.date}, {machine.cpus} CPUs, {machine.cpu_model})", fontsize="medium", x=0.5
@@ -57,8 +57,8 @@ def _draw(axis: Axes, panel: Sequence[Summary]) -> None:
         for one, value in zip(shown, values, strict=True)
     ]
     axis.bar_label(bars, labels, padding=3, fontsize="x-small")
-    axis.margins(x=0.3)
+    axis.margins(x=0.4)
     axis.tick_params(labelsize="x-small")
     axis.spines[["top", "right"]].set_visible(False)
     first = panel[0]
-    axis.set_title(f"{PLACE_TITLES[first.place]}: {WORKLOAD_TITLES[first.workload]}", fontsize="small", loc="left")
+    axis.set_title(f"{first.place.capitalize()}: {WORKLOAD_TITLES[first.workload]}", fontsize="small", loc="left")

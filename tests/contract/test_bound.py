@@ -88,6 +88,8 @@ def test_failing_connects_lose_no_slot(driver: ScriptedDriver, make_pool: MakePo
         task.wait()
     assert sum(isinstance(task.error, Refused) for task in tasks) == 10
     assert driver.peak <= 3
+    # It was not left to the end of the holders.
+    assert pool.stats().reclaimed == 0
     assert_whole(pool)
 
 

@@ -165,3 +165,5 @@ def test_a_storm_of_kills_and_timeouts_leaves_the_pool_whole(
     assert {type(task.error).__name__ for task in tasks} > {"GreenletExit", "Timeout", "PoolTimeout"}
     assert driver.peak <= 4
     assert_whole(pool)
+    # It was not left to the end of the victims.
+    assert pool.stats().reclaimed == 0

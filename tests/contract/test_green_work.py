@@ -9,6 +9,7 @@ import pytest
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver, Step
 from tests.support.tasks import Interruption, Task
+from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
 
@@ -40,6 +41,8 @@ def test_interrupted_in_mid_step_the_slot_goes_to_the_next_waiter(
     assert driver.live == {waiter.connection}
     waiter.give_back()
     assert_whole(pool)
+    # It was not left to the end of the victim.
+    assert pool.stats().reclaimed == 0
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -80,3 +83,33 @@ def test_interrupted_while_it_closes_the_pool_all_is_closed_nevertheless(
     server_answers.set()
     await_stats(pool, size=0)
     assert not driver.live
+
+
+def test_no_step_of_the_driver_is_taken_under_the_lock(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    """Law 6. Greenlets don't switch under it, so if it is locked in a step, it is the step's own doing."""
+    pool = make_pool(MAX_CONNS=2, MIN_CONNS=1, CONN_IDLE_TIMEOUT=0.05, CONN_MAX_LIFETIME=0.3)
+    locked: dict[Step, set[bool]] = {
+        "connect": set(),
+        "opened": set(),
+        "is_alive": set(),
+        "clean": set(),
+        "close": set(),
+    }
+    for step, seen in locked.items():
+        driver.always(step, lambda seen=seen: seen.add(pool._lock.locked()))
+    dead, dirty = borrow(pool).taken(), borrow(pool).taken()
+    dead.connection.dead = dirty.connection.dirty = True
+    dead.give_back()
+    dirty.give_back()
+    waiters = [borrow(pool) for _ in range(6)]
+    waiters[0].taken().end_without_giving_back()
+    for waiter in waiters:
+        waiter.tell()
+        waiter.task.wait()
+    pool.resize(1)
+    before = driver.count("close")
+    eventually(lambda: driver.count("close") > before and pool.stats().idle, "a renewed connection")
+    pool.close()
+    assert all(seen == {False} for seen in locked.values()), locked

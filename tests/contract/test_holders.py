@@ -181,3 +181,21 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
     assert holders.current() is slot.holder
     pool.putconn(connection)
     await_stats(pool, reclaimed=0, in_use=0)
+
+
+def test_a_shared_connection_is_not_reclaimed_when_one_of_its_holders_ends(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    holder, other = borrow(pool).taken(), borrow(pool).taken()
+    pool.share(holder.connection)
+    pool.share(object())
+    holder.end_without_giving_back()
+    # Another end, which the housekeeper has seen to by now.
+    other.end_without_giving_back()
+    await_stats(pool, reclaimed=1, in_use=1)
+    assert len(warnings(caplog)) == 1
+    assert pool.stats().longest_holder == "several threads"
+    pool.putconn(holder.connection)
+    await_stats(pool, idle=1)
+    assert not holder.connection.closed

@@ -26,6 +26,8 @@ def test_out_of_connecting(driver: ScriptedDriver, make_pool: MakePool, step: St
         assert task.error is error
     await_stats(pool, size=0)
     assert not driver.live
+    # It was not left to the end of the holders.
+    assert pool.stats().reclaimed == 0
     assert_whole(pool)
 
 
@@ -39,7 +41,7 @@ def test_out_of_the_look_at_an_idle_connection(
     task = Task(pool.getconn)
     task.wait()
     assert task.error is error
-    await_stats(pool, size=0)
+    await_stats(pool, size=0, reclaimed=0)
     assert not driver.live
     assert_whole(pool)
 
@@ -56,7 +58,7 @@ def test_out_of_the_closing_of_a_lost_connection(
     task = Task(pool.getconn)
     task.wait()
     assert task.error is error
-    await_stats(pool, size=0)
+    await_stats(pool, size=0, reclaimed=0)
     assert first.connection.closed
     assert_whole(pool)
     assert driver.peak == 1
@@ -74,6 +76,7 @@ def test_out_of_cleaning(driver: ScriptedDriver, make_pool: MakePool, borrow: Bo
     assert waiter.taken().connection is not holder.connection
     assert holder.connection.closed
     assert driver.peak == 1
+    assert pool.stats().reclaimed == 0
 
 
 def test_out_of_a_close_in_the_background(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import pytest
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
+from django_geventpool.options import PoolOptions
+from django_geventpool.pool import room
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import Refused, ScriptedDriver, ServerFull
@@ -89,17 +92,34 @@ def test_a_refused_request_keeps_its_place(driver: ScriptedDriver, make_pool: Ma
     assert order == [refused, *later]
 
 
-def test_requests_pause_between_attempts(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+def test_requests_pause_between_attempts(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
     pool = make_pool(MAX_CONNS=2)
     driver.capacity = 0
-    borrow(pool)
-    await_stats(pool, waiting=1, connecting=0)
-    attempts = driver.count("connect")
+    refused = borrow(pool)
+    await_stats(pool, waiting=1, size=0)
     # A newcomer asks nothing of a server that was full a moment ago.
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)
-    assert driver.count("connect") == attempts or pool._room.connect_after > 0
+    assert driver.count("connect") == 1
     driver.capacity = None
+    pool._room.connect_after = 0.0
+    pool._housekeeper.wake()
+    refused.taken()
+
+
+def test_pauses_grow_with_a_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float]] = []
+    monkeypatch.setattr(random, "uniform", lambda low, high: drawn.append((low, high)) or high)
+    full = room.Room(PoolOptions(), lambda slot, holder: None, lambda: 100.0)
+    pauses = []
+    for _ in range(7):
+        full.refused()
+        pauses.append(full.connect_after - 100.0)
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+    assert set(drawn) == {(0.5, 1)}
 
 
 def test_a_full_server_ends_in_a_pool_timeout(driver: ScriptedDriver, make_pool: MakePool) -> None:
@@ -138,6 +158,23 @@ def test_a_request_that_comes_during_the_pause_is_not_forgotten(
         Task(lambda: pool.getconn(timeout=0)).result()
     driver.capacity = None
     assert borrow(pool, timeout=None).taken().has_connection
+
+
+def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    pool = make_pool(MAX_CONNS=1)
+    driver.capacity = 0
+    refused = borrow(pool)
+    await_stats(pool, waiting=1, size=0)
+    driver.capacity = None
+    # The housekeeper has not noticed yet.
+    pool._room.connect_after = 0.0
+    with pytest.raises(PoolTimeout):
+        pool.getconn(timeout=0)
+    pool._housekeeper.wake()
+    refused.taken()
 
 
 def test_other_errors_of_connecting_are_raised(driver: ScriptedDriver, make_pool: MakePool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import greenlet
 import pytest
 
 from tests.support.tasks import Interruption, Task, is_interruption
@@ -37,7 +38,6 @@ def test_a_connection_is_reclaimed_when_its_holder_is_killed(
 
 def test_a_raw_greenlet_that_ends_holding_is_found(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1)
-    greenlet = pytest.importorskip("greenlet")
     kept = greenlet.greenlet(lambda: database.fetch("select 1"))
     _switch_from_hub(kept)
     eventually(lambda: kept.dead, "its end")

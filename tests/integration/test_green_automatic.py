@@ -60,7 +60,7 @@ def test_a_plain_psycopg2_connection_works_and_does_not_block_others(make_databa
 @pytest.mark.parametrize("how", ["kill", "timeout"])
 def test_psycogreen_called_by_the_user_makes_no_difference(make_database: MakeDatabase, how: Interruption) -> None:
     importlib.import_module(f"psycogreen.{FRAMEWORK}").patch_psycopg()
-    database = make_database(MAX_CONNS=1)
+    database = make_database(MAX_CONNS=1, options="-c client_connection_check_interval=0")
     victim = Task(database.fetch, "select pg_sleep(600)")
     database.await_running("pg_sleep(600)")
     victim.interrupt(how)

@@ -14,6 +14,8 @@ from .conftest import MakeDatabase
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
 #: The promise is one second; the rest is for a slow machine. The query would run for ten minutes.
 SOON = 5.0
+#: So that a server that was not asked to cancel the query would not notice by itself that its client is gone.
+BLIND = "-c client_connection_check_interval=0"
 
 
 @pytest.mark.parametrize("how", INTERRUPTIONS)
@@ -21,7 +23,7 @@ SOON = 5.0
 def test_an_interrupted_query_ends_on_the_server_and_its_connection_is_replaced(
     make_database: MakeDatabase, how: Interruption, mode: str
 ) -> None:
-    database = make_database(MAX_CONNS=5, POOL_MODE=mode)
+    database = make_database(MAX_CONNS=5, POOL_MODE=mode, options=BLIND)
     with Watcher(database.server, database.role) as watcher:
         for _ in range(4):
             victims = [Task(database.fetch, "select pg_sleep(600)") for _ in range(5)]
@@ -43,7 +45,7 @@ def test_an_interrupted_query_ends_on_the_server_and_its_connection_is_replaced(
 
 
 def test_a_timeout_of_the_framework_around_a_query_ends_it_on_the_server(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=1)
+    database = make_database(MAX_CONNS=1, options=BLIND)
 
     def run() -> None:
         with framework_timeout(1):
@@ -57,7 +59,7 @@ def test_a_timeout_of_the_framework_around_a_query_ends_it_on_the_server(make_da
 
 
 def test_a_task_goes_on_with_another_connection_after_a_timeout_in_mid_query(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=1)
+    database = make_database(MAX_CONNS=1, options=BLIND)
     before = database.pid()
     with pytest.raises(BaseException) as caught, framework_timeout(0.5):  # noqa: PT011  it is no Exception
         database.fetch("select pg_sleep(600)")
@@ -76,7 +78,11 @@ def test_cancelling_does_not_block_others_and_gives_up_on_a_server_that_does_not
     with Proxy(server.host, server.port) as proxy:
         # While the network stands still, the server keeps the session that the pool has given up.
         database = make_database(
-            MAX_CONNS=2, role_limit=4, settings={"HOST": "127.0.0.1", "PORT": proxy.port}, CONN_WAIT_TIMEOUT=60
+            MAX_CONNS=2,
+            role_limit=4,
+            settings={"HOST": "127.0.0.1", "PORT": proxy.port},
+            CONN_WAIT_TIMEOUT=60,
+            options=BLIND,
         )
         victims = [Task(database.fetch, "select pg_sleep(600)") for _ in range(2)]
         database.await_running("pg_sleep(600)", 2)

@@ -135,3 +135,16 @@ def test_giving_back_twice_is_harmless(make_database: MakeDatabase) -> None:
     database.give_back()
     assert next_answer(database, "select 7") == [(7,)]
     assert database.stats().idle == database.stats().size == 1
+
+
+def test_a_cursor_with_hold_left_open_in_a_failed_transaction_is_closed(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    pid = database.pid()
+    left = connections[database.alias].connection.cursor("left", withhold=True)
+    left.execute("select generate_series(1, 10)")
+    database.fetch("begin")
+    with pytest.raises(Exception, match="division by zero"):
+        database.fetch("select 1 / 0")
+    database.give_back()
+    assert next_answer(database, "select count(*), pg_backend_pid() from pg_cursors where name = 'left'") == [(0, pid)]
+    assert left.closed

@@ -92,7 +92,7 @@ def test_an_eager_task_leaves_its_callers_connection_alone(worker: Worker) -> No
 def test_greenlets_and_threads_of_a_task_give_back_with_close_connection(concurrent_worker: Worker) -> None:
     worker = concurrent_worker
     before = worker.numbers()["reclaimed"]
-    _, pids = worker.run("fan_out", 50, 0.01)
+    _, pids = worker.run("fan_out", 50)
     assert len(pids) == 50
     assert len(set(pids)) <= worker.limit
     eventually(worker.is_quiet, "a quiet pool")
@@ -102,7 +102,7 @@ def test_greenlets_and_threads_of_a_task_give_back_with_close_connection(concurr
 def test_what_greenlets_and_threads_of_a_task_forget_is_reclaimed_and_warned_about(concurrent_worker: Worker) -> None:
     worker = concurrent_worker
     warnings, before = len(worker.warnings_of_leaks()), worker.numbers()["reclaimed"]
-    pids = worker.run("fan_out_and_forget", 50, 0.01)
+    pids = worker.run("fan_out_and_forget", 50)
     assert len(pids) == 50
     eventually(worker.is_quiet, "a quiet pool")
     assert worker.numbers()["reclaimed"] == before + 50

@@ -90,7 +90,7 @@ def test_tasks_revoked_in_mid_query(worker: Worker) -> None:
 
 @pytest.mark.parametrize("worker", ["gevent", "prefork"], indirect=True)
 def test_tasks_over_their_time_limit(worker: Worker) -> None:
-    tasks = worker.send_many(LIMIT, "sleep_in_query", 600, time_limit=2)
+    tasks = worker.send_many(LIMIT, "sleep_in_query", 600, time_limit=3)
     worker.await_active(LIMIT)
     for task in tasks:
         assert "TimeLimitExceeded" in stored(worker, task, "FAILURE")

@@ -36,11 +36,17 @@ def test_warm_shutdown_lets_running_tasks_finish(pool: str, start_worker: StartW
     worker = start_worker(pool, OPTIONS)
     at_once = {"prefork": worker.concurrency, "solo": 1}.get(pool, worker.limit)
     in_all = at_once if pool in ("prefork", "solo") else 2 * at_once
-    tasks = worker.send_many(in_all, "sleep_in_query", 1.5)
+    gate = worker.new_gate()
+    tasks = worker.send_many(in_all, "query_until", gate)
     worker.await_active(at_once)
     if pool not in ("prefork", "solo"):
         eventually(lambda: worker.numbers()["waiting"] == in_all - at_once, "the other tasks waiting for a connection")
     worker.send_signal(signal.SIGTERM)
+    # Solo hears of it when its task is over.
+    if pool != "solo":
+        worker.wait_for_log("Warm shutdown")
+    assert worker.active("pg_sleep") == at_once
+    worker.open_gate(gate)
     assert worker.wait(ENDS_WITHIN), worker.log[-3000:]
     # Whatever the worker has closed is gone when it is gone.
     assert worker.connections() == 0
@@ -77,7 +83,7 @@ def test_a_killed_worker_leaves_no_query_and_no_connection(pool: str, start_work
 
 def test_prefork_children_that_had_enough_tasks_take_their_connections_along(start_worker: StartWorker) -> None:
     worker = start_worker("prefork", {"MAX_CONNS": 2}, settings={"worker_max_tasks_per_child": 5})
-    tasks = worker.send_many(60, "fan_out", 4, 0.01)
+    tasks = worker.send_many(60, "fan_out", 4)
     processes = {process for process, _ in map(result_of, tasks)}
     assert len(processes) >= 60 / 5
     assert worker.connections() <= worker.limit * worker.concurrency

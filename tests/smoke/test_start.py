@@ -75,10 +75,7 @@ def test_connections_come_back_in_spite_of_unwise_settings(unwise_worker: Worker
 def test_install_alone_does_without_installed_apps(pool: str, start_worker: StartWorker) -> None:
     worker = start_worker(pool, {"MAX_CONNS": 3}, apps=[], install=True)
     assert len(start_lines(worker)) == 1
-    tasks = worker.send_many(12, "sleep_in_query", 0.3)
-    worker.await_active(worker.limit)
-    assert len({task.get(timeout=30, interval=0.02) for task in tasks}) == worker.limit
-    eventually(worker.is_quiet, "a quiet pool")
+    worker.assert_whole()
     assert worker.warnings_of_leaks() == []
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,6 @@ class Worker(CeleryWorker):
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.client.close()
         self.kill()
 
     def command_line(self, *command: str) -> None:
@@ -164,7 +164,14 @@ class Worker(CeleryWorker):
         # The signal matters to prefork only: in the middle of a query, psycopg2 hears no other.
         self.control("revoke", task_id=[result.id for result in results], terminate=True, signal="SIGKILL")
 
-    # The pool
+    # The pool and its connections
+
+    def new_gate(self) -> str:
+        """A name for tasks that wait in the middle of a query until `open_gate`."""
+        return str(uuid.uuid4())
+
+    def open_gate(self, gate: str) -> None:
+        self.server.query(f"INSERT INTO gates VALUES ('{gate}')")
 
     def numbers(self) -> dict[str, Any]:
         """The numbers of the pool of the main process."""
@@ -178,8 +185,14 @@ class Worker(CeleryWorker):
     def assert_whole(self) -> None:
         """Nobody holds or waits for anything, the whole capacity can be used, and the bound was never exceeded."""
         eventually(self.is_quiet, f"a quiet pool of {self.name}")
-        tasks = self.send_many(self.limit, "sleep_in_query", 0.3)
-        eventually(lambda: self.active("pg_sleep") == self.limit, f"{self.limit} queries of {self.name} at once")
+        gate = self.new_gate()
+        tasks = self.send_many(self.limit, "query_until", gate)
+        self.await_active(self.limit)
+        # It answers while all connections execute something.
+        numbers = self.numbers()
+        assert (numbers["in_use"], numbers["size"]) == (self.limit, self.limit)
+        assert self.connections() == self.limit
+        self.open_gate(gate)
         assert len({result_of(task) for task in tasks}) == self.limit
         eventually(self.is_quiet, f"a quiet pool of {self.name}")
         assert self.connections() <= self.limit

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from gevent.queue import LifoQueue
 
 _ALIAS = "default"
@@ -32,7 +33,7 @@ class Persistent:
             del connections[_ALIAS]
             self._free.put(wrapper)
 
-    def _make(self) -> object:
+    def _make(self) -> BaseDatabaseWrapper:
         wrapper = connections.create_connection(_ALIAS)
         wrapper.inc_thread_sharing()
         return wrapper

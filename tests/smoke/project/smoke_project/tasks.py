@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def sleep_in_query(seconds: float) -> int:
     return int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds))
 
 
+#: Like sleep_in_query, the server executes it for as long as the test wants it to.
+_QUERY_UNTIL = """DO $$ BEGIN
+    WHILE NOT EXISTS (SELECT FROM gates WHERE name = %s) LOOP PERFORM pg_sleep(0.02); END LOOP;
+END $$"""
+
+
+def wait_in_query(gate: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_QUERY_UNTIL, [gate])
+    return int(fetch("select pg_backend_pid()"))
+
+
+@shared_task
+def query_until(gate: str) -> int:
+    """Be in the middle of a query until a gate is opened, then return the server's process id."""
+    return wait_in_query(gate)
+
+
 @shared_task
 def hold_until(path: str) -> int:
     """Hold a connection, without a query, until there is a file."""
@@ -83,35 +102,35 @@ def process_numbers() -> tuple[int, Numbers]:
 
 
 @shared_task
-def fan_out(count: int, seconds: float) -> tuple[int, list[int]]:
+def fan_out(count: int, seconds: float = 0) -> tuple[int, list[int]]:
     """Run queries in threads or greenlets that give back. Return the process, and the server's processes."""
-    pids: list[int] = []
-
-    @close_connection
-    def work() -> None:
-        pids.append(int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds)))
-
-    _join([threading.Thread(target=work) for _ in range(count)])
-    return os.getpid(), pids
+    return os.getpid(), _pids_of(count, close_connection(lambda: sleep_in_query(seconds)))
 
 
 @shared_task
-def fan_out_and_forget(count: int, seconds: float) -> list[int]:
+def fan_out_and_forget(count: int, seconds: float = 0) -> list[int]:
     """Run queries in threads or greenlets that do not give back."""
+    return _pids_of(count, lambda: sleep_in_query(seconds))
+
+
+@shared_task
+def fan_out_until(count: int, gate: str, forget: bool) -> list[int]:
+    """The same, in the middle of queries until a gate is opened."""
+
+    def work() -> int:
+        return wait_in_query(gate)
+
+    return _pids_of(count, work if forget else close_connection(work))
+
+
+def _pids_of(count: int, work: Callable[[], int]) -> list[int]:
     pids: list[int] = []
-
-    def work() -> None:
-        pids.append(int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds)))
-
-    _join([threading.Thread(target=work) for _ in range(count)])
-    return pids
-
-
-def _join(threads: list[threading.Thread]) -> None:
+    threads = [threading.Thread(target=lambda: pids.append(work())) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return pids
 
 
 @shared_task
