@@ -28,6 +28,7 @@ class Lease:
 
     def getconn(self) -> Any:
         """Lend a connection."""
+        self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
         self._pool = self._obtain()
         self._connection = self._pool.getconn()
         return self._connection

@@ -64,7 +64,19 @@ class OccupancyMixin(PooledMixin):
         try:
             super().close()
         finally:
+            if self.connection is None:
+                self._lease.give_back()  # In case somebody but Django has set it to None.
             self._start_afresh()
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Close the connection if a request should not leave it to the next; Django asks at the start and end of each.
+
+        What a request has set (autocommit off) ends with it, even if there is no connection to close any more.
+        """
+        if self.connection is None and not self.in_atomic_block:
+            self.close()
+        else:
+            super().close_if_unusable_or_obsolete()
 
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and be as if it had been closed."""

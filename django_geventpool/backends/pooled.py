@@ -111,6 +111,21 @@ class PooledMixin(Base):
             self.closed_in_transaction = True
             self.needs_rollback = True
 
+    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
+        """Set the autocommit state.
+
+        ``atomic`` sets it on at the end of an outermost block, also when the connection was lost in the block. That
+        must not take another, least of all in a greenlet that is being killed.
+        """
+        if autocommit and self.pool is not None and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
+            self.validate_no_atomic_block()
+            self.autocommit = True
+            if self.run_commit_hooks_on_set_autocommit_on:
+                self.run_and_clear_commit_hooks()
+                self.run_commit_hooks_on_set_autocommit_on = False
+            return
+        super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+
     def close_if_health_check_failed(self) -> None:
         """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.
 

@@ -99,10 +99,7 @@ class Psycopg2Driver:
         """End what transaction there is; False for a connection that is beyond that."""
         if connection.closed:
             return False
-        # Whoever has not closed one may do so later, by then on a connection of somebody else.
-        left_open = connection.open_named_cursors()
-        for cursor in left_open:
-            cursor.close()
+        had_server_side_cursors = connection.close_cursors()
         if connection.status == extensions.STATUS_BEGIN:
             connection.rollback()
         if connection.status != extensions.STATUS_READY:
@@ -111,7 +108,7 @@ class Psycopg2Driver:
             connection.autocommit = True
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             _execute(connection, "ROLLBACK")  # The transaction was begun by hand.
-        if left_open:
+        if had_server_side_cursors:
             _execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
         if self._discard_all:
             _execute(connection, "DISCARD ALL")

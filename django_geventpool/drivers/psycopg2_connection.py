@@ -33,12 +33,12 @@ class Connection(extensions.connection):
     #: Tells connections of this process apart, also those that are gone.
     serial: int = 0
     _socket: socket.socket | None = None
-    _named_cursors: weakref.WeakSet[extensions.cursor]
+    _cursors: weakref.WeakSet[extensions.cursor]
 
     def own(self) -> None:
         """Note that this process opens it."""
         self.pid = os.getpid()
-        self._named_cursors = weakref.WeakSet()
+        self._cursors = weakref.WeakSet()
         _owned.add(self)
 
     @property
@@ -53,16 +53,21 @@ class Connection(extensions.connection):
         if level != self.isolation_level:
             _isolation_level.__set__(self, level)
 
-    def cursor(self, name: str | bytes | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Make a cursor; those on the server, which have names, are remembered."""
-        cursor = super().cursor(name, *args, **kwargs)
-        if name is not None:
-            self._named_cursors.add(cursor)
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor, and remember it."""
+        cursor = super().cursor(*args, **kwargs)
+        self._cursors.add(cursor)
         return cursor
 
-    def open_named_cursors(self) -> list[extensions.cursor]:
-        """Return the server-side cursors that nobody has closed."""
-        return [cursor for cursor in self._named_cursors if not cursor.closed]
+    def close_cursors(self) -> bool:
+        """Close the cursors that nobody has closed; True if one of them was on the server.
+
+        Who still has one could use or close it later, by then on a connection of somebody else.
+        """
+        left_open = [cursor for cursor in self._cursors if not cursor.closed]
+        for cursor in left_open:
+            cursor.close()
+        return any(cursor.name is not None for cursor in left_open)
 
     def sever(self) -> None:
         """Stop what the server is executing for this connection, which psycopg2 is about to close."""

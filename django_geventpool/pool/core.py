@@ -20,6 +20,7 @@ from . import holder as holders
 from .driver import Driver
 from .holder import Holder
 from .housekeeper import Housekeeper
+from .lock import Lock
 from .room import LOOK_AT_HOLDERS, Room
 from .slot import Request, Slot, State
 from .stats import PoolStats
@@ -47,10 +48,12 @@ class Pool:
         self.driver = driver
         self.options = options
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._room = Room(options, self._holder_ended, time.monotonic)
         #: Slots of holders that ended. They get in without the lock, see Holder.end.
         self._ended: deque[tuple[Slot, Holder]] = deque()
+        #: Slots that came back in the middle of this pool's own work, and whether they are fit to be lent again.
+        self._late: deque[tuple[Slot, bool]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
@@ -183,6 +186,10 @@ class Pool:
         return slot.connection
 
     def _take_back(self, slot: Slot, fit: bool) -> None:
+        if self._lock.is_mine():
+            self._late.append((slot, fit))
+            self._housekeeper.wake()
+            return
         with self._lock:
             if slot.state is not State.IN_USE:
                 return  # Reclaimed meanwhile.
@@ -207,6 +214,7 @@ class Pool:
                     self._queue(request)
                 finally:
                     to_close = self._room.doom(slot)
+                self._room.dispatch()  # One of our own may have come back meanwhile.
         finally:
             if to_close:
                 self._close_soon(slot)
@@ -310,6 +318,8 @@ class Pool:
         """Do what is due; return the seconds until more is, None for unknown, a negative number for never."""
         if self._pid != os.getpid():
             return -1  # A greenlet that was forked along with its parent's pool.
+        while self._late:
+            self._take_back(*self._late.popleft())
         with self._lock:
             reclaimed = self._reclaim()
             doomed, to_renew = self._room.outdated(time.monotonic())

@@ -115,6 +115,16 @@ def test_connections_are_used_again(driver: ScriptedDriver, make_pool: MakePool)
     assert driver.count("close") == 0
 
 
+def test_the_most_recently_used_connection_is_used_again_first(make_pool: MakePool, borrow: Borrow) -> None:
+    """So that those that are not needed grow old, and are closed."""
+    pool = make_pool(MAX_CONNS=3)
+    borrowers = [borrow(pool).taken() for _ in range(3)]
+    for number in (1, 0, 2):
+        borrowers[number].give_back()
+    again = [borrow(pool).taken().connection for _ in range(3)]
+    assert again == [borrowers[number].connection for number in (2, 0, 1)]
+
+
 def test_a_connection_is_lent_to_one_holder_at_a_time(make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=4)
     held: set[object] = set()

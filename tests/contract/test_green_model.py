@@ -6,6 +6,7 @@ it, well or badly. Several steps may be taken before any greenlet runs again, so
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, room
+from django_geventpool.pool import holder as holders
 from django_geventpool.pool.slot import Request, Slot, State
 from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ServerFull, Step
 from tests.support.tasks import Task
@@ -42,6 +44,14 @@ def await_soon(condition: Callable[[], bool], what: Callable[[], object]) -> Non
     raise AssertionError(f"not in the end: {what()}")
 
 
+#: The actor of the greenlet that runs.
+_running = threading.local()
+
+
+def running_actor() -> object | None:
+    return getattr(_running, "actor", None)
+
+
 class Actor:
     """A greenlet that asks for a connection, holds it until it is told, and gives it back, if it is careful."""
 
@@ -54,6 +64,7 @@ class Actor:
 
     def _run(self) -> None:
         self.started = True
+        _running.actor = self
         connection = self._pool.getconn(timeout=self._timeout)
         try:
             self.connection = connection
@@ -88,8 +99,9 @@ class PoolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         # The pause after a refusal by a full server ends when the test says so.
-        self.long_pause = mock.patch.object(room, "FULL_SERVER_PAUSE", (1e6, 1e6))
-        self.long_pause.start()
+        self.patches = contextlib.ExitStack()
+        self.patches.enter_context(mock.patch.object(room, "FULL_SERVER_PAUSE", (1e6, 1e6)))
+        self.patches.enter_context(mock.patch.object(holders, "describe", running_actor))
         self.driver = ScriptedDriver()
         self.driver.is_slow = False
         self.waiting: dict[Step, list[Waiting]] = {"opened": [], "clean": [], "close": []}
@@ -98,6 +110,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.actors: list[Actor] = []
         self.closers: list[Task[None]] = []
         self.most = 0
+        self.steps = 0
 
     @initialize(
         limit=st.integers(1, 3), reuse=st.sampled_from([None, 1]), idle_timeout=st.sampled_from([None, None, 0])
@@ -160,6 +173,17 @@ class PoolMachine(RuleBasedStateMachine):
         self.alive()[pick % len(self.alive())].task.interrupt(how)
         self.after(run)
 
+    @precondition(lambda self: self.pool._room.waiting and (self.waiting["clean"] or self.waiting["close"]))
+    @rule(pick=PICK, how=st.sampled_from(["kill", "timeout"]), first=st.booleans())
+    def interrupt_the_next_just_when_it_is_served(self, pick: int, how: Any, first: bool) -> None:
+        actor: Any = next(iter(self.pool._room.waiting)).label
+        if first:
+            actor.task.interrupt(how)
+        self.end_step("clean" if self.waiting["clean"] else "close", pick, None, run=False)
+        if not first:
+            actor.task.interrupt(how)
+        let_run()
+
     @precondition(lambda self: self.waiting["opened"])
     @rule(pick=PICK, error=st.sampled_from([None, None, Refused("no"), ServerFull("sorry")]), run=RUN)
     def end_connect(self, pick: int, error: Exception | None, run: bool) -> None:
@@ -192,17 +216,18 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool._housekeeper.wake()
         let_run()
 
+    @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 4), run=RUN)
     def resize(self, limit: int, run: bool) -> None:
         self.pool.resize(limit)
         self.most = max(self.most, limit)
         self.after(run)
 
-    @rule(chance=st.integers(0, 19), run=RUN)
-    def close(self, chance: int, run: bool) -> None:
-        if chance == 0:
-            self.closers.append(Task(self.pool.close))
-            self.after(run)
+    @precondition(lambda self: self.steps > 25)
+    @rule(run=RUN)
+    def close(self, run: bool) -> None:
+        self.closers.append(Task(self.pool.close))
+        self.after(run)
 
     def holding(self) -> list[Actor]:
         return [actor for actor in self.actors if actor.connection is not None]
@@ -211,6 +236,11 @@ class PoolMachine(RuleBasedStateMachine):
         return [actor for actor in self.actors if actor.started and not actor.task.ended]
 
     # The laws
+
+    @invariant()
+    def steps_are_counted(self) -> None:
+        """Some are not taken as often as others."""
+        self.steps += 1
 
     @invariant()
     def the_server_never_has_more_than_the_limit(self) -> None:
@@ -263,7 +293,7 @@ class PoolMachine(RuleBasedStateMachine):
             if hasattr(self, "pool"):
                 self.bring_to_an_end()
         finally:
-            self.long_pause.stop()
+            self.patches.close()
 
     def bring_to_an_end(self) -> None:
         """However it went, nothing is lost: all actors end, and the whole capacity can be lent at the same time."""

@@ -98,7 +98,7 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
         "close": set(),
     }
     for step, seen in locked.items():
-        driver.always(step, lambda seen=seen: seen.add(pool._lock.locked()))
+        driver.always(step, lambda seen=seen: seen.add(pool._lock.is_mine()))
     dead, dirty = borrow(pool).taken(), borrow(pool).taken()
     dead.connection.dead = dirty.connection.dirty = True
     dead.give_back()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.db.backends.signals import connection_created
 from psycopg2 import extensions
 
@@ -260,3 +261,53 @@ def test_pinned_does_nothing_to_another_engine_and_in_session_mode(make_database
     database.give_back()
     with pinned("default"):
         pass
+
+
+def test_autocommit_set_off_by_one_request_is_on_for_the_next(database: Database) -> None:
+    transaction.set_autocommit(False, using=database.alias)
+    database.fetch("select 1")
+    transaction.commit(using=database.alias)
+    assert not transaction.get_autocommit(using=database.alias)
+    close_old_connections()  # As at the end and at the start of each request.
+    assert transaction.get_autocommit(using=database.alias)
+    database.fetch("select 1")
+    assert_goes_back(database)
+
+
+def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_pool(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = Item.objects.using(database.alias)
+    items.bulk_create(Item(name="cycle", number=number) for number in range(10))
+
+    def leave_half_read() -> None:
+        iterator = items.filter(name="cycle").iterator(chunk_size=2)
+        next(iterator)
+        cycle: list[Any] = [iterator]
+        cycle.append(cycle)
+
+    pool = database.pool
+    give_back, collected = pool._room.give_back, []
+
+    def collect_under_the_lock(*args: Any) -> bool:
+        if not collected:
+            collected.append(gc.collect())
+        return give_back(*args)
+
+    gc.disable()
+    try:
+        leave_half_read()
+        # The next connection that comes back meets the collection in the middle of the pool's work.
+        monkeypatch.setattr(pool._room, "give_back", collect_under_the_lock)
+        Task(_query_and_give_back, database).result()
+    finally:
+        gc.enable()
+    assert collected
+    eventually(lambda: database.stats().in_use == 0, "the iterator's connection back in the pool")
+    items.filter(name="cycle").delete()
+    database.assert_whole()
+
+
+def _query_and_give_back(database: Database) -> None:
+    database.fetch("select 1")
+    database.give_back()

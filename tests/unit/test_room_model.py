@@ -42,6 +42,7 @@ class RoomMachine(RuleBasedStateMachine):
         #: Those who wait, in the order of their asking.
         self.queue: list[Request] = []
         self.gone: list[Holder] = []
+        self.steps = 0
         #: When the housekeeper last looked.
         self.looked_at = self.now
 
@@ -67,8 +68,8 @@ class RoomMachine(RuleBasedStateMachine):
     # What holders do
 
     @precondition(lambda self: not self.room.closed)
-    @rule(again=st.booleans(), pick=PICK)
-    def ask(self, again: bool, pick: int) -> None:
+    @rule(again=st.booleans(), at_once=st.booleans(), pick=PICK)
+    def ask(self, again: bool, at_once: bool, pick: int) -> None:
         """A newcomer asks, or one that has a connection asks for another."""
         owners = [request.holder for request in self.lent.values()]
         holder = owners[pick % len(owners)] if again and owners else Holder("somebody", None)
@@ -81,6 +82,8 @@ class RoomMachine(RuleBasedStateMachine):
         else:
             assert not self.queue, "a newcomer has overtaken those who wait"
             self.receive(slot, request)
+            if at_once and slot in self.connecting:
+                self.open(slot)
 
     @precondition(lambda self: self.answered)
     @rule(pick=PICK, interrupted=st.booleans())
@@ -104,16 +107,10 @@ class RoomMachine(RuleBasedStateMachine):
     @rule(pick=PICK, outcome=st.sampled_from(["open", "open", "fails", "fails late", "full"]))
     def end_connect(self, pick: int, outcome: str) -> None:
         slot = list(self.connecting)[pick % len(self.connecting)]
-        request = self.connecting.pop(slot)
         if outcome == "open":
-            connection = Connection()
-            slot.opening(connection)
-            self.room.opened(slot, connection)
-            if request is None:
-                self.give_back(slot)
-            else:
-                self.lent[slot] = request
+            self.open(slot)
             return
+        request = self.connecting.pop(slot)
         if outcome != "fails":
             slot.opening(Connection())
         if outcome == "full" and request is not None:
@@ -124,9 +121,11 @@ class RoomMachine(RuleBasedStateMachine):
                 self.queue.append(request)
                 self.queue.sort(key=lambda waiter: waiter.ticket)
         self.doom(slot)
+        with self.dispatching():
+            self.room.dispatch()
 
     @precondition(lambda self: self.lent)
-    @rule(pick=PICK, fit=st.booleans(), dead=st.booleans())
+    @rule(pick=PICK, fit=st.sampled_from([True, True, False]), dead=st.sampled_from([False, False, True]))
     def come_back(self, pick: int, fit: bool, dead: bool) -> None:
         slot = list(self.lent)[pick % len(self.lent)]
         del self.lent[slot]
@@ -168,10 +167,12 @@ class RoomMachine(RuleBasedStateMachine):
         with self.dispatching():
             self.room.vacate(slot)
 
+    @precondition(lambda self: self.steps % 3 == 0)
     @rule(seconds=st.sampled_from([0.01, 1.0, 5.0, 20.0, 60.0]))
     def let_time_go_by(self, seconds: float) -> None:
         self.now += seconds
 
+    @precondition(lambda self: self.steps % 3 == 1 or self.room.closed)
     @rule()
     def keep_house(self) -> None:
         """The housekeeper looks, in time or later."""
@@ -192,6 +193,7 @@ class RoomMachine(RuleBasedStateMachine):
         due = self.room.next_deadline()
         assert due is None or due > self.now, "the housekeeper would never rest"
 
+    @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))
     def resize(self, limit: int) -> None:
         if limit < self.room.options.MIN_CONNS:
@@ -201,11 +203,9 @@ class RoomMachine(RuleBasedStateMachine):
             self.closing += self.room.surplus()
             self.room.dispatch()
 
-    @precondition(lambda self: not self.room.closed)
-    @rule(chance=st.integers(0, 9))
-    def close(self, chance: int) -> None:
-        if chance:
-            return
+    @precondition(lambda self: not self.room.closed and self.steps > 25)
+    @rule()
+    def close(self) -> None:
         self.closing += self.room.close(RuntimeError("closed"))
         assert all(request.error is not None for request in self.queue)
         self.answered += self.queue
@@ -220,6 +220,16 @@ class RoomMachine(RuleBasedStateMachine):
             self.room.emptied(slot)
         if slot.connection is None:
             self.connecting[slot] = request
+        else:
+            self.lent[slot] = request
+
+    def open(self, slot: Slot) -> None:
+        connection = Connection()
+        slot.opening(connection)
+        self.room.opened(slot, connection)
+        request = self.connecting.pop(slot)
+        if request is None:
+            self.give_back(slot)
         else:
             self.lent[slot] = request
 
@@ -243,6 +253,11 @@ class RoomMachine(RuleBasedStateMachine):
         return _Dispatching(self)
 
     # The laws
+
+    @invariant()
+    def steps_are_counted(self) -> None:
+        """Some are not taken as often as others."""
+        self.steps += 1
 
     @invariant()
     def no_more_slots_than_the_limit_but_for_a_smaller_one(self) -> None:
@@ -332,7 +347,7 @@ TestRoom.settings = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=300,
+    max_examples=400,
     stateful_step_count=60,
     suppress_health_check=list(HealthCheck),
 )

@@ -1,0 +1,48 @@
+"""A greenlet that is interrupted inside ``atomic`` leaves, and takes nothing on its way."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import transaction
+
+from tests.support.database import Database
+from tests.support.tasks import Interruption, Task, is_interruption
+from tests.support.waiting import DEADLINE
+
+from .conftest import MakeDatabase
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_it_does_not_wait_for_another_connection(make_database: MakeDatabase, mode: str, how: Interruption) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode, CONN_WAIT_TIMEOUT=DEADLINE)
+    victim = Task(_sleep_in_atomic, database)
+    database.await_running("pg_sleep(600)")
+    release = threading.Event()
+    # Whoever waits now gets the victim's place, and keeps it: a victim that wanted one more would never end.
+    successor = Task(_hold, database, release)
+    victim.interrupt(how)
+    victim.wait()
+    assert is_interruption(victim.error), repr(victim.error)
+    release.set()
+    successor.result()
+    database.assert_whole()
+
+
+def _sleep_in_atomic(database: Database) -> None:
+    try:
+        with transaction.atomic(using=database.alias):
+            database.fetch("select pg_sleep(600)")
+    finally:
+        database.give_back()
+
+
+def _hold(database: Database, release: threading.Event) -> None:
+    try:
+        with transaction.atomic(using=database.alias):
+            database.fetch("select 1")
+            assert release.wait(DEADLINE)
+    finally:
+        database.give_back()
