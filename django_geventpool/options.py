@@ -81,7 +81,7 @@ def split(options: Mapping[str, Any]) -> tuple[PoolOptions, dict[str, Any]]:
 
     :raises InvalidOption: for an upper-case name that the pool doesn't know, and for what PoolOptions refuses.
     """
-    ours = {name: value for name, value in options.items() if name.isupper()}
+    ours = {name: value for name, value in options.items() if str(name).isupper()}
     for name in ours:
         if name not in NAMES:
             raise InvalidOption(_unknown(name))

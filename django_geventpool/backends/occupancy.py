@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from typing import Any
 
 from django.db.backends.signals import connection_created
@@ -47,8 +48,14 @@ class OccupancyMixin(PooledMixin):
             and not self._kept
             and not self.in_atomic_block
             and not self._lease.is_in_transaction()
+            # A garbage collection may close another greenlet's cursor, and must not take its connection away.
+            and self._is_in_own_thread()
         ):
             self._close()
+
+    def _is_in_own_thread(self) -> bool:
+        owner: int = self._thread_ident  # type: ignore[attr-defined]
+        return owner == _thread.get_ident() or self.allow_thread_sharing
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""

@@ -117,14 +117,21 @@ class PooledMixin(Base):
         ``atomic`` sets it on at the end of an outermost block, also when the connection was lost in the block. That
         must not take another, least of all in a greenlet that is being killed.
         """
-        if autocommit and self.pool is not None and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
-            self.validate_no_atomic_block()
+        if autocommit and self.settings_dict["AUTOCOMMIT"] and self._has_lost_connection():
+            self.close()
             self.autocommit = True
             if self.run_commit_hooks_on_set_autocommit_on:
                 self.run_and_clear_commit_hooks()
                 self.run_commit_hooks_on_set_autocommit_on = False
             return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+
+    def _has_lost_connection(self) -> bool:
+        return (
+            self.pool is not None
+            and not self.in_atomic_block
+            and (self.connection is None or bool(self.connection.closed))
+        )
 
     def close_if_health_check_failed(self) -> None:
         """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.

@@ -146,7 +146,7 @@ def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:
 
 def _add_check_interval(parameters: dict[str, Any]) -> bool:
     """Have the server look after its client while it works for it; False if the user has a say in that."""
-    options = parameters.get("options", os.environ.get("PGOPTIONS", ""))
+    options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
     if "client_connection_check_interval" in options or "service" in parameters:
         return False
     parameters["options"] = f"{options} -c client_connection_check_interval={CHECK_INTERVAL}".lstrip()
@@ -155,6 +155,9 @@ def _add_check_interval(parameters: dict[str, Any]) -> bool:
 
 def _connect_timeout(parameters: dict[str, Any]) -> float | None:
     """Return the seconds that connecting may take: libpq, which applies it to each host, doesn't in green mode."""
-    per_host = int(parameters.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
+    try:
+        per_host = int(parameters.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
+    except (OverflowError, ValueError):
+        return None  # libpq will say what is wrong with it.
     hosts = str(parameters.get("host") or "").count(",") + 1
     return max(per_host, 2) * hosts if per_host > 0 else None

@@ -231,7 +231,7 @@ class Pool:
         if self.closed:
             return
         with self._lock:
-            doomed = self._room.close(self._closed_error())
+            doomed = self._room.close(self._closed_error)
         closed = threading.Semaphore(0)
 
         def close(slot: Slot) -> None:

@@ -41,6 +41,12 @@ class Housekeeper:
             self._gate.release()
 
     def _run(self) -> None:
+        try:
+            self._keep_working()
+        finally:
+            self._started = False  # Also when it was killed: who asks next starts it again.
+
+    def _keep_working(self) -> None:
         pause: float | None = 0.0
         while pause is None or pause >= 0:
             self._gate.acquire(timeout=-1 if pause is None else min(pause, threading.TIMEOUT_MAX))

@@ -180,11 +180,11 @@ class Room:
         # Workers that share a full server should not come back all at the same time.
         self.connect_after = self._clock() + self.full_pause * random.uniform(0.5, 1)
 
-    def close(self, error: Exception) -> list[Slot]:
-        """Lend no more: send the waiters away with the error, and take out the idle slots, doomed."""
+    def close(self, error: Callable[[], Exception]) -> list[Slot]:
+        """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
         self.closed = True
         for request in self.waiting:
-            request.answer(error=error)
+            request.answer(error=error())
         self.waiting.clear()
         return self._doom_idle(list(self.idle))
 

@@ -24,6 +24,7 @@ from django_geventpool.pool import holder as holders
 from django_geventpool.pool.slot import Request, Slot, State
 from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ServerFull, Step
 from tests.support.tasks import Task
+from tests.support.waiting import eventually
 
 PICK = st.integers(min_value=0, max_value=1000)
 #: Whether the greenlets run after a step, or the next step comes first.
@@ -128,6 +129,9 @@ class PoolMachine(RuleBasedStateMachine):
             ),
         )
         self.most = limit
+        # Its first look comes when it comes; all later ones only when it is woken.
+        self.pool._housekeeper.start()
+        eventually(lambda: self.pool._next_look != 0.0, "the housekeeper's first look")
         take = self.pool._room.take
 
         def take_in_turn(request: Request) -> Slot | None:

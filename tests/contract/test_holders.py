@@ -144,6 +144,23 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
     assert not driver.live
 
 
+def test_a_finalizer_may_give_back_in_the_middle_of_the_pools_own_work(make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    connection = pool.getconn()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    with pool._lock:
+        pool.putconn(connection)
+        assert not waiter.has_connection
+    assert waiter.taken().connection is connection
+
+
+def test_a_finalizer_that_asks_in_the_middle_of_the_pools_own_work_is_refused(make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    with pool._lock, pytest.raises(RuntimeError, match="finalizer"):
+        pool.getconn()
+    assert_whole(pool)
+
+
 def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from django.db import close_old_connections, transaction
 from django.db.backends.signals import connection_created
 from psycopg2 import extensions
 
+from django_geventpool.pool import PoolStats
 from django_geventpool.utils import pinned
 from servers.postgres_address import Postgres
 from tests.support.database import Database
@@ -287,19 +288,18 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
         cycle.append(cycle)
 
     pool = database.pool
-    give_back, collected = pool._room.give_back, []
+    snapshot, collected = pool._room.snapshot, []
 
-    def collect_under_the_lock(*args: Any) -> bool:
+    def collect_under_the_lock() -> PoolStats:
         if not collected:
             collected.append(gc.collect())
-        return give_back(*args)
+        return snapshot()
 
     gc.disable()
     try:
         leave_half_read()
-        # The next connection that comes back meets the collection in the middle of the pool's work.
-        monkeypatch.setattr(pool._room, "give_back", collect_under_the_lock)
-        Task(_query_and_give_back, database).result()
+        monkeypatch.setattr(pool._room, "snapshot", collect_under_the_lock)
+        pool.stats()
     finally:
         gc.enable()
     assert collected
@@ -308,6 +308,11 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
     database.assert_whole()
 
 
-def _query_and_give_back(database: Database) -> None:
+def test_a_cursor_that_another_greenlet_closes_takes_no_connection_from_its_owner(database: Database) -> None:
+    cursor = database.connection.cursor()
+    cursor.execute("select 1")
+    raw = database.connection.connection
+    Task(cursor.close).result()
+    assert database.connection.connection is raw
     database.fetch("select 1")
-    database.give_back()
+    assert_goes_back(database)
