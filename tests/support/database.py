@@ -12,6 +12,7 @@ from django.db import connections
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool, PoolStats
+from django_geventpool.utils import pinned
 from servers.postgres_address import Postgres
 
 from .tasks import Task, results
@@ -131,8 +132,9 @@ class Database:
 
         def hold() -> None:
             try:
-                pids.append(self.pid())
-                assert all_held.wait(DEADLINE)
+                with pinned(self.alias):
+                    pids.append(self.pid())
+                    assert all_held.wait(DEADLINE)
             finally:
                 self.give_back()
 
