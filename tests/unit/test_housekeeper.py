@@ -1,0 +1,38 @@
+"""The thread or greenlet that does the pool's housework."""
+
+from __future__ import annotations
+
+from django_geventpool.pool.housekeeper import Housekeeper
+from tests.support.waiting import eventually
+
+
+def test_one_that_was_ended_from_outside_is_started_again() -> None:
+    runs: list[int] = []
+
+    def work() -> float | None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise SystemExit  # What a thread ends with in silence, as a greenlet does with GreenletExit.
+        return -1
+
+    housekeeper = Housekeeper(work)
+    housekeeper.start()
+    eventually(lambda: len(runs) == 1 and not housekeeper._started, "the first to have ended")
+    housekeeper.start()
+    eventually(lambda: len(runs) == 2, "another to work")
+
+
+def test_an_error_in_the_work_does_not_end_it() -> None:
+    runs: list[int] = []
+
+    def work() -> float | None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise LookupError
+        return -1
+
+    housekeeper = Housekeeper(work)
+    housekeeper.start()
+    eventually(lambda: len(runs) == 1, "the first to have failed")
+    housekeeper.wake()
+    eventually(lambda: len(runs) == 2, "more work")
