@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -345,7 +345,9 @@ TestPool.settings = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=200,
+    max_examples=300,
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
+    # Phase.shrink makes a failure short, but takes minutes.
+    phases=[Phase.generate],
 )
