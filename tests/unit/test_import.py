@@ -140,7 +140,8 @@ deadline = time.monotonic() + 30
 while pool.stats().reclaimed < 4 and time.monotonic() < deadline:
     time.sleep(0.001)
 import sys
-locks = {type(pool._lock._lock).__module__.partition(".")[0], type(pool._housekeeper._gate).__module__.partition(".")[0]}
+made = (pool._lock._lock, pool._housekeeper._gate)
+locks = {type(lock).__module__.partition(".")[0] for lock in made}
 print(len(set(served)) > 1, driver.peak, pool.stats().reclaimed, len(ticks) > 20, *locks)
 """
 
