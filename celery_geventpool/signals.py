@@ -34,7 +34,7 @@ def connect() -> None:
 
 def on_worker_init(**_kwargs: Any) -> None:
     """The main process of a worker, before its pool: the only such signal under gevent, eventlet and threads."""
-    worker.check_options()
+    worker.check()
     outside.have_commands_give_back()
     _start_clean()
 
@@ -46,6 +46,7 @@ def on_process_init(**_kwargs: Any) -> None:
 
 def _start_clean() -> None:
     # What was opened until now (at import, by system checks) was opened for another purpose.
+    give_back_all()
     pools.close_all()
     patch_psycopg()
     holder.describe = describe_current_task

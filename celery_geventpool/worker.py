@@ -8,12 +8,12 @@ from celery.worker import WorkController
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from django_geventpool import checks, green, options
+from django_geventpool import checks, green
 
 logger = logging.getLogger("geventpool.worker")
 
 
-def check_options() -> None:
+def check() -> None:
     """End a worker whose pools can't work.
 
     :raises SystemExit: with the message of what is wrong. Celery would log any other error of a signal handler, and
@@ -24,12 +24,19 @@ def check_options() -> None:
             connections[alias]
     except ImproperlyConfigured as error:
         raise SystemExit(f"celery_geventpool: {error}") from error
+    if not green.are_locks_green():
+        framework = green.active()
+        patch = "gevent.monkey.patch_all()" if framework == "gevent" else "eventlet.monkey_patch()"
+        raise SystemExit(
+            f"celery_geventpool: {framework} has patched the sockets of this process, but not its locks and threads: a "
+            f"task that waits for a connection would block all others. Call {patch} without leaving threads out."
+        )
 
 
 def log_start(worker: WorkController) -> None:
     """Say in the log what the tasks of this worker share, and what will not work."""
     for alias, database in checks.pooled_databases().items():
-        pool_options, _ = options.split(database.get("OPTIONS", {}))
+        pool_options = connections[alias].pool_options  # type: ignore[attr-defined]
         logger.info(
             'Pool "%s": engine %s, limit %d, mode %s, framework %s, driver %s',
             alias,
@@ -49,11 +56,11 @@ def _warn_if_not_green(worker: WorkController) -> None:
     wanted = _framework_of(worker)
     if wanted != "threads" and green.active() != wanted:
         logger.error(
-            "The worker's pool is %s, but the sockets of this process are not patched by it (%s): every query will "
-            "block all other tasks. Start the worker with the command line (celery worker -P %s), or monkey-patch "
-            "before anything else is imported.",
+            "The worker's pool is %s, but %s has patched the sockets of this process: every query will block all other "
+            "tasks. Start the worker with the command line (celery worker -P %s), or monkey-patch before anything "
+            "else is imported.",
             wanted,
-            "they are patched by " + green.active() if green.active() != "threads" else "they are not patched",
+            "nothing" if green.active() == "threads" else green.active(),
             wanted,
         )
 

@@ -30,6 +30,20 @@ def active() -> Framework:
     return "threads"
 
 
+def are_locks_green() -> bool:
+    """Tell whether the active framework has replaced locks and threads too, or is none."""
+    framework = active()
+    if framework == "gevent":
+        from gevent.monkey import is_module_patched
+
+        return bool(is_module_patched("threading"))
+    if framework == "eventlet":
+        from eventlet.patcher import is_monkey_patched
+
+        return bool(is_monkey_patched("thread"))  # type: ignore[no-untyped-call]
+    return True
+
+
 def original(module: str, name: str) -> Any:
     """Return ``module.name`` as it was before any monkey-patching."""
     framework = active()

@@ -19,6 +19,8 @@ class Pools(Mapping[str, Pool]):
     def __init__(self) -> None:
         #: By alias: what the pool connects to, and the pool.
         self._entries: dict[str, tuple[object, Pool]] = {}
+        #: By alias, the pool that was closed last.
+        self._closed: dict[str, Pool] = {}
 
     def __getitem__(self, alias: str) -> Pool:
         return self._entries[alias][1]
@@ -43,6 +45,9 @@ class Pools(Mapping[str, Pool]):
                 return pool
             _, old = self._entries.get(alias, (None, None))
             pool = make()
+            elder = self._closed.pop(alias, None) if old is None else old
+            if elder is not None and elder.size():
+                pool.succeed(elder)
             self._entries[alias] = (target, pool)
         if old is not None:
             old.close()
@@ -50,8 +55,10 @@ class Pools(Mapping[str, Pool]):
 
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""
-        _, pool = self._entries.pop(alias, (None, None))
+        _, pool = self._entries.get(alias, (None, None))
         if pool is not None:
+            self._closed[alias] = pool
+            self._entries.pop(alias, None)
             pool.close()
 
     def close_all(self) -> None:
@@ -62,6 +69,7 @@ class Pools(Mapping[str, Pool]):
     def forget(self) -> None:
         """Start without pools, and leave those that there are alone: a forked child's are its parent's."""
         self._entries = {}
+        self._closed = {}
         self.__dict__.pop("_made_lock", None)
 
     def _find(self, alias: str, target: object) -> Pool | None:

@@ -55,8 +55,11 @@ class Pool:
         #: Slots that came back in the middle of this pool's own work, and whether they are fit to be lent again.
         self._late: deque[tuple[Slot, bool]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
+        self._room.vacated = self._housekeeper.wake
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
+        #: The pool that takes the place of this one, which is closed.
+        self._heir: Pool | None = None
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
@@ -65,6 +68,29 @@ class Pool:
     def closed(self) -> bool:
         """Whether the pool lends no more: it was closed, or is the parent process's."""
         return self._room.closed or self._pid != os.getpid()
+
+    def succeed(self, elder: Pool) -> None:
+        """Take the place of a pool that is closed, or about to be: its connections count until they are gone.
+
+        Called before this pool lends.
+        """
+        elder.bequeath(self)
+        self._room.elsewhere = elder.size
+
+    def bequeath(self, heir: Pool) -> None:
+        """Have another pool told when a connection of this one is gone."""
+        self._heir = heir
+
+    def size(self) -> int:
+        """Return how many connections the server may count, those of the pools before this one included."""
+        return len(self._room.slots) + self._room.elsewhere()
+
+    def look_again(self) -> None:
+        """Have the waiters of this pool, or of its last heir, served from room that came free elsewhere."""
+        if self._heir is None:
+            self._housekeeper.wake()
+        else:
+            self._heir.look_again()
 
     # Lending
 
@@ -149,6 +175,8 @@ class Pool:
             raise self._timeout_error(request)
         request.close_gate()
         self._room.enqueue(request)
+        if request.deadline is not None:
+            self._look_by(request.deadline)
         if self._room.connect_after > time.monotonic():
             self._look_by(self._room.connect_after)
 
@@ -162,11 +190,6 @@ class Pool:
             if request.slot is not None:
                 self._came_back(request.slot, to_close)
             raise
-        with self._lock:
-            # The answer may have come after the time was up: then it counts, as nobody else will take it.
-            if request.slot is None and request.error is None:
-                self._room.withdraw(request)
-                raise self._timeout_error(request)
         if request.slot is None:
             assert request.error is not None
             raise request.error
@@ -293,8 +316,6 @@ class Pool:
             raise
         with self._lock:
             self._room.vacate(slot)
-        if self.closed:
-            self._housekeeper.wake()
 
     def _end(self, connection: Any) -> None:
         try:
@@ -325,9 +346,13 @@ class Pool:
             doomed, to_renew = self._room.outdated(time.monotonic())
             overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(time.monotonic())]
             self._room.dispatch()
+            while (late := self._room.pop_late(time.monotonic())) is not None:
+                late.answer(error=self._timeout_error(late))
             deadline = self._room.next_deadline()
             self._next_look = math.inf if deadline is None else deadline
             finished = self.closed and not self._room.slots
+        if self._heir is not None:
+            self._heir.look_again()
         for slot in doomed:
             self._close_soon(slot)
         for slot in to_renew:
@@ -387,9 +412,11 @@ class Pool:
 
     def _timeout_error(self, request: Request) -> PoolTimeout:
         """Called under the lock."""
+        elsewhere = self._room.elsewhere()
         error = PoolTimeout(
             f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
             f"{self._room.snapshot()}."
+            + (f" {elsewhere} more are still open of the pool before it, which was closed." if elsewhere else "")
             + (" The server itself has no connection left for us." if self._room.full_pause else "")
             + " Hold connections for less time, or raise MAX_CONNS if the server has room."
         )

@@ -41,10 +41,14 @@ class Housekeeper:
             self._gate.release()
 
     def _run(self) -> None:
+        has_ended = False
         try:
             self._keep_working()
+            has_ended = True
         finally:
-            self._started = False  # Also when it was killed: who asks next starts it again.
+            self._started = False
+            if not has_ended:
+                self.start()  # It was killed; those who wait rely on it.
 
     def _keep_working(self) -> None:
         pause: float | None = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import random
@@ -19,6 +20,10 @@ FULL_SERVER_PAUSE = (0.05, 1.0)
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
 LOOK_AT_HOLDERS = 0.5
+
+
+def _none() -> int:
+    return 0
 
 
 class Room:
@@ -45,6 +50,12 @@ class Room:
         self.idle: deque[Slot] = deque()
         #: By ticket, the longest waiter first.
         self.waiting: OrderedDict[Request, None] = OrderedDict()
+        #: A heap of the deadlines of those who wait, and of some who don't any more.
+        self._deadlines: list[tuple[float, int, Request]] = []
+        #: How many connections are still open of pools that this one has taken the place of.
+        self.elsewhere: Callable[[], int] = _none
+        #: Called when a closed room has one slot less.
+        self.vacated: Callable[[], object] = _none
         #: While the server is full: no connect before this time, and the pause that led to it.
         self.connect_after = 0.0
         self.full_pause = 0.0
@@ -61,7 +72,7 @@ class Room:
             return None
         if self.idle:
             slot = self.idle.pop()
-        elif len(self.slots) < self.limit and self._clock() >= self.connect_after:
+        elif len(self.slots) + self.elsewhere() < self.limit and self._may_connect():
             slot = Slot()
             self.slots.add(slot)
         else:
@@ -70,8 +81,17 @@ class Room:
         request.holder.held[slot] = self._reclaim
         return slot
 
+    def _may_connect(self) -> bool:
+        """Tell whether the server may have room. After a refusal, one at a time tries, until it has."""
+        if not self.full_pause:
+            return True
+        return self._clock() >= self.connect_after and all(slot.state is not State.CONNECTING for slot in self.slots)
+
     def enqueue(self, request: Request) -> None:
         """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
+        if request.deadline is not None:
+            self._forget_deadlines()
+            heapq.heappush(self._deadlines, (request.deadline, request.ticket, request))
         newest = next(reversed(self.waiting), None)
         self.waiting[request] = None
         if newest is None or newest.ticket < request.ticket:
@@ -91,6 +111,20 @@ class Room:
                 request.answer(slot)
             else:
                 return
+
+    def pop_late(self, now: float) -> Request | None:
+        """Take out a waiter whose time is over, if there is one."""
+        self._forget_deadlines()
+        if not self._deadlines or self._deadlines[0][0] > now:
+            return None
+        _, _, request = heapq.heappop(self._deadlines)
+        del self.waiting[request]
+        return request
+
+    def _forget_deadlines(self) -> None:
+        """Drop the deadlines of those who wait no more, up to the first of one who does."""
+        while self._deadlines and self._deadlines[0][2] not in self.waiting:
+            heapq.heappop(self._deadlines)
 
     def withdraw(self, request: Request) -> bool:
         """Forget a waiter that was interrupted; what it was given meanwhile comes back, see ``give_back``."""
@@ -116,8 +150,10 @@ class Room:
             slot.expires_at = self._clock() + lifetime * random.uniform(0.9, 1)
         slot.state = State.IN_USE
         self.by_connection[connection] = slot
-        self.full_pause = 0.0
         self.connects += 1
+        if self.full_pause:
+            self.full_pause = 0.0
+            self.dispatch()  # The others may connect too.
 
     def is_worth_keeping(self, slot: Slot) -> bool:
         """Tell whether a slot that comes back with a sound connection should be lent again."""
@@ -139,12 +175,12 @@ class Room:
         """Free a slot of its holder; its connection, if there is one, is fit to be lent again."""
         self._unlend(slot)
         if slot.connection is None:
-            self.slots.discard(slot)
+            self.vacate(slot)
         else:
             slot.state = State.IDLE
             slot.since = self._clock()
             self.idle.append(slot)
-        self.dispatch()
+            self.dispatch()
 
     def doom(self, slot: Slot) -> bool:
         """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
@@ -154,6 +190,8 @@ class Room:
         slot.since = self._clock()
         if slot.connection is None:
             self.vacate(slot)
+        elif self.full_pause:
+            self.dispatch()  # It may have been the one that tries, see _may_connect.
         return slot.connection is not None
 
     def emptied(self, slot: Slot) -> None:
@@ -166,6 +204,8 @@ class Room:
         """Note that the server has let go of a slot's connection."""
         self.slots.discard(slot)
         self.dispatch()
+        if self.closed:
+            self.vacated()
 
     def _unlend(self, slot: Slot) -> None:
         if slot.holder is not None:
@@ -175,10 +215,13 @@ class Room:
 
     def refused(self) -> None:
         """Note that the server was full: no connect before a pause, unlike one of our own connections."""
+        now = self._clock()
+        if now < self.connect_after:
+            return  # Several tried at the same time.
         least, most = FULL_SERVER_PAUSE
         self.full_pause = min(max(2 * self.full_pause, least), most)
         # Workers that share a full server should not come back all at the same time.
-        self.connect_after = self._clock() + self.full_pause * random.uniform(0.5, 1)
+        self.connect_after = now + self.full_pause * random.uniform(0.5, 1)
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
@@ -257,6 +300,8 @@ class Room:
             times.append(self._clock() + LOOK_AT_HOLDERS)
         if self.waiting and self.connect_after > self._clock():
             times.append(self.connect_after)
+        if self._deadlines:
+            times.append(self._deadlines[0][0])
         return min(times, default=None)
 
     def snapshot(self) -> PoolStats:

@@ -114,13 +114,9 @@ class Request:
         self.gate.acquire()
 
     def wait(self) -> None:
-        """Wait until there is an answer, or the time is over."""
+        """Wait for the answer, which the housekeeper gives when the time is over: a timer for each wait costs more."""
         assert self.gate is not None
-        if self.deadline is None:
-            self.gate.acquire()
-        else:
-            left = max(0.0, self.deadline - time.monotonic())
-            self.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        self.gate.acquire()
 
     def answer(self, slot: Slot | None = None, error: Exception | None = None) -> None:
         """Wake the waiter with a slot or an error. Called under the pool's lock, once for each wait."""

@@ -7,7 +7,9 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from django_geventpool.errors import InvalidOption, PoolClosed
+from django_geventpool.errors import InvalidOption, PoolClosed, PoolTimeout
+from django_geventpool.pool import Pool
+from django_geventpool.registry import Pools
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 from tests.support.tasks import Task
@@ -181,3 +183,34 @@ def test_resizing_again_and_again_at_work_never_passes_the_limit(driver: Scripte
         task.result()
     assert driver.peak <= 5
     assert_whole(pool)
+
+
+def test_a_pool_that_takes_the_place_of_a_closed_one_counts_its_connections(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    """Law 1: the bound is that of the server, whichever of them opened the connections."""
+    pools = Pools()
+
+    def obtain() -> Pool:
+        return pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
+
+    held = [borrow(obtain()).taken() for _ in range(2)]
+    pools.close("test")
+    second = obtain()
+    assert second.stats().size == 0
+    with pytest.raises(PoolTimeout, match=r"2 more are still open of the pool before it"):
+        second.getconn(timeout=0)
+    waiters = queue_up(second, lambda: borrow(second), 2)
+    # Closed by hand, with nothing of its own: those before it still count for those after it.
+    pools.close("test")
+    for waiter in waiters:
+        with pytest.raises(PoolClosed):
+            waiter.taken()
+    third = obtain()
+    (first_waiter, second_waiter) = queue_up(third, lambda: borrow(third), 2)
+    held[0].give_back()
+    first_waiter.taken()
+    assert third.stats().waiting == 1
+    held[1].give_back()
+    second_waiter.taken()
+    assert driver.peak == 2

@@ -139,7 +139,7 @@ def waiting_memory(wait: Callable[[], object], is_waiting: Callable[[int], bool]
     return (after - before) / count
 
 
-def test_a_waiter_takes_no_more_than_2_kib(driver: ScriptedDriver, make_pool: MakePool) -> None:
+def test_a_waiter_takes_no_more_than_a_few_kib(driver: ScriptedDriver, make_pool: MakePool) -> None:
     """More, that is, than a task that waits for a bare lock takes by itself."""
     entered: list[object] = []
     gate = threading.Lock()
@@ -159,4 +159,5 @@ def test_a_waiter_takes_no_more_than_2_kib(driver: ScriptedDriver, make_pool: Ma
         lambda: pool.putconn(connection),
     )
     print(f"a waiting task takes {bare:.0f} bytes, one that waits for a connection {pooled:.0f}")
-    assert pooled - bare <= 2048
+    # Python 3.10 makes an object of each frame.
+    assert pooled - bare <= (2048 if sys.version_info >= (3, 11) else 4096)

@@ -64,7 +64,7 @@ def test_a_raw_greenlet_that_nobody_refers_to_gives_up_its_connection(make_pool:
 
 
 def test_a_raw_greenlet_that_has_waited_gives_up_its_connection(make_pool: MakePool, borrow: Borrow) -> None:
-    pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
+    pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None, CONN_WAIT_TIMEOUT=None)
     holder = borrow(pool).taken()
     raw = spawn_raw(pool.getconn)
     await_stats(pool, waiting=1)

@@ -274,7 +274,11 @@ class PoolMachine(RuleBasedStateMachine):
         room = self.pool._room
         if room.waiting:
             assert not room.idle
-            assert len(room.slots) >= room.limit or time.monotonic() < room.connect_after
+            assert (
+                len(room.slots) >= room.limit
+                or time.monotonic() < room.connect_after
+                or (room.full_pause and any(slot.state is State.CONNECTING for slot in room.slots))
+            )
             assert not room.closed
 
     @invariant()

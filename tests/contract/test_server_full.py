@@ -11,10 +11,10 @@ from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import room
 from tests.support.borrower import Borrower
-from tests.support.pool_states import assert_whole, await_stats
+from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver, ServerFull
 from tests.support.tasks import Task, results
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import Borrow, MakePool
 
@@ -113,13 +113,32 @@ def test_requests_pause_between_attempts(
 def test_pauses_grow_with_a_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[float, float]] = []
     monkeypatch.setattr(random, "uniform", lambda low, high: drawn.append((low, high)) or high)
-    full = room.Room(PoolOptions(), lambda slot, holder: None, lambda: 100.0)
+    now = 100.0
+    full = room.Room(PoolOptions(), lambda slot, holder: None, lambda: now)
     pauses = []
     for _ in range(7):
         full.refused()
-        pauses.append(full.connect_after - 100.0)
+        full.refused()  # Another that tried at the same time.
+        pauses.append(full.connect_after - now)
+        now = full.connect_after
     assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
-    assert set(drawn) == {(0.5, 1)}
+    assert drawn == [(0.5, 1)] * 7
+
+
+def test_after_a_pause_one_at_a_time_tries(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=3)
+    answer, tried = threading.Event(), threading.Semaphore(0)
+    driver.capacity = 0
+    waiters = queue_up(pool, lambda: borrow(pool), 3)
+    driver.always("opened", lambda: (tried.release(), answer.wait()))
+    driver.capacity = None
+    assert tried.acquire(timeout=DEADLINE)
+    assert pool.stats().connecting == 1
+    assert pool.stats().waiting == 2
+    answer.set()
+    for waiter in [waiter.taken() for waiter in waiters]:
+        waiter.give_back()
+    assert_whole(pool)
 
 
 def test_a_full_server_ends_in_a_pool_timeout(driver: ScriptedDriver, make_pool: MakePool) -> None:

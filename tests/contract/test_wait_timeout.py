@@ -11,7 +11,6 @@ from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import holder as holders
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
-from tests.support.tasks import Task
 
 from .conftest import Borrow, MakePool
 
@@ -96,33 +95,6 @@ def test_without_a_task_the_holder_is_named_by_its_greenlet_or_thread(
     name = "thread " if framework == "threads" else "greenlet 0x"
     with pytest.raises(PoolTimeout, match=f"longest holder {name}"):
         pool.getconn(timeout=0)
-
-
-def test_a_connection_that_comes_just_when_the_time_is_up_is_taken(
-    make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Law 4: the answer counts, as nobody else would take it."""
-    from django_geventpool.pool.slot import Request
-
-    pool = make_pool(MAX_CONNS=1)
-    connection = pool.getconn()
-    wait = Request.wait
-
-    def wait_too_long(request: Request) -> None:
-        wait(request)
-        assert request.is_late()
-        assert request.slot is None
-        pool.putconn(connection)
-
-    monkeypatch.setattr(Request, "wait", wait_too_long)
-
-    def use() -> object:
-        taken = pool.getconn(timeout=0.01)
-        pool.putconn(taken)
-        return taken
-
-    assert Task(use).result() is connection
-    await_stats(pool, waiting=0, idle=1)
 
 
 def test_a_wait_that_ends_in_a_timeout_leaves_its_place(make_pool: MakePool, borrow: Borrow) -> None:

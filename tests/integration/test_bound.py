@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 
 import pytest
 from django.db import OperationalError
 
-from django_geventpool.errors import PoolTimeout
+from django_geventpool import pools
+from django_geventpool.errors import PoolClosed, PoolTimeout
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
 from tests.support.watcher import Watcher
@@ -51,6 +53,29 @@ def test_5000_short_checkouts_open_at_most_max_conns_connections_and_none_stays_
     assert seen.sessions <= 5
     assert database.stats().connects <= 5
     assert database.stats().in_use == 0
+    database.assert_whole()
+
+
+def test_the_bound_holds_when_the_pool_is_closed_and_made_anew_under_load(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=3, CONN_WAIT_TIMEOUT=60)
+
+    def run(number: int) -> None:
+        for _ in range(10):
+            with contextlib.suppress(PoolClosed):  # It was waiting.
+                assert database.answer("select %s::int, pg_sleep(0.01)::text", number) == [(number, "")]
+
+    with Watcher(database.server, database.role) as watcher:
+        tasks = [Task(run, number) for number in range(30)]
+        closed = 0
+        while not all(task.ended for task in tasks):
+            if database.stats().in_use == 3:
+                pools.close(database.alias)
+                closed += 1
+            time.sleep(0.01)
+        results(tasks)
+        seen = watcher.seen()
+    assert closed > 3
+    assert seen.most <= 3
     database.assert_whole()
 
 

@@ -31,8 +31,7 @@ def test_one_line_for_each_alias_says_what_the_tasks_share(pool: str, shared_wor
     assert start_lines(worker) == [
         f'Pool "default": engine {ENGINE}, limit {worker.limit}, mode session, framework {framework}, driver psycopg2'
     ]
-    assert "not patched" not in worker.log
-    assert "patched by" not in worker.log
+    assert "has patched the sockets" not in worker.log
     assert "CELERY_DB_REUSE_MAX" not in worker.log
     assert "CONN_MAX_AGE" not in worker.log
 
@@ -84,10 +83,19 @@ def test_a_worker_started_too_late_for_patching_says_so(pool: str, start_worker:
     worker = start_worker(pool, {"MAX_CONNS": 3}, start=False)
     worker.command_line(sys.executable, "-m", MODULE, pool)
     worker.start()
-    message = worker.wait_for_log(r"ERROR.*The worker's pool is (\w+), but the sockets .* not patched.*")
+    message = worker.wait_for_log(r"ERROR.*The worker's pool is (\w+), but nothing has patched the sockets.*")
     assert message[1] == pool
     assert f"celery worker -P {pool}" in message[0]
     assert "framework threads" in start_lines(worker)[0]
+
+
+@pytest.mark.parametrize("pool", GREEN)
+def test_a_worker_whose_locks_are_not_patched_does_not_start(pool: str, start_worker: StartWorker) -> None:
+    worker = start_worker(pool, {"MAX_CONNS": 3}, start=False)
+    worker.command_line(sys.executable, "-m", "smoke_project.half_patched", pool)
+    with pytest.raises(WorkerFailed, match=rf"{pool} has patched the sockets .* but not its locks and threads"):
+        worker.start()
+    assert worker.returncode not in (0, None)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ class Worker(CeleryWorker):
             log_file=folder / "log",
             loglevel=loglevel,
         )
+        #: The process that is known to answer.
+        self._answering: int | None = None
         deliver_whole_messages()
         self.client = celery.Celery("client", set_as_current=False)
         # Without a pool, there are no connections to a broker that was restarted.
@@ -153,6 +155,10 @@ class Worker(CeleryWorker):
 
     def control(self, name: str, **arguments: Any) -> Any:
         """Have a remote control command run and return its answer."""
+        if self._answering != self.pid:
+            # Under gevent and eventlet a worker says that it is ready before it listens to commands.
+            self.await_answer()
+            self._answering = self.pid
         replies = self.client.control.broadcast(
             name, arguments=arguments, destination=[self.hostname], reply=True, timeout=RESULT_TIMEOUT, limit=1
         )

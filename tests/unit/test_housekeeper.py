@@ -6,13 +6,27 @@ from django_geventpool.pool.housekeeper import Housekeeper
 from tests.support.waiting import eventually
 
 
-def test_one_that_was_ended_from_outside_is_started_again() -> None:
+def test_one_that_was_ended_from_outside_starts_another() -> None:
     runs: list[int] = []
 
     def work() -> float | None:
         runs.append(1)
         if len(runs) == 1:
             raise SystemExit  # What a thread ends with in silence, as a greenlet does with GreenletExit.
+        return -1
+
+    housekeeper = Housekeeper(work)
+    housekeeper.start()
+    housekeeper.wake()
+    eventually(lambda: len(runs) == 2, "another to work")
+    eventually(lambda: not housekeeper._started, "the end of the work")
+
+
+def test_one_that_has_ended_is_started_again() -> None:
+    runs: list[int] = []
+
+    def work() -> float | None:
+        runs.append(1)
         return -1
 
     housekeeper = Housekeeper(work)

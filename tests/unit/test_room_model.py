@@ -68,12 +68,13 @@ class RoomMachine(RuleBasedStateMachine):
     # What holders do
 
     @precondition(lambda self: not self.room.closed)
-    @rule(again=st.booleans(), at_once=st.booleans(), pick=PICK)
-    def ask(self, again: bool, at_once: bool, pick: int) -> None:
+    @rule(again=st.booleans(), at_once=st.booleans(), patience=st.sampled_from([None, 3.0, 3.0, 30.0]), pick=PICK)
+    def ask(self, again: bool, at_once: bool, patience: float | None, pick: int) -> None:
         """A newcomer asks, or one that has a connection asks for another."""
         owners = [request.holder for request in self.lent.values()]
         holder = owners[pick % len(owners)] if again and owners else Holder("somebody", None)
         request = Request(holder, None, None)
+        request.deadline = None if patience is None else self.now + patience
         slot = self.room.take(request)
         if slot is None:
             request.close_gate()
@@ -183,6 +184,11 @@ class RoomMachine(RuleBasedStateMachine):
                     self.doom(slot)
             doomed, renewed = self.room.outdated(self.now)
             self.room.dispatch()
+        while (late := self.room.pop_late(self.now)) is not None:
+            assert late.deadline is not None
+            assert late.deadline <= self.now
+            self.queue.remove(late)
+        assert not [request for request in self.queue if request.deadline is not None and request.deadline <= self.now]
         for slot in doomed:
             assert slot.state is State.CLOSING
             self.closing.append(slot)
@@ -226,7 +232,8 @@ class RoomMachine(RuleBasedStateMachine):
     def open(self, slot: Slot) -> None:
         connection = Connection()
         slot.opening(connection)
-        self.room.opened(slot, connection)
+        with self.dispatching():
+            self.room.opened(slot, connection)
         request = self.connecting.pop(slot)
         if request is None:
             self.give_back(slot)
@@ -308,7 +315,8 @@ class RoomMachine(RuleBasedStateMachine):
     def nobody_waits_for_what_is_there(self) -> None:
         if self.queue:
             assert not self.room.idle
-            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.connect_after
+            is_tried = self.room.full_pause and any(slot.state is State.CONNECTING for slot in self.room.slots)
+            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.connect_after or is_tried
 
     @invariant()
     def a_closed_room_lends_nothing(self) -> None:
