@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,6 +45,36 @@ def _check_database(alias: str, database: dict[str, Any]) -> Iterator[checks.Che
             hint="Remove CONN_MAX_AGE: the pool keeps connections open (see CONN_IDLE_TIMEOUT).",
             id="geventpool.W001",
         )
+    if database["ENGINE"] == f"{_PACKAGE}.backends.postgresql_psycopg2" and _is_psycopg3():
+        yield _check_driver(alias, both_installed=_has_psycopg2())
+
+
+def _is_psycopg3() -> bool:
+    try:
+        from django.db.backends.postgresql.psycopg_any import is_psycopg3
+    except ImportError:
+        return False  # No driver at all, as the engine will say.
+    return bool(is_psycopg3)
+
+
+def _has_psycopg2() -> bool:
+    return importlib.util.find_spec("psycopg2") is not None
+
+
+def _check_driver(alias: str, *, both_installed: bool) -> checks.CheckMessage:
+    """Say that the engine named after psycopg2 uses psycopg 3."""
+    engine = f'DATABASES["{alias}"]["ENGINE"] is {_PACKAGE}.backends.postgresql_psycopg2'
+    if both_installed:
+        return checks.Warning(
+            f"{engine}, and psycopg2 is installed, but so is psycopg 3, which Django prefers and which is used.",
+            hint=f'Uninstall psycopg to use psycopg2, or set ENGINE to "{_PACKAGE}.backends.postgresql".',
+            id="geventpool.W002",
+        )
+    return checks.Info(
+        f"{engine}, but it is psycopg 3 that is installed and used.",
+        hint=f'Set ENGINE to "{_PACKAGE}.backends.postgresql", which says nothing about the driver.',
+        id="geventpool.I001",
+    )
 
 
 def register() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -16,13 +18,19 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parent.parent
 FRAMEWORKS = ("gevent", "eventlet", "threads")
 PLAIN = ("threads",)
+DRIVERS = ("psycopg2", "psycopg")
 NO_TESTS_RAN = 5
 SUITES: dict[str, tuple[str, ...]] = {
     "unit": PLAIN,
     "contract": FRAMEWORKS,
     "integration": FRAMEWORKS,
     "smoke": PLAIN,
+    "web": PLAIN,
 }
+#: The suites that run once per driver.
+WITH_DRIVERS = ("integration",)
+#: A folder with a psycopg that can't be imported.
+WITHOUT_PSYCOPG = ROOT / "tests" / "without_psycopg"
 
 
 @dataclass
@@ -31,6 +39,7 @@ class Result:
 
     suite: str
     framework: str
+    driver: str
     exit_code: int
     seconds: float
     passed: int = 0
@@ -48,45 +57,66 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.run", epilog="Other arguments go to pytest.")
     parser.add_argument("suite", choices=[*SUITES, "all"])
     parser.add_argument("--framework", choices=FRAMEWORKS)
+    parser.add_argument("--driver", choices=DRIVERS)
     options, pytest_arguments = parser.parse_known_args(arguments)
+    if options.driver is not None and options.driver not in installed_drivers():
+        parser.error(f"{options.driver} is not installed")
     if options.framework is None:
-        return run_plan(options.suite, pytest_arguments)
+        return run_plan(options.suite, options.driver, pytest_arguments)
     if options.suite == "all":
         parser.error("--framework goes with one suite, not with all")
-    return run_here(options.suite, options.framework, pytest_arguments)
+    return run_here(options.suite, options.framework, options.driver, pytest_arguments)
 
 
-def run_here(suite: str, framework: str, pytest_arguments: list[str]) -> int:
+def installed_drivers() -> list[str]:
+    """The drivers that can be imported."""
+    return [driver for driver in DRIVERS if importlib.util.find_spec(driver) is not None]
+
+
+def choose_driver(driver: str | None) -> None:
+    """Have Django take a driver, here and in processes that this one starts; of two installed, it prefers psycopg 3."""
+    if driver == "psycopg2":
+        folder = str(WITHOUT_PSYCOPG)
+        sys.path.insert(0, folder)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+    os.environ["TEST_DRIVER"] = driver or installed_drivers()[-1]
+
+
+def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: list[str]) -> int:
     """Run pytest on one suite in this process, which is patched for `framework` already."""
     # "python -m" puts the checkout first on the path, where it would hide the installed packages.
     sys.path[:] = [*(entry for entry in sys.path if Path(entry) != ROOT), str(ROOT)]
     os.environ["TEST_FRAMEWORK"] = framework
+    choose_driver(driver)
 
     import pytest
 
     return pytest.main([str(ROOT / "tests" / suite), *pytest_arguments])
 
 
-def run_plan(suite: str, pytest_arguments: list[str]) -> int:
-    """Run one suite or all, each with each of its frameworks in a process of its own; sum up."""
+def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:
+    """Run one suite or all, each with each of its frameworks and drivers in a process of its own; sum up."""
     suites = SUITES if suite == "all" else {suite: SUITES[suite]}
     results = []
     with tempfile.TemporaryDirectory(prefix="junit-") as folder:
         for name, frameworks in suites.items():
-            for framework in frameworks:
-                report = Path(folder) / f"{name}-{framework}.xml"
-                results.append(run_process(name, framework, report, pytest_arguments))
+            drivers = installed_drivers() if name in WITH_DRIVERS and driver is None else [driver]
+            for framework, chosen in itertools.product(frameworks, drivers):
+                report = Path(folder) / f"{name}-{framework}-{chosen}.xml"
+                results.append(run_process(name, framework, chosen, report, pytest_arguments))
     print_summary(results)
     return 1 if any(result.failed for result in results) else 0
 
 
-def run_process(suite: str, framework: str, report: Path, pytest_arguments: list[str]) -> Result:
-    """Run one suite with one framework in a process of its own."""
-    print(f"\n=== {suite}, {framework} ===", flush=True)
+def run_process(suite: str, framework: str, driver: str | None, report: Path, pytest_arguments: list[str]) -> Result:
+    """Run one suite with one framework and one driver, or Django's pick, in a process of its own."""
+    print(f"\n=== {', '.join(filter(None, (suite, framework, driver)))} ===", flush=True)
     command = [sys.executable, "-m", "tests.run", suite, "--framework", framework]
+    if driver is not None:
+        command += ["--driver", driver]
     start = time.monotonic()
     process = subprocess.run([*command, f"--junitxml={report}", *pytest_arguments], cwd=ROOT, check=False)
-    result = Result(suite, framework, process.returncode, time.monotonic() - start)
+    result = Result(suite, framework, driver or "", process.returncode, time.monotonic() - start)
     if report.exists():
         count(report, result)
     else:
@@ -115,10 +145,10 @@ def count(report: Path, result: Result) -> None:
 
 def print_summary(results: list[Result]) -> None:
     """Print one line a run, what was left out and why, and the sums."""
-    print(f"\n{'suite':<14}{'framework':<11}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    print(f"\n{'suite':<14}{'framework':<11}{'driver':<10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for result in results:
         print(
-            f"{result.suite:<14}{result.framework:<11}{result.passed:>8}{result.failed:>8}"
+            f"{result.suite:<14}{result.framework:<11}{result.driver:<10}{result.passed:>8}{result.failed:>8}"
             f"{result.skipped:>9}{result.seconds:>9.1f}  {result.note}"
         )
     for result in results:

@@ -1,8 +1,9 @@
-"""Run the tests: `python -m tests.run SUITE [--framework gevent|eventlet|threads] [pytest args]`.
+"""Run the tests: `python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]`.
 
-SUITE is `all` or one of the folders: `unit` and `smoke` run in a plain process; `contract` and
-`integration` run once per framework. With `--framework` the suite runs once, in this very process,
-which is monkey-patched for that framework before anything else is imported.
+SUITE is `all` or one of the folders: `unit` and `smoke` run in a plain process; `contract` runs once per framework
+(gevent, eventlet, threads), `integration` once per framework and installed driver (psycopg2, psycopg). With
+`--framework` the suite runs once, in this very process, which is monkey-patched for that framework before anything
+else is imported; `--driver` chooses the driver, which is otherwise Django's pick.
 """
 
 import sys

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
-import psycopg2.extras
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from .. import options
 from ..drivers import patch_psycopg
+from ..drivers.base import BaseDriver
+from ..drivers.connection import PooledConnection
 from ..pool import Pool
+from ..pool.driver import Driver
 from ..registry import pools
 from .lease import Lease
+from .versions import check_psycopg
+
+if is_psycopg3:
+    check_psycopg(psycopg_version())
+else:
+    import psycopg2.extras
 
 if TYPE_CHECKING:
     from django.db.backends.postgresql.base import DatabaseWrapper as Base
@@ -25,6 +35,9 @@ else:
 
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
+
+#: The class of locals, which is another one when the process is monkey-patched later than this.
+_Local = threading.local
 
 #: By alias, the OPTIONS that were read last, and what they say: wrappers are made for each greenlet.
 _read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
@@ -111,6 +124,20 @@ class PooledMixin(Base):
             self.closed_in_transaction = True
             self.needs_rollback = True
 
+    def validate_thread_sharing(self) -> None:
+        """Raise an error if this wrapper is another thread's or greenlet's, with what to do if it can't be but so."""
+        try:
+            super().validate_thread_sharing()
+        except DatabaseError as error:
+            if threading.local is _Local:
+                raise
+            # Django keeps wrappers in a local that it made when it was imported.
+            raise DatabaseError(
+                "The process was monkey-patched after Django's database engine had been imported, so that all "
+                "greenlets share what Django keeps for each thread. Patch first thing: for gunicorn's --preload with "
+                '"from gevent import monkey; monkey.patch_all()" in gunicorn.conf.py.'
+            ) from error
+
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state.
 
@@ -143,8 +170,17 @@ class PooledMixin(Base):
     def configure(self, connection: Any) -> None:
         """Set up a connection's session; Django knows how."""
         self._configure_connection(connection)  # type: ignore[attr-defined]
-        # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
-        psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
+        if not is_psycopg3:
+            # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
+            psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Make a cursor of the driver's, which is closed at the latest when the connection goes back."""
+        cursor = super().create_cursor(name)
+        # With psycopg 3, Django makes the cursors on the server without asking the connection.
+        if name and isinstance(self.connection, PooledConnection):
+            self.connection.remember(cursor)
+        return cursor
 
     def _configure_role(self, connection: Any) -> bool:
         # Django's way takes another connection, to quote the name with. A pool of one has no other.
@@ -201,17 +237,24 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
-    if is_psycopg3:
-        raise ImproperlyConfigured(
-            "Django has picked psycopg 3, which this engine can't use yet: uninstall psycopg, and install "
-            'psycopg2-binary (pip install "celery-geventpool[psycopg2]").'
-        )
-    from ..drivers.psycopg2 import Psycopg2Driver
+    return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
 
-    driver = Psycopg2Driver(
+
+def _make_driver(wrapper: PooledMixin) -> Driver:
+    return _driver_class()(
         wrapper.get_connection_params,
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
     )
-    return Pool(wrapper.alias, driver, wrapper.pool_options)
+
+
+def _driver_class() -> type[BaseDriver[Any]]:
+    """Return the driver for what Django has picked."""
+    if is_psycopg3:
+        from ..drivers.psycopg import PsycopgDriver
+
+        return PsycopgDriver
+    from ..drivers.psycopg2 import Psycopg2Driver
+
+    return Psycopg2Driver

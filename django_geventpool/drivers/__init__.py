@@ -10,9 +10,9 @@ from .. import green
 def patch_psycopg() -> bool:
     """Make psycopg2 green for the framework that has monkey-patched this process, gevent or eventlet.
 
-    Does nothing without a green framework, or where psycopg2 isn't installed (psycopg 3 is green by itself). May be
-    called again and again. The engines call it before their first connect, so that a forgotten call can't block the
-    hub.
+    Does nothing without a green framework, or where psycopg2 isn't installed; the pool's connections of psycopg 3 are
+    green by themselves. May be called again and again. The engines call it before their first connect, so that a
+    forgotten call can't block the hub.
 
     :returns: whether psycopg2 is green now.
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,62 +10,28 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from .. import green
 from . import patch_psycopg
+from .base import BaseDriver, execute
 from .psycopg2_connection import Connection
-from .server import CHECK_INTERVAL, CLOSE_TIMEOUT, is_check_interval_refused, is_full
-
-logger = logging.getLogger("geventpool.psycopg2")
-
-_serials = itertools.count(1)
 
 
-class Psycopg2Driver:
-    """Opens, checks, cleans and closes connections of psycopg2.
-
-    :param parameters: returns the keyword arguments of ``psycopg2.connect``, asked for at each connect.
-    :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
-    :param isolation_level: of the transactions, a constant of ``psycopg2.extensions``; None for the server's default.
-    :param discard_all: whether to run DISCARD ALL on a connection that comes back.
-    """
+class Psycopg2Driver(BaseDriver[Connection]):
+    """The driver of psycopg2; its isolation levels are constants of ``psycopg2.extensions``."""
 
     name = "psycopg2"
-
-    def __init__(
-        self,
-        parameters: Callable[[], dict[str, Any]],
-        configure: Callable[[Any], object],
-        isolation_level: int | None = None,
-        discard_all: bool = False,
-    ) -> None:
-        self._parameters = parameters
-        self._configure = configure
-        self._isolation_level = isolation_level
-        self._discard_all = discard_all
-        self._checks_client = True
+    connect_error = psycopg2.OperationalError
 
     def connect(self, opening: Callable[[Any], None]) -> Connection:
         """Connect, in autocommit mode, with the session configured."""
         patch_psycopg()
-        parameters = self._parameters()
-        if not self._checks_client or not _add_check_interval(parameters):
-            return self._connect(parameters, opening)
-        try:
-            return self._connect(parameters, opening)
-        except psycopg2.OperationalError as error:
-            if not is_check_interval_refused(str(error)):
-                raise
-            logger.info("The server, or a pooler before it, doesn't know client_connection_check_interval")
-            self._checks_client = False
-        return self._connect(self._parameters(), opening)
+        return super().connect(opening)
 
-    def _connect(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
+    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
         timeout = _connect_timeout(parameters)
         kind = _kind_of(parameters.pop("connection_factory", None))
 
         def factory(dsn: str, **kwargs: Any) -> Connection:
             connection = kind.__new__(kind, dsn, **kwargs)  # type: ignore[call-arg]
-            connection.serial = next(_serials)
             connection.own()
             connection.connect_deadline = None if timeout is None else time.monotonic() + timeout
             opening(connection)
@@ -79,21 +43,14 @@ class Psycopg2Driver:
             # Before autocommit is on, where this would cost a round trip.
             connection.isolation_level = self._isolation_level
         connection.autocommit = True
-        self._configure(connection)
         return connection
-
-    def is_alive(self, connection: Connection) -> bool:
-        """Tell whether the server has not hung up, by a look at the socket."""
-        # The server says nothing to an idle client, but good-bye. (Notifications are of no use to the next holder.)
-        return not connection.closed and not green.is_readable(connection.fileno())
 
     def time_zone(self, connection: Connection) -> str | None:
         """Return the session's time zone, which the server reports with each change."""
         return connection.get_parameter_status("TimeZone")
 
-    def is_in_transaction(self, connection: Connection) -> bool:
-        """Tell whether the server has a transaction open; a closed connection has none."""
-        return not connection.closed and (connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE)
+    def _transaction_status(self, connection: Connection) -> int:
+        return connection.get_transaction_status()
 
     def clean(self, connection: Connection) -> bool:
         """End what transaction there is; False for a connection that is beyond that."""
@@ -107,11 +64,11 @@ class Psycopg2Driver:
         if not connection.autocommit:
             connection.autocommit = True
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
-            _execute(connection, "ROLLBACK")  # The transaction was begun by hand.
+            execute(connection, "ROLLBACK")  # The transaction was begun by hand.
         if had_server_side_cursors:
-            _execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
+            execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
         if self._discard_all:
-            _execute(connection, "DISCARD ALL")
+            execute(connection, "DISCARD ALL")
             self._configure(connection)
         return (
             connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
@@ -120,37 +77,12 @@ class Psycopg2Driver:
             and connection.deferrable is None
         )
 
-    def close(self, connection: Connection) -> None:
-        """Close a connection and wait, for CLOSE_TIMEOUT at the most, until the server has too."""
-        connection.close()
-        if not connection.await_end(CLOSE_TIMEOUT):
-            logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
-
-    def is_server_full(self, error: BaseException) -> bool:
-        """Tell whether connecting failed for want of a free connection on the server."""
-        # psycopg2 knows no SQLSTATE of a failed connect.
-        return isinstance(error, psycopg2.OperationalError) and is_full(str(error))
-
-
-def _execute(connection: Connection, sql: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-
 
 def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:
     """Combine the user's connection class with ours."""
     if factory is None or issubclass(Connection, factory):
         return Connection
     return type(factory.__name__, (Connection, factory), {})
-
-
-def _add_check_interval(parameters: dict[str, Any]) -> bool:
-    """Have the server look after its client while it works for it; False if the user has a say in that."""
-    options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
-    if "client_connection_check_interval" in options or "service" in parameters:
-        return False
-    parameters["options"] = f"{options} -c client_connection_check_interval={CHECK_INTERVAL}".lstrip()
-    return True
 
 
 def _connect_timeout(parameters: dict[str, Any]) -> float | None:

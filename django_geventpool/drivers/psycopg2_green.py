@@ -7,7 +7,6 @@ connection at once, while its query goes on on the server. So the callback sever
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 
@@ -16,16 +15,11 @@ from psycopg2 import extensions
 
 from .. import green
 from .psycopg2_connection import Connection
+from .waiting import POLLIN, POLLOUT, Wait, wait_function
 
 logger = logging.getLogger("geventpool.psycopg2")
 
-#: Waits until a file descriptor is readable, or writable, for so many seconds at the most.
-Wait = Callable[[int, bool, "float | None"], None]
 WaitCallback = Callable[[extensions.connection], None]
-
-
-class _TimeUp(Exception):
-    """A wait took longer than it may."""
 
 
 def patch() -> None:
@@ -38,32 +32,18 @@ def patch() -> None:
     if getattr(callback, "__module__", None) == __name__:
         return
     framework = green.active()
-    make = _gevent_callback if framework == "gevent" else _eventlet_callback
-    extensions.set_wait_callback(make())
+    extensions.set_wait_callback(_make_callback(framework))
     logger.info("psycopg2 is green now, under %s", framework)
 
 
-def _gevent_callback() -> WaitCallback:
-    from gevent.socket import wait_read, wait_write
-    from psycogreen.gevent import gevent_wait_callback
+def _make_callback(framework: green.Framework) -> WaitCallback:
+    others: WaitCallback
+    if framework == "gevent":
+        from psycogreen.gevent import gevent_wait_callback as others
+    else:
+        from psycogreen.eventlet import eventlet_wait_callback as others
+    wait = wait_function()
 
-    def wait(fd: int, write: bool, timeout: float | None) -> None:
-        (wait_write if write else wait_read)(fd, timeout, _TimeUp)
-
-    return _make_callback(wait, gevent_wait_callback)
-
-
-def _eventlet_callback() -> WaitCallback:
-    from eventlet.hubs import trampoline
-    from psycogreen.eventlet import eventlet_wait_callback
-
-    def wait(fd: int, write: bool, timeout: float | None) -> None:
-        trampoline(fd, not write, write, timeout, _TimeUp)  # type: ignore[no-untyped-call]
-
-    return _make_callback(wait, eventlet_wait_callback)
-
-
-def _make_callback(wait: Wait, others: WaitCallback) -> WaitCallback:
     def wait_callback(connection: extensions.connection) -> None:
         if not isinstance(connection, Connection):
             others(connection)
@@ -83,15 +63,12 @@ def _complete(connection: Connection, wait: Wait) -> None:
     _check_owner(connection)
     while (state := connection.poll()) != extensions.POLL_OK:
         timeout = None if deadline is None else deadline - time.monotonic()
-        try:
-            if timeout is not None and timeout <= 0:
-                raise _TimeUp
-            wait(connection.fileno(), state == extensions.POLL_WRITE, timeout)
-        except _TimeUp:
-            raise psycopg2.OperationalError("connection to server failed: connect_timeout expired") from None
+        events = POLLOUT if state == extensions.POLL_WRITE else POLLIN
+        if (timeout is not None and timeout <= 0) or not wait(connection.fileno(), events, timeout):
+            raise psycopg2.OperationalError("connection to server failed: connect_timeout expired")
         _check_owner(connection)
 
 
 def _check_owner(connection: Connection) -> None:
-    if connection.pid != os.getpid():
+    if not connection.is_ours():
         raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Any
 
 #: How often a server looks whether the client of a running query is still there, in milliseconds.
 CHECK_INTERVAL = 2000
+#: Parameters by which the user may have said so elsewhere.
+_ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
 
@@ -29,3 +33,12 @@ def is_check_interval_refused(message: str) -> bool:
     PostgreSQL before 14 and servers on other systems than Linux don't know it; PgBouncer lets no options pass.
     """
     return "client_connection_check_interval" in message or "unsupported startup parameter" in message
+
+
+def add_check_interval(parameters: dict[str, Any]) -> bool:
+    """Have the server look after its client while it works for it; False if the user has a say in that."""
+    options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
+    if "client_connection_check_interval" in options or _ELSEWHERE & parameters.keys():
+        return False
+    parameters["options"] = f"{options} -c client_connection_check_interval={CHECK_INTERVAL}".lstrip()
+    return True

@@ -2,6 +2,6 @@
 
 from .core import Pool
 from .driver import Driver
-from .stats import PoolStats
+from .stats import HeldConnection, PoolStats
 
-__all__ = ["Driver", "Pool", "PoolStats"]
+__all__ = ["Driver", "HeldConnection", "Pool", "PoolStats"]

@@ -10,20 +10,21 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from .. import green
 from ..errors import PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
+from .alarms import Alarms
+from .closer import Closer
 from .driver import Driver
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock
 from .room import LOOK_AT_HOLDERS, Room
 from .slot import Request, Slot, State
-from .stats import PoolStats
+from .statistics import Reason
+from .stats import HeldConnection, PoolStats
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -50,10 +51,12 @@ class Pool:
         self._pid = os.getpid()
         self._lock = Lock()
         self._room = Room(options, self._holder_ended, time.monotonic)
+        self._alarms = Alarms(name)
+        self._closer = Closer(name, driver, self._lock, self._room)
         #: Slots of holders that ended. They get in without the lock, see Holder.end.
         self._ended: deque[tuple[Slot, Holder]] = deque()
-        #: Slots that came back in the middle of this pool's own work, and whether they are fit to be lent again.
-        self._late: deque[tuple[Slot, bool]] = deque()
+        #: Slots that came back in the middle of this pool's own work, and what is wrong with their connections.
+        self._late: deque[tuple[Slot, Reason | None]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
         self._room.vacated = self._housekeeper.wake
         #: When the housekeeper will look next (monotonic seconds).
@@ -127,14 +130,15 @@ class Pool:
         slot = self._room.by_connection.get(connection)
         if slot is None or slot.state is not State.IN_USE or self._pid != os.getpid():
             return
-        fit = False
+        flaw: Reason | None = "killed"
         try:
-            fit = self.driver.clean(connection)
+            flaw = None if self.driver.clean(connection) else "broken"
         except Exception:
             # The connection is of no more use, but whoever gives it back has no use for it either.
             logger.debug('Pool "%s": a connection could not be cleaned', self.name, exc_info=True)
+            flaw = "broken"
         finally:
-            self._take_back(slot, fit)
+            self._take_back(slot, flaw)
 
     def share(self, connection: Any) -> None:
         """Leave a lent connection to several greenlets or threads: the end of one does not reclaim it."""
@@ -172,9 +176,10 @@ class Pool:
         if self.closed:
             raise self._closed_error()
         if request.is_late():
-            raise self._timeout_error(request)
+            raise self._time_out(request)
         request.close_gate()
         self._room.enqueue(request)
+        self._look_by(self._alarms.wait_is_due(request.since))
         if request.deadline is not None:
             self._look_by(request.deadline)
         if self._room.connect_after > time.monotonic():
@@ -198,30 +203,43 @@ class Pool:
     def _make_ready(self, slot: Slot) -> Any:
         if slot.connection is not None and not self.driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self.name)
-            self._end(slot.connection)
+            self._closer.end(slot.connection)
             with self._lock:
-                self._room.emptied(slot)
+                self._room.emptied(slot, "broken")
+                self._room.statistics.reconnects += 1
         if slot.connection is None:
-            logger.debug('Pool "%s": connecting', self.name)
-            connection = self.driver.connect(slot.opening)
-            with self._lock:
-                self._room.opened(slot, connection)
+            self._connect(slot)
         return slot.connection
 
-    def _take_back(self, slot: Slot, fit: bool) -> None:
+    def _connect(self, slot: Slot) -> None:
+        logger.debug('Pool "%s": connecting', self.name)
+        start = time.monotonic()
+        try:
+            connection = self.driver.connect(slot.opening)
+        except Exception:
+            with self._lock:
+                self._room.statistics.failed_connects += 1
+            raise
+        with self._lock:
+            self._room.opened(slot, connection, time.monotonic() - start)
+
+    def _take_back(self, slot: Slot, flaw: Reason | None) -> None:
         if self._lock.is_mine():
-            self._late.append((slot, fit))
+            self._late.append((slot, flaw))
             self._housekeeper.wake()
             return
         with self._lock:
             if slot.state is not State.IN_USE:
                 return  # Reclaimed meanwhile.
-            to_close = self._room.give_back(slot, fit)
+            if flaw is not None and self.driver.is_interrupted(slot.connection):
+                flaw = "killed"
+                self._room.statistics.cancelled += 1
+            to_close = self._room.give_back(slot, flaw)
         self._came_back(slot, to_close)
 
     def _came_back(self, slot: Slot, to_close: bool) -> None:
         if to_close:
-            self._close_soon(slot)
+            self._closer.close_soon(slot)
         else:
             self._look_by(self._room.idle_until(slot))
 
@@ -236,11 +254,11 @@ class Pool:
                 try:
                     self._queue(request)
                 finally:
-                    to_close = self._room.doom(slot)
+                    to_close = self._room.doom(slot, "broken")
                 self._room.dispatch()  # One of our own may have come back meanwhile.
         finally:
             if to_close:
-                self._close_soon(slot)
+                self._closer.close_soon(slot)
 
     # Closing
 
@@ -259,12 +277,12 @@ class Pool:
 
         def close(slot: Slot) -> None:
             try:
-                self._close(slot)
+                self._closer.close(slot)
             finally:
                 closed.release()
 
         for slot in doomed:
-            self._start(close, slot)
+            self._closer.start(close, slot)
         self._housekeeper.wake()
         deadline = time.monotonic() + timeout
         for _ in doomed:
@@ -281,47 +299,40 @@ class Pool:
             self._room.limit = limit
             surplus = self._room.surplus()
             self._room.dispatch()
-        for slot in surplus:
-            self._close_soon(slot)
+        self._closer.close_soon(*surplus)
 
     def stats(self) -> PoolStats:
         """Return the pool's numbers of this moment."""
         with self._lock:
             return self._room.snapshot()
 
+    def holders(self) -> list[HeldConnection]:
+        """Return who holds connections now, the longest holder first."""
+        now = time.monotonic()
+        with self._lock:
+            held = [
+                (slot.connection, slot.who(), slot.label, now - slot.since)
+                for slot in self._room.slots
+                if slot.holder is not None and slot.state is State.IN_USE
+            ]
+        held.sort(key=lambda entry: entry[3], reverse=True)
+        return [
+            HeldConnection(who, label, seconds, self.driver.state(connection))
+            for connection, who, label, seconds in held
+        ]
+
+    def close_idle(self) -> int:
+        """Close the connections that nobody uses, MIN_CONNS or not, without waiting; return how many."""
+        with self._lock:
+            doomed = self._room.drain()
+        self._closer.close_soon(*doomed)
+        return len(doomed)
+
     def _throw_away(self, slot: Slot) -> None:
         with self._lock:
-            to_close = self._room.doom(slot)
+            to_close = self._room.doom(slot, "broken")
         if to_close:
-            self._close_soon(slot)
-
-    def _close_soon(self, slot: Slot) -> None:
-        """Close a doomed slot's connection, without making anybody wait for the server."""
-        self._start(self._close, slot)
-
-    def _start(self, function: Callable[[Slot], None], slot: Slot) -> None:
-        try:
-            green.start_thread(function, slot)
-        except RuntimeError:
-            function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
-
-    def _close(self, slot: Slot) -> None:
-        if self._pid != os.getpid():
-            return  # A greenlet that was forked along.
-        try:
-            self._end(slot.connection)
-        except BaseException:
-            # Killed on the way: the server may still have the connection, so the slot is not free yet.
-            self._close_soon(slot)
-            raise
-        with self._lock:
-            self._room.vacate(slot)
-
-    def _end(self, connection: Any) -> None:
-        try:
-            self.driver.close(connection)
-        except Exception:
-            logger.debug('Pool "%s": closing a connection failed', self.name, exc_info=True)
+            self._closer.close_soon(slot)
 
     # Housekeeping
 
@@ -347,29 +358,26 @@ class Pool:
             overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(time.monotonic())]
             self._room.dispatch()
             while (late := self._room.pop_late(time.monotonic())) is not None:
-                late.answer(error=self._timeout_error(late))
-            deadline = self._room.next_deadline()
-            self._next_look = math.inf if deadline is None else deadline
+                late.answer(error=self._time_out(late))
+            since = self._room.waiting_since()
+            waited_since = since if self._alarms.is_to_warn_of_wait(since) else None
+            self._next_look = min(self._room.next_deadline(), self._alarms.wait_is_due(since))
             finished = self.closed and not self._room.slots
         if self._heir is not None:
             self._heir.look_again()
-        for slot in doomed:
-            self._close_soon(slot)
+        self._closer.close_soon(*doomed)
         for slot in to_renew:
-            self._start(self._renew, slot)
+            self._closer.start(self._renew, slot)
         for slot, who in reclaimed:
-            self._close_soon(slot)
-            logger.warning(
-                'Pool "%s": %s ended without giving its connection back; reclaimed. '
-                "Greenlets and threads that your code starts need close_connection.",
-                self.name,
-                who,
-            )
+            self._closer.close_soon(slot)
+            self._alarms.warn_of_abandoned(who)
         for who, stack in overdue:
-            self._warn_of_leak(who, stack)
+            self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
+        if waited_since is not None:
+            self._alarms.warn_of_wait(waited_since, self.stats())
         if finished:
             return -1
-        return None if deadline is None else max(0.0, deadline - time.monotonic())
+        return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
 
     def _reclaim(self) -> list[tuple[Slot, str]]:
         """Take back, under the lock, what holders that ended still hold."""
@@ -379,39 +387,31 @@ class Pool:
             slot, holder = self._ended.popleft()
             if slot.holder is holder:  # Else it was given back, and perhaps lent again.
                 who = slot.who()
-                self._room.reclaimed += 1
-                if self._room.doom(slot):
+                self._room.statistics.reclaimed += 1
+                if self._room.doom(slot, "reclaimed"):
                     reclaimed.append((slot, who))
         return reclaimed
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
         try:
-            self._end(slot.connection)
+            self._closer.end(slot.connection)
             with self._lock:
-                self._room.emptied(slot)
+                self._room.emptied(slot, "lifetime")
             self._make_ready(slot)
-            self._take_back(slot, fit=True)
+            self._take_back(slot, None)
         except BaseException:
             logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
             self._throw_away(slot)
-
-    def _warn_of_leak(self, who: str, stack: traceback.StackSummary | None) -> None:
-        logger.warning(
-            'Pool "%s": %s has held a connection for more than LEAK_WARNING_AFTER (%s s). It was taken here:\n%s',
-            self.name,
-            who,
-            self.options.LEAK_WARNING_AFTER,
-            "".join(traceback.format_list(reversed(stack))) if stack else "",
-        )
 
     # Errors
 
     def _closed_error(self) -> PoolClosed:
         return PoolClosed(f'Pool "{self.name}" is closed: take a new one from django_geventpool.pools.')
 
-    def _timeout_error(self, request: Request) -> PoolTimeout:
-        """Called under the lock."""
+    def _time_out(self, request: Request) -> PoolTimeout:
+        """Count a request whose time is over, and return the error for it. Called under the lock."""
+        self._room.statistics.timeouts += 1
         elsewhere = self._room.elsewhere()
         error = PoolTimeout(
             f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '

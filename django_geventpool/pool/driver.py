@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+#: The server's words for it, in pg_stat_activity.
+ConnectionState = Literal["active", "idle", "idle in transaction"]
 
 
 class Driver(Protocol):
@@ -40,6 +43,12 @@ class Driver(Protocol):
         Stops a query that still runs on it. Gives up after a time limit of its own. May be called again after an
         interruption.
         """
+
+    def is_interrupted(self, connection: Any) -> bool:
+        """Tell whether somebody was interrupted in the middle of using a connection, which was severed then."""
+
+    def state(self, connection: Any) -> ConnectionState:
+        """Say what a lent connection is doing, without a round trip."""
 
     def is_server_full(self, error: BaseException) -> bool:
         """Tell whether connecting failed because the server or the role has no connection left (53300)."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..options import PoolOptions
 from .holder import Holder
 from .slot import Request, Slot, State
+from .statistics import Reason, Statistics
 from .stats import PoolStats
 
 #: Least and most pause between attempts to connect to a full server, in seconds.
@@ -59,8 +60,7 @@ class Room:
         #: While the server is full: no connect before this time, and the pause that led to it.
         self.connect_after = 0.0
         self.full_pause = 0.0
-        self.connects = 0
-        self.reclaimed = 0
+        self.statistics = Statistics()
         self._reclaim = reclaim
         self._clock = clock
 
@@ -107,7 +107,7 @@ class Room:
             if request.holder.ended:
                 del self.waiting[request]
             elif (slot := self.take(request)) is not None:
-                del self.waiting[request]
+                self._end_wait(request)
                 request.answer(slot)
             else:
                 return
@@ -118,17 +118,27 @@ class Room:
         if not self._deadlines or self._deadlines[0][0] > now:
             return None
         _, _, request = heapq.heappop(self._deadlines)
-        del self.waiting[request]
+        self._end_wait(request)
         return request
+
+    def _end_wait(self, request: Request) -> None:
+        del self.waiting[request]
+        self.statistics.wait.record(self._clock() - request.since)
 
     def _forget_deadlines(self) -> None:
         """Drop the deadlines of those who wait no more, up to the first of one who does."""
         while self._deadlines and self._deadlines[0][2] not in self.waiting:
             heapq.heappop(self._deadlines)
 
+    def waiting_since(self) -> float | None:
+        """Since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
+        first = next(iter(self.waiting), None)
+        return None if first is None else first.since
+
     def withdraw(self, request: Request) -> bool:
         """Forget a waiter that was interrupted; what it was given meanwhile comes back, see ``give_back``."""
-        self.waiting.pop(request, None)
+        if request in self.waiting:
+            self._end_wait(request)
         return request.slot is not None and self.give_back(request.slot)
 
     def share(self, connection: Any, holder: Holder) -> None:
@@ -141,35 +151,39 @@ class Room:
 
     # Slots that come back
 
-    def opened(self, slot: Slot, connection: Any) -> None:
-        """Note that a slot's connection is there to be used."""
+    def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
+        """Note that a slot's connection is there to be used, and how long it took to open it."""
         slot.connection = connection
+        slot.since = self._clock()
         lifetime = self.options.CONN_MAX_LIFETIME
         if lifetime is not None:
             # Connections that were opened together should not all be replaced together.
-            slot.expires_at = self._clock() + lifetime * random.uniform(0.9, 1)
+            slot.expires_at = slot.since + lifetime * random.uniform(0.9, 1)
         slot.state = State.IN_USE
         self.by_connection[connection] = slot
-        self.connects += 1
+        self.statistics.connects += 1
+        self.statistics.connect.record(seconds)
         if self.full_pause:
             self.full_pause = 0.0
             self.dispatch()  # The others may connect too.
 
-    def is_worth_keeping(self, slot: Slot) -> bool:
-        """Tell whether a slot that comes back with a sound connection should be lent again."""
-        return (
-            not self.closed
-            and len(self.slots) <= self.limit
-            and (slot.expires_at is None or self._clock() < slot.expires_at)
-            and (bool(self.waiting) or len(self.idle) < self.options.reuse_conns)
-        )
+    def _why_not_keep(self, slot: Slot) -> Reason | None:
+        """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
+        if self.closed:
+            return "shutdown"
+        if len(self.slots) > self.limit or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+            return "surplus"
+        if slot.expires_at is not None and slot.expires_at <= self._clock():
+            return "lifetime"
+        return None
 
-    def give_back(self, slot: Slot, fit: bool = True) -> bool:
+    def give_back(self, slot: Slot, flaw: Reason | None = None) -> bool:
         """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
-        if fit and self.is_worth_keeping(slot):
+        reason = flaw or self._why_not_keep(slot)
+        if reason is None:
             self.release(slot)
             return False
-        return self.doom(slot)
+        return self.doom(slot, reason)
 
     def release(self, slot: Slot) -> None:
         """Free a slot of its holder; its connection, if there is one, is fit to be lent again."""
@@ -182,10 +196,10 @@ class Room:
             self.idle.append(slot)
             self.dispatch()
 
-    def doom(self, slot: Slot) -> bool:
+    def doom(self, slot: Slot, reason: Reason) -> bool:
         """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
         self._unlend(slot)
-        self.by_connection.pop(slot.connection, None)
+        self._strike(slot, reason)
         slot.state = State.CLOSING
         slot.since = self._clock()
         if slot.connection is None:
@@ -194,11 +208,16 @@ class Room:
             self.dispatch()  # It may have been the one that tries, see _may_connect.
         return slot.connection is not None
 
-    def emptied(self, slot: Slot) -> None:
+    def emptied(self, slot: Slot, reason: Reason) -> None:
         """Note that a slot's connection is closed and another will be opened."""
-        self.by_connection.pop(slot.connection, None)
+        self._strike(slot, reason)
         slot.connection = slot.expires_at = None
         slot.state = State.CONNECTING
+
+    def _strike(self, slot: Slot, reason: Reason) -> None:
+        """Count a connection as one that was open once."""
+        if self.by_connection.pop(slot.connection, None) is not None:
+            self.statistics.closed[reason] += 1
 
     def vacate(self, slot: Slot) -> None:
         """Note that the server has let go of a slot's connection."""
@@ -211,6 +230,8 @@ class Room:
         if slot.holder is not None:
             slot.holder.held.pop(slot, None)
             slot.holder = None
+            if slot.state is State.IN_USE:
+                self.statistics.use.record(self._clock() - slot.since)
         slot.label = slot.stack = None
 
     def refused(self) -> None:
@@ -229,14 +250,18 @@ class Room:
         for request in self.waiting:
             request.answer(error=error())
         self.waiting.clear()
-        return self._doom_idle(list(self.idle))
+        return self._doom_idle(list(self.idle), "shutdown")
 
     # Housekeeping
 
     def surplus(self) -> list[Slot]:
         """Take out the idle slots that are over the limit, doomed."""
         over = max(0, min(len(self.slots) - self.limit, len(self.idle)))
-        return self._doom_idle(list(itertools.islice(self.idle, over)))
+        return self._doom_idle(list(itertools.islice(self.idle, over)), "surplus")
+
+    def drain(self) -> list[Slot]:
+        """Take out all idle slots, doomed."""
+        return self._doom_idle(list(self.idle), "surplus")
 
     def idle_until(self, slot: Slot) -> float:
         """How long a slot may be idle; infinite if nothing ends that."""
@@ -248,25 +273,28 @@ class Room:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
         timeout = self.options.CONN_IDLE_TIMEOUT
         spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
-        doomed: list[Slot] = []
+        old: list[Slot] = []
+        unused: list[Slot] = []
         renewed: list[Slot] = []
         for slot in self.idle:
             expired = slot.expires_at is not None and slot.expires_at <= now
             too_idle = timeout is not None and slot.since + timeout <= now
-            if spare > len(doomed):
-                if expired or too_idle:
-                    doomed.append(slot)
+            if spare > len(old) + len(unused):
+                if expired:
+                    old.append(slot)
+                elif too_idle:
+                    unused.append(slot)
             elif expired:
                 renewed.append(slot)
         for slot in renewed:
             self.idle.remove(slot)
             slot.state = State.CONNECTING
-        return self._doom_idle(doomed), renewed
+        return self._doom_idle(old, "lifetime") + self._doom_idle(unused, "idle"), renewed
 
-    def _doom_idle(self, slots: list[Slot]) -> list[Slot]:
+    def _doom_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
         for slot in slots:
             self.idle.remove(slot)
-            self.doom(slot)
+            self.doom(slot, reason)
         return slots
 
     def abandoned(self) -> list[tuple[Slot, Holder]]:
@@ -287,8 +315,8 @@ class Room:
             slot.warned = True
         return late
 
-    def next_deadline(self) -> float | None:
-        """When the housekeeper has something to do next; None if nothing is to be expected."""
+    def next_deadline(self) -> float:
+        """When the housekeeper has something to do next; infinite if nothing is to be expected."""
         times = [slot.expires_at for slot in self.idle if slot.expires_at is not None]
         timeout, leak_after = self.options.CONN_IDLE_TIMEOUT, self.options.LEAK_WARNING_AFTER
         spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
@@ -302,13 +330,14 @@ class Room:
             times.append(self.connect_after)
         if self._deadlines:
             times.append(self._deadlines[0][0])
-        return min(times, default=None)
+        return min(times, default=math.inf)
 
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""
         now = self._clock()
         states = [slot.state for slot in self.slots]
         held = [slot for slot in self.slots if slot.holder is not None]
+        wait_time, use_time = self.statistics.wait.times(), self.statistics.use.times()
         longest = min(held, key=lambda slot: slot.since, default=None)
         return PoolStats(
             limit=self.limit,
@@ -320,6 +349,16 @@ class Room:
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            connects=self.connects,
-            reclaimed=self.reclaimed,
+            checkouts=use_time.count + states.count(State.IN_USE),
+            waits=wait_time.count,
+            timeouts=self.statistics.timeouts,
+            connects=self.statistics.connects,
+            failed_connects=self.statistics.failed_connects,
+            reconnects=self.statistics.reconnects,
+            reclaimed=self.statistics.reclaimed,
+            cancelled=self.statistics.cancelled,
+            closed=dict(self.statistics.closed),
+            wait_time=wait_time,
+            use_time=use_time,
+            create_time=self.statistics.connect.times(),
         )

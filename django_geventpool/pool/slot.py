@@ -81,6 +81,7 @@ class Request:
         "holder",
         "label",
         "refused",
+        "since",
         "slot",
         "stack",
         "ticket",
@@ -98,6 +99,8 @@ class Request:
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = next(_tickets)
         self.gate: threading.Lock | None = None
+        #: When it began to wait (monotonic seconds).
+        self.since = 0.0
         self.slot: Slot | None = None
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
@@ -110,6 +113,7 @@ class Request:
     def close_gate(self) -> None:
         """Get ready to wait for an answer."""
         self.slot = self.error = None
+        self.since = time.monotonic()
         self.gate = threading.Lock()
         self.gate.acquire()
 

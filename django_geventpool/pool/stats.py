@@ -1,13 +1,17 @@
-"""The pool's numbers."""
+"""The pool's numbers, as they are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .driver import ConnectionState
+from .statistics import Reason, Times
 
 
 @dataclass(frozen=True)
 class PoolStats:
-    """A snapshot of one pool.
+    """A snapshot of one pool; counters and times are those since the pool was made.
 
     ``size`` is ``in_use + idle + connecting + closing``: a connection counts until the server has let go of it.
     """
@@ -30,10 +34,30 @@ class PoolStats:
     longest_holder: str | None
     #: For how long, in seconds.
     longest_held: float
-    #: Connections opened since the pool was made.
+    #: Connections lent.
+    checkouts: int
+    #: Requests that had to wait, and are served or gave up.
+    waits: int
+    #: Requests that got nothing in time.
+    timeouts: int
+    #: Connections opened.
     connects: int
+    #: Attempts to connect that failed, also those that a full server refused.
+    failed_connects: int
+    #: Connections opened in the place of one that was lost while idle.
+    reconnects: int
     #: Connections taken back from greenlets or threads that ended without giving them back.
     reclaimed: int
+    #: Queries that the server was asked to stop, because whoever ran them was interrupted.
+    cancelled: int
+    #: Connections closed, by reason.
+    closed: Mapping[Reason, int]
+    #: How long those waited who had to.
+    wait_time: Times
+    #: How long connections were held.
+    use_time: Times
+    #: How long it took to connect.
+    create_time: Times
 
     def __str__(self) -> str:
         text = f"limit {self.limit}, in use {self.in_use}, idle {self.idle}, waiting {self.waiting}"
@@ -43,3 +67,17 @@ class PoolStats:
         if self.longest_holder is not None:
             text += f", longest holder {self.longest_holder} for {self.longest_held:.1f} s"
         return text
+
+
+@dataclass(frozen=True)
+class HeldConnection:
+    """A connection that is lent, and who has it."""
+
+    #: Names the task, or the request, or else the greenlet or thread.
+    holder: str
+    #: What ``describe`` returned when it was taken, None where there was nothing to say.
+    label: object | None
+    #: For how long, in seconds.
+    held: float
+    #: What it is doing.
+    state: ConnectionState

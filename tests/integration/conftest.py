@@ -12,10 +12,11 @@ import pytest
 from django.conf import settings
 
 from servers.postgres_address import Postgres
+from tests.support.drivers import DRIVER, ENGINE
 from tests.support.tasks import FRAMEWORK
 
 settings.configure(
-    DATABASES={"default": {"ENGINE": "django_geventpool.backends.postgresql_psycopg2"}},
+    DATABASES={"default": {"ENGINE": ENGINE}},
     INSTALLED_APPS=["celery_geventpool", "tests.testapp"],
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     TIME_ZONE="Asia/Tokyo",
@@ -27,6 +28,8 @@ from tests.support.database import Database  # noqa: E402  settings come first
 
 # What can't be done to a thread is not asked of it.
 collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
+# Nor is one driver asked what only the other has.
+collect_ignore_glob += ["test_*psycopg3*.py"] if DRIVER == "psycopg2" else ["test_*psycopg2*.py"]
 
 
 class MakeDatabase(Protocol):

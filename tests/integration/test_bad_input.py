@@ -17,7 +17,7 @@ from django.test import override_settings
 from django_geventpool.checks import check_databases
 from django_geventpool.errors import PoolTimeout
 from servers.postgres import PostgresServer
-from tests.support.database import ENGINE
+from tests.support.drivers import ENGINE
 from tests.support.programs import output_of, start_program
 from tests.support.waiting import eventually
 

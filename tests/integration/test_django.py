@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2.extensions
-import psycopg2.extras
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.signals import connection_created
-from psycopg2.extensions import ISOLATION_LEVEL_SERIALIZABLE
 
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
@@ -152,7 +150,7 @@ def test_several_aliases_have_pools_of_their_own(make_database: MakeDatabase) ->
 
 
 def test_isolation_level_of_the_options(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=1, isolation_level=ISOLATION_LEVEL_SERIALIZABLE)
+    database = make_database(MAX_CONNS=1, isolation_level=IsolationLevel.SERIALIZABLE)
     pids = set()
     for _ in range(2):
         with transaction.atomic(using=database.alias):
@@ -210,19 +208,6 @@ def test_a_receiver_of_connection_created_that_raises_loses_no_slot(make_databas
     finally:
         connection_created.disconnect(receive)
     assert Task(database.answer, "select 7").result() == [(7,)]
-    database.assert_whole()
-
-
-class Factory(psycopg2.extensions.connection):
-    """A connection class of the user's."""
-
-
-def test_connection_factory_and_cursor_factory(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=1, connection_factory=Factory, cursor_factory=psycopg2.extras.NamedTupleCursor)
-    row = database.fetch("select 7 as seven")[0]
-    assert row.seven == 7  # type: ignore[attr-defined]
-    assert isinstance(connections[database.alias].connection, Factory)
-    database.give_back()
     database.assert_whole()
 
 

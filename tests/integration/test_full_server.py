@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import psycopg2
 import pytest
 
 from django_geventpool.errors import PoolTimeout
 from servers.postgres import PostgresServer
 from servers.postgres_address import Postgres
+from tests.support.drivers import driver
 from tests.support.programs import output_of, start_program
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
@@ -29,7 +29,7 @@ def small_server() -> Iterator[PostgresServer]:
 @contextlib.contextmanager
 def sessions_of(server: Postgres, role: str, count: int) -> Iterator[None]:
     """Somebody else's sessions."""
-    connections = [psycopg2.connect(**{**server.dsn, "user": role}) for _ in range(count)]
+    connections = [driver.connect(**{**server.dsn, "user": role}) for _ in range(count)]
     try:
         yield
     finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import psycopg2
 import pytest
 from django.db import InterfaceError
 
+from tests.support.drivers import driver
 from tests.support.tasks import Task
 
 from .conftest import MakeDatabase
@@ -19,7 +19,7 @@ def test_a_cursor_that_outlives_its_holders_turn_can_not_be_used(make_database: 
     cursor = database.connection.cursor()
     cursor.execute("select 1")
     database.give_back()
-    with pytest.raises((InterfaceError, psycopg2.InterfaceError), match="cursor already closed"):
+    with pytest.raises((InterfaceError, driver.InterfaceError), match=r"cursor (already|is) closed"):
         cursor.execute("select 2")
     assert Task(database.answer, "select 3").result() == [(3,)]
     database.assert_whole()

@@ -28,8 +28,9 @@ def postgis_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_points_are_stored_and_found_through_the_pool(
-    make_database: MakeDatabase, postgis_server: PostgresServer
+    make_database: MakeDatabase, postgis_server: PostgresServer, mode: str
 ) -> None:
     from django.contrib.gis.geos import Point
     from django.contrib.gis.measure import D
@@ -37,7 +38,10 @@ def test_points_are_stored_and_found_through_the_pool(
     from tests.testapp.geography import Place
 
     database = make_database(
-        server=postgis_server, MAX_CONNS=2, settings={"ENGINE": "django_geventpool.backends.postgis"}
+        server=postgis_server,
+        MAX_CONNS=2,
+        POOL_MODE=mode,
+        settings={"ENGINE": "django_geventpool.backends.postgis"},
     )
     with database.connection.schema_editor() as editor:
         editor.create_model(Place)

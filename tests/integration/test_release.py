@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from psycopg2 import extensions
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from tests.support.database import Database
+from tests.support.drivers import READ_ONLY
 from tests.support.tasks import Task
 from tests.testapp.models import Item
 
@@ -86,11 +87,16 @@ def test_a_failed_transaction_is_rolled_back(make_database: MakeDatabase) -> Non
     assert next_answer(database, "select 7") == [(7,)]
 
 
+def state_of(raw: Any) -> tuple[object, ...]:
+    """The state of the driver's connection that outlives transactions."""
+    return raw.isolation_level, getattr(raw, READ_ONLY), raw.deferrable, raw.autocommit
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"isolation_level": extensions.ISOLATION_LEVEL_SERIALIZABLE},
-        {"readonly": True},
+        {"isolation_level": IsolationLevel.SERIALIZABLE},
+        {READ_ONLY: True},
         {"deferrable": True},
         {"autocommit": False},
     ],
@@ -109,12 +115,12 @@ def test_what_was_changed_on_the_drivers_connection_does_not_reach_the_next_hold
         database.fetch("select 1")
         raw = connections[database.alias].connection
         database.give_back()
-        return raw.isolation_level, raw.readonly, raw.deferrable, raw.autocommit
+        return state_of(raw)
 
     fresh = make_database(MAX_CONNS=1)
     fresh.fetch("select 1")
     raw = connections[fresh.alias].connection
-    expected = raw.isolation_level, raw.readonly, raw.deferrable, raw.autocommit
+    expected = state_of(raw)
     assert Task(look).result() == expected
     database.assert_whole()
 

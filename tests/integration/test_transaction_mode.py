@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from django.db import close_old_connections, transaction
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.signals import connection_created
-from psycopg2 import extensions
 
 from django_geventpool.pool import PoolStats
 from django_geventpool.utils import pinned
@@ -191,7 +191,7 @@ def test_autocommit_isolation_level_time_zone_and_role_are_right_at_every_checko
     database = make_database(
         MAX_CONNS=1,
         POOL_MODE="transaction",
-        isolation_level=extensions.ISOLATION_LEVEL_SERIALIZABLE,
+        isolation_level=IsolationLevel.SERIALIZABLE,
         assume_role=postgres.user,
     )
 

@@ -15,10 +15,10 @@ from django_geventpool.pool import Pool, PoolStats
 from django_geventpool.utils import pinned
 from servers.postgres_address import Postgres
 
+from .drivers import ENGINE
 from .tasks import Task, results
 from .waiting import DEADLINE, eventually
 
-ENGINE = "django_geventpool.backends.postgresql_psycopg2"
 _numbers = itertools.count()
 
 

@@ -101,6 +101,12 @@ class ScriptedDriver:
         with self._lock:
             self.live.discard(connection)
 
+    def is_interrupted(self, connection: ScriptedConnection) -> bool:
+        return False
+
+    def state(self, connection: ScriptedConnection) -> Literal["active", "idle", "idle in transaction"]:
+        return "idle"
+
     def is_server_full(self, error: BaseException) -> bool:
         return isinstance(error, ServerFull)
 

@@ -41,9 +41,12 @@ _SESSIONS = "select pid, backend_start from pg_stat_activity where usename = %s 
 
 
 def main(dsn: str, role: str) -> None:
-    import psycopg2
+    try:
+        import psycopg as driver
+    except ImportError:
+        import psycopg2 as driver  # type: ignore[no-redef]
 
-    connection = psycopg2.connect(**json.loads(dsn))
+    connection = driver.connect(**json.loads(dsn))
     connection.autocommit = True
     cursor = connection.cursor()
     sessions: set[tuple[object, ...]] = set()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import UserSettingsHolder, global_settings
-from django.core.checks import Error
+from django.core.checks import Error, Info
 from django.core.checks import Warning as CheckWarning
 from django.core.checks.registry import CheckRegistry
 
@@ -21,7 +21,14 @@ def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     settings = UserSettingsHolder(global_settings)
     settings.DATABASES = {}
     monkeypatch.setattr(checks, "settings", settings)
+    pick(monkeypatch, "psycopg2")
     return settings.DATABASES
+
+
+def pick(monkeypatch: pytest.MonkeyPatch, *drivers: str) -> None:
+    """As if these drivers were installed: Django prefers psycopg 3."""
+    monkeypatch.setattr(checks, "_is_psycopg3", lambda: "psycopg" in drivers)
+    monkeypatch.setattr(checks, "_has_psycopg2", lambda: "psycopg2" in drivers)
 
 
 def pooled(engine: str = "postgresql_psycopg2", **settings: Any) -> dict[str, Any]:
@@ -54,6 +61,40 @@ def test_persistent_connections_of_djangos_are_a_warning(databases: dict[str, An
     assert 'DATABASES["default"]["CONN_MAX_AGE"]' in message.msg
     assert message.hint is not None
     assert "Remove CONN_MAX_AGE" in message.hint
+
+
+def test_the_engine_named_after_psycopg2_says_that_it_is_psycopg_3(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases["default"] = pooled()
+    pick(monkeypatch, "psycopg")
+    (message,) = checks.check_databases()
+    assert isinstance(message, Info)
+    assert message.id == "geventpool.I001"
+    assert "it is psycopg 3 that is installed and used" in message.msg
+    assert '"django_geventpool.backends.postgresql"' in str(message.hint)
+
+
+def test_both_drivers_with_the_engine_named_after_psycopg2_are_a_warning(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases["default"] = pooled()
+    pick(monkeypatch, "psycopg2", "psycopg")
+    (message,) = checks.check_databases()
+    assert isinstance(message, CheckWarning)
+    assert message.id == "geventpool.W002"
+    assert 'DATABASES["default"]["ENGINE"]' in message.msg
+    assert "psycopg 3, which Django prefers and which is used" in message.msg
+    assert "Uninstall psycopg" in str(message.hint)
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "postgis"])
+def test_the_other_engines_promise_no_driver(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    databases["default"] = pooled(engine)
+    pick(monkeypatch, "psycopg2", "psycopg")
+    assert checks.check_databases() == []
 
 
 def test_each_database_is_checked(databases: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.fresh import run_fresh
 
 WATCH = """
-import importlib, pkgutil, sys, threading, _thread
+import importlib, importlib.util, pkgutil, sys, threading, _thread
 
 made = []
 
@@ -34,12 +34,16 @@ def watch():
     for name in ("local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
         setattr(threading, name, watched(name, getattr(threading, name)))
 
+# PostGIS needs libraries that not every machine has; a driver's modules need the driver.
+left_out = [".postgis"]
+if importlib.util.find_spec("psycopg") is None:
+    left_out += [".drivers.psycopg", ".drivers.psycopg_connection"]
+
 def import_all():
     for package in ("django_geventpool", "celery_geventpool"):
         path = importlib.import_module(package).__path__
         for found in pkgutil.walk_packages(path, package + "."):
-            # PostGIS needs libraries that not every machine has.
-            if ".postgis" not in found.name:
+            if not found.name.endswith(tuple(left_out)) and ".postgis." not in found.name:
                 importlib.import_module(found.name)
                 modules.append(found.name)
 

@@ -193,11 +193,10 @@ class RoomMachine(RuleBasedStateMachine):
             assert slot.state is State.CLOSING
             self.closing.append(slot)
         for slot in renewed:
-            self.room.emptied(slot)
+            self.room.emptied(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
-        due = self.room.next_deadline()
-        assert due is None or due > self.now, "the housekeeper would never rest"
+        assert self.room.next_deadline() > self.now, "the housekeeper would never rest"
 
     @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))
@@ -223,7 +222,7 @@ class RoomMachine(RuleBasedStateMachine):
         """A holder has got a slot: with a connection, which may be dead, or with none."""
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
-            self.room.emptied(slot)
+            self.room.emptied(slot, "broken")
         if slot.connection is None:
             self.connecting[slot] = request
         else:
@@ -233,7 +232,7 @@ class RoomMachine(RuleBasedStateMachine):
         connection = Connection()
         slot.opening(connection)
         with self.dispatching():
-            self.room.opened(slot, connection)
+            self.room.opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
         if request is None:
             self.give_back(slot)
@@ -247,12 +246,12 @@ class RoomMachine(RuleBasedStateMachine):
 
     def give_back(self, slot: Slot, fit: bool = True) -> None:
         with self.dispatching():
-            if self.room.give_back(slot, fit):
+            if self.room.give_back(slot, None if fit else "broken"):
                 self.closing.append(slot)
 
     def doom(self, slot: Slot) -> None:
         with self.dispatching():
-            if self.room.doom(slot):
+            if self.room.doom(slot, "broken"):
                 self.closing.append(slot)
 
     def dispatching(self) -> Any:
@@ -329,6 +328,8 @@ class RoomMachine(RuleBasedStateMachine):
         stats = self.room.snapshot()
         assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.room.slots)
         assert stats.waiting == len(self.queue)
+        assert stats.connects == sum(stats.closed.values()) + len(self.room.by_connection)
+        assert stats.checkouts == stats.use_time.count + stats.in_use
 
 
 class _Dispatching:

@@ -8,6 +8,7 @@ import pytest
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, PoolStats
+from django_geventpool.pool.statistics import Histogram
 from tests.support.scripted import ScriptedDriver
 
 QUIET = PoolStats(
@@ -20,8 +21,18 @@ QUIET = PoolStats(
     waiting=0,
     longest_holder=None,
     longest_held=0.0,
+    checkouts=12,
+    waits=0,
+    timeouts=0,
     connects=3,
+    failed_connects=0,
+    reconnects=0,
     reclaimed=0,
+    cancelled=0,
+    closed={},
+    wait_time=Histogram().times(),
+    use_time=Histogram().times(),
+    create_time=Histogram().times(),
 )
 
 

@@ -1,1 +1,1 @@
-"""The engine for PostgreSQL."""
+"""The engine for PostgreSQL, by its old name: it takes whichever driver Django picked, too."""

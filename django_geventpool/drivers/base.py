@@ -1,0 +1,108 @@
+"""What the drivers have in common."""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from .. import green
+from ..pool.driver import ConnectionState, Driver
+from .connection import PooledConnection
+from .server import CLOSE_TIMEOUT, add_check_interval, is_check_interval_refused, is_full
+
+#: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
+_STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
+
+C = TypeVar("C", bound=PooledConnection)
+
+
+class BaseDriver(Driver, abc.ABC, Generic[C]):
+    """Opens, checks, cleans and closes connections.
+
+    :param parameters: returns the keyword arguments of the driver's ``connect``, asked for at each connect.
+    :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
+    :param isolation_level: of the transactions, as the driver has it; None for the server's default.
+    :param discard_all: whether to run DISCARD ALL on a connection that comes back.
+    """
+
+    name: str
+    #: What the driver raises when it can't connect.
+    connect_error: type[Exception]
+
+    def __init__(
+        self,
+        parameters: Callable[[], dict[str, Any]],
+        configure: Callable[[Any], object],
+        isolation_level: int | None = None,
+        discard_all: bool = False,
+    ) -> None:
+        self._parameters = parameters
+        self._configure = configure
+        self._isolation_level = isolation_level
+        self._discard_all = discard_all
+        self._checks_client = True
+        self._logger = logging.getLogger(f"geventpool.{self.name}")
+
+    def connect(self, opening: Callable[[Any], None]) -> C:
+        """Connect, in autocommit mode, with the session configured."""
+        connection = self._open_checked(opening)
+        self._configure(connection)
+        return connection
+
+    def _open_checked(self, opening: Callable[[Any], None]) -> C:
+        """Connect, and have the server look after its client if it can."""
+        parameters = self._parameters()
+        if not self._checks_client or not add_check_interval(parameters):
+            return self._open(parameters, opening)
+        try:
+            return self._open(parameters, opening)
+        except self.connect_error as error:
+            if not is_check_interval_refused(str(error)):
+                raise
+            self._logger.info("The server, or a pooler before it, doesn't know client_connection_check_interval")
+            self._checks_client = False
+        return self._open(self._parameters(), opening)
+
+    @abc.abstractmethod
+    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> C:
+        """Connect, in autocommit mode."""
+
+    def is_alive(self, connection: C) -> bool:
+        """Tell whether the server has not hung up, by a look at the socket."""
+        # The server says nothing to an idle client, but good-bye. (Notifications are of no use to the next holder.)
+        return not connection.closed and not green.is_readable(connection.fileno())
+
+    @abc.abstractmethod
+    def _transaction_status(self, connection: C) -> int:
+        """Return libpq's PQTransactionStatus of an open connection."""
+
+    def is_in_transaction(self, connection: C) -> bool:
+        """Tell whether the server has a transaction open; a closed connection has none."""
+        return not connection.closed and self._transaction_status(connection) != 0
+
+    def state(self, connection: C) -> ConnectionState:
+        """Say what a lent connection is doing; a closed one is idle."""
+        return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
+
+    def is_interrupted(self, connection: C) -> bool:
+        """Tell whether somebody was interrupted in the middle of a query."""
+        return connection.is_severed
+
+    def close(self, connection: C) -> None:
+        """Close a connection and wait, for CLOSE_TIMEOUT at the most, until the server has too."""
+        connection.close()
+        if not connection.await_end(CLOSE_TIMEOUT):
+            self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
+
+    def is_server_full(self, error: BaseException) -> bool:
+        """Tell whether connecting failed for want of a free connection on the server."""
+        # Neither driver knows the SQLSTATE of a failed connect.
+        return isinstance(error, self.connect_error) and is_full(str(error))
+
+
+def execute(connection: PooledConnection, sql: str) -> None:
+    """Execute SQL that has no result."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)

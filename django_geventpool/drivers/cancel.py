@@ -1,0 +1,74 @@
+"""Cancelling a query without blocking: the drivers' own ``cancel()`` may hold the GIL while it waits for the server."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+
+from .. import green
+
+
+class _Libpq:
+    """The functions of libpq that cancel. ctypes lets go of the GIL while it calls them.
+
+    :param library: the file name of libpq, or of a library that is linked with it.
+    :raises OSError, AttributeError: if libpq can't be reached that way: a build that hides its symbols, or a system
+        whose loader doesn't look into dependencies.
+    """
+
+    def __init__(self, library: str) -> None:
+        libpq = ctypes.CDLL(library)
+        if hasattr(libpq, "PQcancelBlocking"):
+            # libpq 17 and later: encrypted if the connection is, and within its connect_timeout.
+            self.create, self.finish = libpq.PQcancelCreate, libpq.PQcancelFinish
+            self._send = libpq.PQcancelBlocking
+            self._send.argtypes = [ctypes.c_void_p]
+            self._buffer_size = 0
+        else:
+            self.create, self.finish = libpq.PQgetCancel, libpq.PQfreeCancel
+            self._send = libpq.PQcancel
+            self._send.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+            self._buffer_size = 256
+        self.create.argtypes = [ctypes.c_void_p]
+        self.create.restype = ctypes.c_void_p
+        self.finish.argtypes = [ctypes.c_void_p]
+        self.finish.restype = None
+
+    def send(self, request: int) -> None:
+        """Send a request, and wait until the server has taken it."""
+        if self._buffer_size:
+            self._send(request, ctypes.create_string_buffer(self._buffer_size), self._buffer_size)
+        else:
+            self._send(request)
+
+
+@functools.cache
+def _libpq(library: str) -> _Libpq | None:
+    try:
+        return _Libpq(library)
+    except (AttributeError, OSError):
+        return None
+
+
+def start_cancelling(library: str, connection: int) -> bool:
+    """Have the server cancel what a connection is executing, and don't wait for it.
+
+    The request goes over a connection of its own, from a native thread that lets go of the GIL. What it needs is
+    copied first, so the connection may be closed right after this.
+
+    :param library: the file name of libpq, or of a library that is linked with it.
+    :param connection: the address of libpq's structure.
+    :returns: False if libpq can't be reached.
+    """
+    libpq = _libpq(library)
+    if libpq is None:
+        return False
+    request = libpq.create(connection)
+    if request:
+
+        def cancel() -> None:
+            libpq.send(request)
+            libpq.finish(request)
+
+        green.start_native_thread(cancel)
+    return True

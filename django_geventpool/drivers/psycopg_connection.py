@@ -1,0 +1,207 @@
+"""The pool's kind of psycopg 3 connection.
+
+psycopg 3 chooses how to wait when it is imported, for the whole process: with gevent only if that has patched before,
+under eventlet never. So the pool's connections wait for themselves, as the active framework does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sys
+import threading
+import time
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Cursor, IsolationLevel, pq
+from psycopg.abc import AdaptContext, PQGen
+from psycopg.adapt import AdaptersMap
+from psycopg.errors import ConnectionTimeout
+from psycopg.pq.abc import PGconn
+from psycopg.pq.misc import find_libpq_full_path
+from psycopg.rows import RowFactory, tuple_row
+from psycopg.waiting import Ready, Wait
+
+from .cancel import start_cancelling
+from .connection import PooledConnection
+from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
+from .waiting import Wait as WaitFunction
+
+T = TypeVar("T")
+
+#: The events that libpq waits for while it connects.
+_CONNECT_EVENTS = {pq.PollingStatus.READING: POLLIN, pq.PollingStatus.WRITING: POLLOUT}
+#: The same that psycopg waits for.
+_EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
+_READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
+#: How often to look whether somebody else has closed the connection, in seconds; as psycopg does.
+_INTERVAL = 0.1
+
+
+@functools.cache
+def _library() -> str:
+    """Return the file name of the libpq that psycopg uses, or of a library that is linked with it."""
+    if pq.__impl__ == "python":
+        return find_libpq_full_path() or ""
+    return str(sys.modules[pq.PGconn.__module__].__file__)
+
+
+class Connection(PooledConnection, psycopg.Connection[Any]):
+    """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
+
+    driver_error = psycopg.Error
+
+    def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        # psycopg's own is a native one if it was imported before monkey-patching.
+        self.lock = threading.Lock()
+        self._factories: tuple[Any, Any, int | None] | None = None
+        # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
+        self._pool = None
+
+    # Connecting
+
+    @classmethod
+    def start(cls, conninfo: str) -> Connection:
+        """Begin to connect."""
+        connection = cls(pq.PGconn.connect_start(conninfo.encode()))
+        connection.own()
+        return connection
+
+    def establish(self, timeout: float) -> None:
+        """Connect, within so many seconds.
+
+        :raises psycopg.OperationalError: if that fails.
+        """
+        wait = wait_function()
+        deadline = time.monotonic() + timeout
+        # What can't even begin fails with the first step.
+        while (status := self.pgconn.connect_poll()) != pq.PollingStatus.OK:
+            if status == pq.PollingStatus.FAILED:
+                message = self.pgconn.error_message.decode("utf-8", "replace").strip()
+                raise psycopg.OperationalError(f"connection failed: {message}")
+            left = deadline - time.monotonic()
+            ready = left > 0 and wait(self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)], left)
+            self._stop_in_child(wait)
+            if not ready:
+                raise ConnectionTimeout("connection to server failed: connect_timeout expired")
+        self.pgconn.nonblocking = 1
+
+    def set_up(
+        self,
+        context: AdaptContext | None,
+        cursor_factory: type[Cursor[Any]] | None,
+        row_factory: RowFactory[Any] | None,
+        prepare_threshold: int | None,
+    ) -> None:
+        """Do what psycopg's ``connect`` does with its other arguments."""
+        if context is not None:
+            self._adapters = AdaptersMap(context.adapters)
+        self._factories = (cursor_factory or self.cursor_factory, row_factory or self.row_factory, prepare_threshold)
+        self.reset()
+
+    # Waiting
+
+    def wait(self, gen: PQGen[T], interval: float = _INTERVAL, timeout: float | None = None) -> T:
+        """Consume a generator of psycopg's, waiting for the socket as the active framework does.
+
+        What interrupts a query (a kill, a timeout) ends the connection, and the query on the server. Only where
+        nothing is patched it is psycopg that waits, and that cancels on Ctrl-C.
+        """
+        self._check_owner()
+        wait = green_wait()
+        if wait is None:
+            return super().wait(gen, interval, **({} if timeout is None else {"timeout": timeout}))  # New in 3.3.
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        try:
+            state = next(gen)
+            while True:
+                left = deadline - time.monotonic()
+                state = gen.send(self._await(wait, state, max(0.0, min(left, interval))))
+                if left <= 0:
+                    raise psycopg.errors._WaitTimeout("wait timeout expired")  # noqa: SLF001  what notifies() expects
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _await(self, wait: WaitFunction, state: Wait, timeout: float) -> Ready:
+        """Wait until the socket is ready, or for so many seconds."""
+        events = _EVENTS[state]
+        fd = self.pgconn.socket
+        # Nearly always there is room to write.
+        ready = look(fd, events) if events & POLLOUT else 0
+        if not ready:
+            try:
+                ready = wait(fd, events, timeout)
+            except BaseException:
+                self.sever()
+                raise
+            self._stop_in_child(wait)
+            if self.closed:
+                raise psycopg.OperationalError("the connection was closed by somebody else")
+        return _READY[ready]
+
+    def _stop_in_child(self, wait: WaitFunction) -> None:
+        """Wait for ever if this is a greenlet that was forked along: its original goes on in the parent."""
+        while not self.is_ours():
+            wait(self.pgconn.socket, POLLIN, None)
+
+    def _check_owner(self) -> None:
+        if not self.is_ours():
+            raise psycopg.InterfaceError("this connection belongs to the process that this one was forked from")
+
+    # The end
+
+    def sever(self) -> None:
+        """Close the connection if it is in the middle of something, and have the server stop that."""
+        if not self.is_ours() or self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+            return
+        self.keep_socket()
+        self.is_severed = True
+        pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
+        if pointer is not None and not start_cancelling(_library(), pointer):
+            with contextlib.suppress(psycopg.Error):
+                self.pgconn.get_cancel().cancel()  # Blocks everything, but for a moment only while the server answers.
+        self.pgconn.finish()
+
+    def close(self) -> None:
+        """Close the connection, if it isn't closed."""
+        self.sever()
+        super().close()
+
+    # Between two holders
+
+    def is_busy(self) -> bool:
+        """Tell whether somebody is in the middle of something that can't be ended from outside."""
+        return (
+            self.lock.locked()
+            or self._num_transactions > 0
+            or self.pgconn.pipeline_status != pq.PipelineStatus.OFF
+            or self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
+        )
+
+    def reset(self) -> None:
+        """Undo what the last holder has set for itself, which takes no round trip."""
+        assert self._factories is not None
+        self.cursor_factory, self.row_factory, self.prepare_threshold = self._factories
+        if self.read_only is not None:
+            self.read_only = None
+        if self.deferrable is not None:
+            self.deferrable = None
+
+    def forget_prepared_statements(self) -> None:
+        """Know of no prepared statements any more, as the server after DISCARD ALL."""
+        self._prepared.clear()
+
+    @property
+    def isolation_level(self) -> IsolationLevel | None:
+        """The isolation level of transactions, None for the server's default."""
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, level: IsolationLevel | None) -> None:
+        # Django sets it at each checkout.
+        if level != self._isolation_level:
+            self._set_isolation_level(level)

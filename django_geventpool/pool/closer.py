@@ -1,0 +1,63 @@
+"""Closing connections, which takes a round trip and must not make anybody wait."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from .. import green
+from .driver import Driver
+from .lock import Lock
+from .room import Room
+from .slot import Slot
+
+logger = logging.getLogger("geventpool.pool")
+
+
+class Closer:
+    """Closes the connections of doomed slots, each in a greenlet or thread of its own, and then frees the slots.
+
+    :param name: the pool's alias, for messages.
+    """
+
+    def __init__(self, name: str, driver: Driver, lock: Lock, room: Room) -> None:
+        self._name = name
+        self._driver = driver
+        self._lock = lock
+        self._room = room
+        self._pid = os.getpid()
+
+    def close_soon(self, *slots: Slot) -> None:
+        """Close the connections of doomed slots, without waiting for the server."""
+        for slot in slots:
+            self.start(self.close, slot)
+
+    def start(self, function: Callable[[Slot], None], slot: Slot) -> None:
+        """Run a function in a greenlet or thread of its own."""
+        try:
+            green.start_thread(function, slot)
+        except RuntimeError:
+            function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
+
+    def close(self, slot: Slot) -> None:
+        """Close a doomed slot's connection, and free the slot when the server has let go of it."""
+        if self._pid != os.getpid():
+            return  # A greenlet that was forked along.
+        try:
+            self.end(slot.connection)
+        except BaseException:
+            # Killed on the way: the server may still have the connection, so the slot is not free yet.
+            self.close_soon(slot)
+            raise
+        with self._lock:
+            self._room.vacate(slot)
+
+    def end(self, connection: Any) -> None:
+        """Close a connection, and return when the server has let go of it."""
+        logger.debug('Pool "%s": closing a connection', self._name)
+        try:
+            self._driver.close(connection)
+        except Exception:
+            logger.debug('Pool "%s": closing a connection failed', self._name, exc_info=True)

@@ -1,0 +1,136 @@
+"""A program that runs as a subprocess, with its log in a file, where it says when it is ready."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar
+
+from servers.process import OwnedProcess, wait_until
+
+_LOG_TAIL_CHARACTERS = 4000
+
+
+class LoggedProcess:
+    """A command with its log in `log_file`, which is created; one that is started again appends to it.
+
+    It runs in the folder `cwd`; `env` is added to the environment of this process. `start_timeout` is in seconds.
+
+    The process is killed, with its process group, when the process that owns it is.
+    """
+
+    #: What is raised when the process ended, or was not in time; the message has the end of its log.
+    failure: ClassVar[type[RuntimeError]] = RuntimeError
+    #: What it writes to its log when it is ready.
+    ready: ClassVar[re.Pattern[str]]
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log_file: Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        start_timeout: float = 60.0,
+    ) -> None:
+        self.command = list(command)
+        self.log_file = log_file
+        self._cwd = cwd
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self._start_timeout = start_timeout
+        self._process: OwnedProcess | None = None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the main process. Raises RuntimeError when it was never started."""
+        return self._started().pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the main process is there."""
+        return self._process is not None and self._process.is_running
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status of the last run, negative for a signal; None while it runs or when it was
+        never started.
+        """
+        return None if self._process is None else self._process.returncode
+
+    @property
+    def log(self) -> str:
+        """What the process has written so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def start(self) -> None:
+        """Start the process and return when it is ready. Does nothing when it runs.
+
+        Raises `failure` when it ends before, or isn't ready in `start_timeout` seconds.
+        """
+        if self.is_running:
+            return
+        written = len(self.log)
+        self._process = OwnedProcess(self.command, log=self.log_file, cwd=self._cwd, env=self._env)
+        try:
+            self.wait_for_log(self.ready, self._start_timeout, since=written)
+        except BaseException:
+            self._process.end(signal.SIGKILL, 0)
+            raise
+
+    def wait_for_log(self, pattern: str | re.Pattern[str], timeout: float = 30.0, *, since: int = 0) -> re.Match[str]:
+        """Wait up to `timeout` seconds until `pattern` is found in the log, and return the match.
+
+        `since` is the number of characters of the log to leave out. Raises `failure` when the time
+        is over or the process has ended without writing it.
+        """
+        compiled = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+
+        def found() -> re.Match[str] | None:
+            return compiled.search(self.log, since)
+
+        wait_until(lambda: found() is not None or not self.is_running, timeout)
+        match = found()
+        if match is None:
+            reason = f"not found in {timeout:g} s" if self.is_running else f"process ended ({self.returncode})"
+            tail = self.log[-_LOG_TAIL_CHARACTERS:]
+            raise self.failure(f"{compiled.pattern!r}: {reason}\n{' '.join(self.command)}\n{tail}")
+        return match
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the main process; does nothing when it has ended."""
+        self._started().send_signal(signum)
+
+    def wait(self, timeout: float = 30.0) -> bool:
+        """Wait up to `timeout` seconds for the end of the main process; say whether it has ended."""
+        return self._started().wait(timeout)
+
+    def stop(self, timeout: float = 30.0) -> int | None:
+        """Ask the process to finish what it does and end (SIGTERM); kill it after `timeout` seconds.
+
+        Returns its exit status (-9 when it had to be killed), None when it was never started.
+        """
+        if self._process is None:
+            return None
+        return self._process.end(signal.SIGTERM, timeout)
+
+    def kill(self) -> None:
+        """End the process and its children at once (SIGKILL); does nothing when it was never started."""
+        if self._process is not None:
+            self._process.end(signal.SIGKILL, 0)
+
+    def _started(self) -> OwnedProcess:
+        if self._process is None:
+            raise RuntimeError("the process was not started")
+        return self._process

@@ -1,0 +1,142 @@
+"""What only psycopg 3 has: prepared statements, binding on the server, pipelines, COPY as a context manager."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections, transaction
+from psycopg.rows import dict_row
+
+from tests.support.database import Database
+from tests.support.tasks import Task
+
+from .conftest import MakeDatabase
+
+MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
+
+
+def raw(database: Database) -> Any:
+    """The driver's connection, which is kept from now on."""
+    database.connection.ensure_connection()
+    return connections[database.alias].connection
+
+
+@MODES
+@pytest.mark.parametrize("discard", [False, True])
+def test_prepared_statements_outlive_their_holder_or_are_forgotten_on_both_sides(
+    make_database: MakeDatabase, mode: str, discard: bool
+) -> None:
+    database = make_database(
+        MAX_CONNS=1, POOL_MODE=mode, prepare_threshold=0, server_side_binding=True, ON_RELEASE_DISCARD_ALL=discard
+    )
+    for number in range(4):
+        assert Task(database.answer, "select %s::int + 1", number).result() == [(number + 1,)]
+    (count,) = database.answer("select count(*) from pg_prepared_statements where statement like '%%+ 1'")[0]
+    assert count == (0 if discard else 1)
+    database.assert_whole()
+
+
+@MODES
+@pytest.mark.parametrize("on_server", [False, True])
+def test_where_parameters_are_bound(make_database: MakeDatabase, mode: str, on_server: bool) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode, server_side_binding=on_server)
+    with connections[database.alias].cursor() as cursor:
+        cursor.execute("select query from pg_stat_activity where pid = pg_backend_pid() and %s", [True])
+        (query,) = cursor.fetchone()
+    assert ("$1" in query) is on_server
+    with transaction.atomic(using=database.alias), connections[database.alias].chunked_cursor() as cursor:
+        cursor.execute("select generate_series(1, %s)", [5])
+        assert [row[0] for row in cursor] == [1, 2, 3, 4, 5]
+    database.give_back()
+    database.assert_whole()
+
+
+@MODES
+def test_a_pipeline(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    with raw(database).pipeline():
+        cursors = [raw(database).execute("select %s::int", [number]) for number in range(50)]
+        assert [cursor.fetchone() for cursor in cursors] == [(number,) for number in range(50)]
+    database.give_back()
+    database.assert_whole()
+
+
+@MODES
+@pytest.mark.parametrize("enter", [psycopg.Connection.pipeline, psycopg.Connection.transaction])
+def test_what_a_holder_leaves_open_is_no_business_of_the_next(
+    make_database: MakeDatabase, mode: str, enter: Callable[[Any], Any]
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    left = enter(raw(database))
+    left.__enter__()
+    raw(database).execute("select 1")
+    database.give_back()
+    assert Task(database.answer, "select 7").result() == [(7,)]
+    with contextlib.suppress(psycopg.Error):
+        left.__exit__(None, None, None)
+    database.assert_whole()
+
+
+@MODES
+def test_factories_that_a_holder_has_set_are_not_the_next_ones(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    pid = database.pid()
+    raw(database).row_factory = dict_row
+    raw(database).cursor_factory = psycopg.RawCursor
+    raw(database).prepare_threshold = 0
+    database.give_back()
+    assert database.fetch("select pg_backend_pid(), %s::int", 7) == [(pid, 7)]
+    assert raw(database).prepare_threshold is None
+
+
+def test_the_row_factory_of_the_options(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, row_factory=dict_row)
+    with raw(database).cursor() as cursor:
+        assert cursor.execute("select 7 as seven").fetchone() == {"seven": 7}
+
+
+@MODES
+def test_copy_in_and_out_of_many_rows(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    with transaction.atomic(using=database.alias):
+        cursor = raw(database).cursor()
+        cursor.execute("create temporary table copied (number int, text text) on commit drop")
+        with cursor.copy("copy copied from stdin") as copy:
+            for number in range(20000):
+                copy.write_row((number, "x" * 100))
+        with cursor.copy("copy copied to stdout") as copy:
+            assert sum(1 for _ in copy.rows()) == 20000
+    database.give_back()
+    database.assert_whole()
+
+
+def test_a_copy_left_half_way_is_cancelled_and_its_connection_replaced(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, options="-c client_connection_check_interval=0")
+    pid = database.pid()
+    copy = raw(database).cursor().copy("copy (select generate_series(1, 100000000)) to stdout")
+    next(iter(copy.__enter__()))
+    database.give_back()
+    assert Task(database.pid).result() != pid
+    database.assert_whole()
+
+
+def test_a_query_and_an_answer_larger_than_every_buffer(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    text = "x" * 20_000_000
+    assert database.answer("select length(%s), %s", text, text) == [(len(text), text)]
+
+
+def test_a_wait_for_notifications_that_is_over_leaves_the_connection(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=2)
+    pid = database.pid()
+    raw(database).execute("listen news")
+    assert list(raw(database).notifies(timeout=0)) == []
+    assert list(raw(database).notifies(timeout=0.2)) == []
+    Task(database.answer, "notify news, 'hello'").result()
+    assert [notify.payload for notify in raw(database).notifies(timeout=10, stop_after=1)] == ["hello"]
+    raw(database).execute("unlisten news")
+    assert database.pid() == pid

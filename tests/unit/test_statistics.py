@@ -1,0 +1,52 @@
+"""Times in buckets, and what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_geventpool.pool.statistics import BOUNDS, Histogram
+
+
+def recorded(*seconds: float) -> Histogram:
+    histogram = Histogram()
+    for time in seconds:
+        histogram.record(time)
+    return histogram
+
+
+def test_times_fall_into_buckets_up_to_their_bounds() -> None:
+    times = recorded(0.0, 0.001, 0.0011, 10.0, 11.0).times()
+    assert times.counts[:2] == (2, 1)
+    assert times.counts[-2:] == (1, 1)
+    assert times.count == 5
+    assert times.total == pytest.approx(21.0021)
+
+
+def test_what_was_shown_does_not_change() -> None:
+    histogram = recorded(0.1)
+    times = histogram.times()
+    histogram.record(0.1)
+    assert times.count == 1
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_nothing_recorded_takes_no_time(share: float) -> None:
+    assert Histogram().times().quantile(share) == 0
+
+
+def test_quantiles_are_estimated_within_a_bucket() -> None:
+    # All between 0.025 and 0.05.
+    times = recorded(*[0.03] * 100).times()
+    assert times.quantile(0) == pytest.approx(0.025)
+    assert times.quantile(0.5) == pytest.approx(0.0375)
+    assert times.quantile(1) == pytest.approx(0.05)
+
+
+def test_quantiles_over_several_buckets() -> None:
+    times = recorded(*[0.002] * 90, *[0.2] * 10).times()
+    assert times.quantile(0.5) < 0.0025
+    assert 0.1 < times.quantile(0.95) <= 0.25
+
+
+def test_what_is_above_the_last_bound_is_said_to_be_it() -> None:
+    assert recorded(60.0).times().quantile(0.99) == BOUNDS[-1]

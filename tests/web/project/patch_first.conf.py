@@ -1,0 +1,5 @@
+"""gunicorn's configuration for `-k gevent --preload`: patched before the application is imported."""
+
+from gevent import monkey
+
+monkey.patch_all()
