@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,14 @@ class Lease:
 
     Knows the connection that it has until it is given back, whatever interrupts Django in between.
 
-    :param obtain: returns the pool to take a connection from.
+    :param obtain: the wrapper's method that returns the pool to take a connection from.
     """
 
     __slots__ = ("_connection", "_obtain", "_pool")
 
     def __init__(self, obtain: Callable[[], Pool]) -> None:
-        self._obtain = obtain
+        # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
+        self._obtain = weakref.WeakMethod(obtain)
         self._pool: Pool | None = None
         self._connection: Any = None
 
@@ -29,7 +31,9 @@ class Lease:
     def getconn(self) -> Any:
         """Lend a connection."""
         self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
-        self._pool = self._obtain()
+        obtain = self._obtain()
+        assert obtain is not None, "it is the wrapper that asks"
+        self._pool = obtain()
         self._connection = self._pool.getconn()
         return self._connection
 

@@ -237,7 +237,8 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
-    return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
+    # Read again: the limit may have been changed since the wrapper was made.
+    return Pool(wrapper.alias, _make_driver(wrapper), read_options(wrapper))
 
 
 def _make_driver(wrapper: PooledMixin) -> Driver:

@@ -118,8 +118,8 @@ class PooledConnection(_Connection):
 
 #: The connections of this process, closed ones too.
 _owned: weakref.WeakSet[PooledConnection] = weakref.WeakSet()
-#: Nothing is ever read from it or written to it.
-_nowhere: _socket.socket | None = None
+#: Nothing is ever read from them or written to them.
+_nowhere: list[_socket.socket] = []
 
 
 def _disown() -> None:
@@ -128,7 +128,6 @@ def _disown() -> None:
     The greenlets that were forked along wait there for ever. With the real sockets, they would read the answers to
     their originals' queries, or say good-bye to the server in their name.
     """
-    global _nowhere
     if not _owned:
         return
     end, other_end = _socket.socketpair()
@@ -136,8 +135,12 @@ def _disown() -> None:
         with contextlib.suppress(connection.driver_error, OSError):
             os.dup2(end.fileno(), connection.fileno(), inheritable=False)
     _owned.clear()
+    end.close()
     # Threads are not forked along. Who uses a parent's connection by mistake may as well find it closed.
-    _nowhere = None if green.active() == "threads" else other_end
+    if green.active() == "threads":
+        other_end.close()
+    else:
+        _nowhere.append(other_end)
 
 
 os.register_at_fork(after_in_child=_disown)

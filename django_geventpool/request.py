@@ -1,0 +1,65 @@
+"""The request that a web process works on, as the pool names it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from django.core.signals import request_finished, request_started
+
+#: By class, as locals made before monkey-patching would be shared by all greenlets.
+_locals: dict[type, Any] = {}
+
+
+@dataclass(frozen=True)
+class RequestLabel:
+    """Names one request."""
+
+    method: str
+    #: Without the query string, which may hold anything.
+    path: str
+
+    def __str__(self) -> str:
+        # As it was sent: a path can't break a line of a log.
+        return f"request {self.method} {quote(self.path)}"
+
+
+def connect() -> None:
+    """Have requests noted from now on; calling it more than once changes nothing."""
+    request_started.connect(_on_started, dispatch_uid=__name__)
+    request_finished.connect(_on_finished, dispatch_uid=__name__)
+
+
+def describe_current_request() -> RequestLabel | None:
+    """Return the label of the request that this greenlet or thread works on, None outside of requests.
+
+    An asynchronous view's queries run in a thread that Django keeps for its request, and knows by the same label.
+    """
+    return getattr(_local(), "label", None)
+
+
+def _on_started(environ: Mapping[str, Any] | None = None, scope: Mapping[str, Any] | None = None, **_kw: Any) -> None:
+    if environ is not None:
+        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+        method = environ.get("REQUEST_METHOD", "")
+        # WSGI's texts are bytes in disguise.
+        label = RequestLabel(method, path.encode("latin-1", "replace").decode("utf-8", "replace"))
+    elif scope is not None:
+        label = RequestLabel(scope.get("method", ""), scope.get("path", ""))
+    else:
+        return
+    _local().label = label
+
+
+def _on_finished(**_kwargs: Any) -> None:
+    _local().label = None
+
+
+def _local() -> Any:
+    local = _locals.get(threading.local)
+    if local is None:
+        local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
+    return local
