@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .workloads import Place
+
 #: Connections that a contender may have, where it lets itself be told.
 LIMIT = 10
 
@@ -36,6 +38,10 @@ class Contender:
     needs_psycogreen: bool = False
     #: Whether connections stay with who has them: so many greenlets, or wrappers in the worker.
     is_persistent: bool = False
+    #: Whether each task has a greenlet of its own all the same, as it has with the others.
+    has_greenlet_per_task: bool = False
+    #: Where it is measured.
+    places: tuple[Place, ...] = ("in process", "worker")
     #: Whether PgBouncer stands between it and the server.
     through_pgbouncer: bool = False
 
@@ -64,6 +70,16 @@ CONTENDERS = (
         _DJANGO,
         needs_psycogreen=True,
         is_persistent=True,
+    ),
+    Contender(
+        "persistent-greenlets",
+        "bound: the same, a new greenlet for each task",
+        "bound",
+        _DJANGO,
+        needs_psycogreen=True,
+        is_persistent=True,
+        has_greenlet_per_task=True,
+        places=("in process",),
     ),
     _ours("session", "celery-geventpool, session", "session"),
     _ours("transaction", "celery-geventpool, transaction", "transaction"),

@@ -18,9 +18,8 @@ from .workloads import Workload
 def run_rounds(options: BenchOptions, contenders: Sequence[Contender], ground: Ground) -> list[Measurement]:
     """Measure all contenders in each round, so that what comes and goes on the machine meets them alike."""
     in_process = [workload for workload in options.workloads if "in process" in workload.places]
-    per_round = len(contenders) * (
-        ("in process" in options.places) * len(in_process) + ("worker" in options.places) * len(options.workloads)
-    )
+    by_place = {place: sum(place in contender.places for contender in contenders) for place in options.places}
+    per_round = by_place.get("in process", 0) * len(in_process) + by_place.get("worker", 0) * len(options.workloads)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     measurements = []
     with Progress(*columns) as progress:
@@ -45,9 +44,12 @@ def _run_round(
     if "in process" in options.places:
         for workload in in_process:
             for contender in contenders:
-                yield measure_in_process(ground, contender, workload, number, options.tasks)
+                if "in process" in contender.places:
+                    yield measure_in_process(ground, contender, workload, number, options.tasks)
     if "worker" in options.places:
         for contender in contenders:
+            if "worker" not in contender.places:
+                continue
             yield from measure_in_worker(ground, contender, options.workloads, number, options.tasks)
 
 

@@ -32,7 +32,9 @@ def main(workload: str, seconds: float) -> None:
 
     meter = Meter(read_plan(workload))
     work = WORKLOADS[workload]
-    start = _start_persistent if persistent.limit() else _start
+    start = _start
+    if persistent.limit():
+        start = _start_borrowers if os.environ.get("BENCH_GREENLET_PER_TASK") else _start_persistent
     with gevent.Timeout(seconds, False):
         start(work, meter)
     print(meter.outcome.as_json(), flush=True)
@@ -53,6 +55,14 @@ def _start(work: Callable[[int], None], meter: Meter) -> None:
     pool = Pool(_CONCURRENCY)
     for number in range(meter.plan.total):
         pool.spawn(_run, work_and_close, number, meter)
+    pool.join()
+
+
+def _start_borrowers(work: Callable[[int], None], meter: Meter) -> None:
+    wrappers = persistent.Persistent(persistent.limit())
+    pool = Pool(_CONCURRENCY)
+    for number in range(meter.plan.total):
+        pool.spawn(_run, lambda number: wrappers.run(work, number), number, meter)
     pool.join()
 
 
