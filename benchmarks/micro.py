@@ -17,7 +17,7 @@ import time  # noqa: E402
 import tracemalloc  # noqa: E402
 from collections import deque  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, Literal
 
 import gevent  # noqa: E402
 from gevent.lock import BoundedSemaphore  # noqa: E402
@@ -32,7 +32,7 @@ _FEW, _MANY = 10, 10_000
 _CHECKOUTS = 50_000
 _MOST_RATIO = 1.2
 _MOST_BYTES = 2048
-# Longer than anything here takes; each waiter has a timer all the same.
+# Longer than anything here takes; each waiter has a deadline all the same.
 _PATIENCE = 3600.0
 
 
@@ -69,6 +69,14 @@ class _NoServer:
 
     def close(self, connection: _Connection) -> None:
         """Do nothing."""
+
+    def is_interrupted(self, connection: _Connection) -> bool:
+        """Nobody is."""
+        return False
+
+    def state(self, connection: _Connection) -> Literal["active", "idle", "idle in transaction"]:
+        """They do nothing."""
+        return "idle"
 
     def is_server_full(self, error: BaseException) -> bool:
         """There is no server."""
