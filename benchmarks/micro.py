@@ -17,7 +17,7 @@ import time  # noqa: E402
 import tracemalloc  # noqa: E402
 from collections import deque  # noqa: E402
 from collections.abc import Callable  # noqa: E402
-from typing import Any, Literal
+from typing import Any, Literal  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.lock import BoundedSemaphore  # noqa: E402

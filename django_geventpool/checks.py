@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core import checks
 
 from . import options
 from .errors import InvalidOption
+from .server_checks import check_server
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -77,6 +79,32 @@ def _check_driver(alias: str, *, both_installed: bool) -> checks.CheckMessage:
     )
 
 
+def check_servers(databases: Sequence[str] | None = None, **_kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Check the servers of the databases that ``manage.py check --database`` names."""
+    pooled = pooled_databases()
+    return [message for alias in databases or () if alias in pooled for message in check_server(alias)]
+
+
+def check_celery(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Check that a project with a Celery app has the worker side too."""
+    celery = sys.modules.get("celery._state")  # The backend itself works without Celery, and doesn't import it.
+    if celery is None or not celery._get_active_apps() or not pooled_databases():  # noqa: SLF001
+        return []
+    if "celery_geventpool.signals" in sys.modules:
+        return []
+    return [
+        checks.Warning(
+            "The project has a Celery app, and databases with a pool, but not the app celery_geventpool: its workers "
+            "don't show their pools' numbers, and the pools can't name their tasks.",
+            hint='Add "celery_geventpool" to INSTALLED_APPS, or call celery_geventpool.install(app) in the module '
+            "that makes the Celery app.",
+            id="geventpool.W003",
+        )
+    ]
+
+
 def register() -> None:
-    """Have Django run the checks, in ``manage.py check`` and the like."""
+    """Have Django run the checks, in ``manage.py check`` and the like; calling it more than once changes nothing."""
     checks.register(check_databases)
+    checks.register(check_celery)
+    checks.register(check_servers, checks.Tags.database)

@@ -13,7 +13,7 @@ from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
-from .. import options
+from .. import checks, options
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
@@ -259,3 +259,7 @@ def _driver_class() -> type[BaseDriver[Any]]:
     from ..drivers.psycopg2 import Psycopg2Driver
 
     return Psycopg2Driver
+
+
+# For projects without the app celery_geventpool, which one of the checks is about.
+checks.register()

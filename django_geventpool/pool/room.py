@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import random
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..options import PoolOptions
+from .deadlines import Deadlines
 from .holder import Holder
 from .slot import Request, Slot, State
 from .statistics import Reason, Statistics
@@ -51,8 +51,7 @@ class Room:
         self.idle: deque[Slot] = deque()
         #: By ticket, the longest waiter first.
         self.waiting: OrderedDict[Request, None] = OrderedDict()
-        #: A heap of the deadlines of those who wait, and of some who don't any more.
-        self._deadlines: list[tuple[float, int, Request]] = []
+        self._deadlines = Deadlines(self.waiting)
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
@@ -89,9 +88,7 @@ class Room:
 
     def enqueue(self, request: Request) -> None:
         """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
-        if request.deadline is not None:
-            self._forget_deadlines()
-            heapq.heappush(self._deadlines, (request.deadline, request.ticket, request))
+        self._deadlines.add(request)
         newest = next(reversed(self.waiting), None)
         self.waiting[request] = None
         if newest is None or newest.ticket < request.ticket:
@@ -114,21 +111,14 @@ class Room:
 
     def pop_late(self, now: float) -> Request | None:
         """Take out a waiter whose time is over, if there is one."""
-        self._forget_deadlines()
-        if not self._deadlines or self._deadlines[0][0] > now:
-            return None
-        _, _, request = heapq.heappop(self._deadlines)
-        self._end_wait(request)
+        request = self._deadlines.pop_late(now)
+        if request is not None:
+            self._end_wait(request)
         return request
 
     def _end_wait(self, request: Request) -> None:
         del self.waiting[request]
         self.statistics.wait.record(self._clock() - request.since)
-
-    def _forget_deadlines(self) -> None:
-        """Drop the deadlines of those who wait no more, up to the first of one who does."""
-        while self._deadlines and self._deadlines[0][2] not in self.waiting:
-            heapq.heappop(self._deadlines)
 
     def waiting_since(self) -> float | None:
         """Since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
@@ -328,9 +318,8 @@ class Room:
             times.append(self._clock() + LOOK_AT_HOLDERS)
         if self.waiting and self.connect_after > self._clock():
             times.append(self.connect_after)
-        if self._deadlines:
-            times.append(self._deadlines[0][0])
-        return min(times, default=math.inf)
+        times.append(self._deadlines.next())
+        return min(times)
 
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""

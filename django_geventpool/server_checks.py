@@ -1,0 +1,97 @@
+"""Checks that ask the server: whether it has room for a whole pool, and whether it is the server that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.core.checks import CheckMessage, Info
+from django.core.checks import Warning as CheckWarning
+from django.db import DatabaseError, connections
+
+from . import options
+
+#: A superuser may take reserved connections, and is not bound by the limits of roles and databases. The role is the
+#: one that logged in, whichever it became later. reserved_connections came with PostgreSQL 16.
+_ASK = """
+SELECT pg_backend_pid(),
+       current_setting('max_connections')::int - CASE WHEN rolsuper THEN 0 ELSE
+           current_setting('superuser_reserved_connections')::int
+           + coalesce(current_setting('reserved_connections', true)::int, 0) END,
+       CASE WHEN rolsuper THEN -1 ELSE rolconnlimit END,
+       CASE WHEN rolsuper THEN -1 ELSE datconnlimit END
+FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+"""
+
+
+@dataclass(frozen=True)
+class _Found:
+    #: The process id of the server's side, as the server says and as it told the driver in the beginning.
+    pid: int
+    announced_pid: int
+    #: How many connections there may be, by what sets the bound.
+    bounds: dict[str, int]
+
+
+def check_server(alias: str) -> Iterator[CheckMessage]:
+    """Check the server of a database with a pool, over one of its connections."""
+    try:
+        found = _ask(alias)
+    except DatabaseError as error:
+        yield CheckWarning(
+            f'DATABASES["{alias}"]: the server could not be asked for its limits: {error}'.rstrip(),
+            hint="Check that it runs and that its address and the role's password are right.",
+            id="geventpool.W007",
+        )
+        return
+    if found.pid != found.announced_pid:
+        yield _pooler_between(alias)
+        return
+    limit = options.split(connections[alias].settings_dict["OPTIONS"])[0].MAX_CONNS
+    bound_by, bound = min(found.bounds.items(), key=lambda item: item[1])
+    if limit > bound:
+        yield CheckWarning(
+            f'DATABASES["{alias}"]["OPTIONS"]: MAX_CONNS is {limit}, but {bound_by} allows {bound} connections, '
+            "for all processes together. Tasks will wait for the server.",
+            hint="Lower MAX_CONNS to the share of each process, or have the server's limit raised.",
+            id="geventpool.W005",
+        )
+
+
+def _ask(alias: str) -> _Found:
+    connection = connections[alias]
+    was_open = connection.connection is not None
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_ASK)
+            pid, for_all, for_role, for_database = cursor.fetchone()
+            announced_pid = connection.connection.info.backend_pid
+    finally:
+        if not was_open:
+            connection.close()
+    bounds = {"the server's max_connections": for_all}
+    if for_role >= 0:
+        bounds["the role's CONNECTION LIMIT"] = for_role
+    if for_database >= 0:
+        bounds["the database's CONNECTION LIMIT"] = for_database
+    return _Found(pid, announced_pid, bounds)
+
+
+def _pooler_between(alias: str) -> CheckMessage:
+    """Say what to set when another pool is in between: it makes up a process id for each of its clients."""
+    settings = connections[alias].settings_dict
+    text = (
+        f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server. '
+        "Its limits hold beside MAX_CONNS."
+    )
+    hint = (
+        "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size, or connect to the server "
+        "itself: this pool needs no other."
+    )
+    if settings["DISABLE_SERVER_SIDE_CURSORS"]:
+        return Info(text, hint=hint, id="geventpool.I002")
+    return CheckWarning(
+        f"{text} In PgBouncer's transaction mode, server-side cursors (QuerySet.iterator) fail.",
+        hint=f'Set "DISABLE_SERVER_SIDE_CURSORS": True for pool_mode "transaction". {hint}',
+        id="geventpool.W006",
+    )
