@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from django.core.checks import Warning as CheckWarning
 from django.core.checks.registry import CheckRegistry
 
 from django_geventpool import checks
+from tests.support.fresh import run_fresh
 
 ENGINES = ("postgresql_psycopg2", "postgis", "postgresql")
 
@@ -22,6 +25,7 @@ def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     settings.DATABASES = {}
     monkeypatch.setattr(checks, "settings", settings)
     pick(monkeypatch, "psycopg2")
+    monkeypatch.setitem(sys.modules, "celery_geventpool.signals", ModuleType("celery_geventpool.signals"))
     return settings.DATABASES
 
 
@@ -131,3 +135,79 @@ def test_django_runs_the_checks_once_they_are_registered(
     checks.register()
     checks.register()
     assert [message.id for message in registry.run_checks()] == ["geventpool.E001"]
+
+
+def make_apps(monkeypatch: pytest.MonkeyPatch, *apps: object) -> None:
+    """As if the project had these Celery apps, and had not heard of celery_geventpool."""
+    monkeypatch.delitem(sys.modules, "celery_geventpool.signals", raising=False)
+    monkeypatch.setitem(sys.modules, "celery._state", SimpleNamespace(_get_active_apps=lambda: apps))
+
+
+def test_a_celery_project_without_the_worker_side_is_warned(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases["default"] = pooled()
+    make_apps(monkeypatch, object())
+    (message,) = checks.check_celery()
+    assert isinstance(message, CheckWarning)
+    assert message.id == "geventpool.W003"
+    assert "not the app celery_geventpool" in message.msg
+    assert 'Add "celery_geventpool" to INSTALLED_APPS' in str(message.hint)
+
+
+def test_a_project_needs_no_worker_side_without_an_app_or_a_pool_or_when_it_is_there(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_apps(monkeypatch, object())
+    assert checks.check_celery() == []
+    databases["default"] = pooled()
+    make_apps(monkeypatch)
+    assert checks.check_celery() == []
+    monkeypatch.delitem(sys.modules, "celery._state")
+    assert checks.check_celery() == []
+    make_apps(monkeypatch, object())
+    monkeypatch.setitem(sys.modules, "celery_geventpool.signals", ModuleType("celery_geventpool.signals"))
+    assert checks.check_celery() == []
+
+
+PROJECT = """
+from django.conf import settings
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django_geventpool.backends.postgresql", "NAME": "shop"}},
+    INSTALLED_APPS=["django.contrib.contenttypes", INSTALLED],
+    CELERY_DB_REUSE_MAX=REUSE,
+)
+from celery import Celery
+app = Celery("proj")
+import django; django.setup()
+from django.core.checks import run_checks
+print([message.id for message in run_checks()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("installed", "reuse", "ids"),
+    [
+        ("django.contrib.auth", 0, ["geventpool.W003"]),
+        ("celery_geventpool", 0, []),
+        ("celery_geventpool", 5, ["geventpool.W004"]),
+    ],
+)
+def test_a_real_projects_checks(installed: str, reuse: int, ids: list[str]) -> None:
+    """Django imports the engine when it imports the first model; no app of ours is needed for its checks."""
+    assert run_fresh(f"INSTALLED, REUSE = {installed!r}, {reuse!r}\n{PROJECT}") == [str(ids)]
+
+
+def test_servers_are_asked_only_by_name(databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(alias: str) -> list[Any]:
+        asked.append(alias)
+        return []
+
+    monkeypatch.setattr(checks, "check_server", ask)
+    databases["default"], databases["other"] = pooled(), {"ENGINE": "django.db.backends.sqlite3"}
+    checks.check_servers(databases=None)
+    assert asked == []
+    checks.check_servers(databases=["default", "other"])
+    assert asked == ["default"]

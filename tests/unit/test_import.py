@@ -34,10 +34,16 @@ def watch():
     for name in ("local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
         setattr(threading, name, watched(name, getattr(threading, name)))
 
-# PostGIS needs libraries that not every machine has; a driver's modules need the driver.
+# PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]
-if importlib.util.find_spec("psycopg") is None:
-    left_out += [".drivers.psycopg", ".drivers.psycopg_connection"]
+for needed, modules in {
+    "psycopg": (".drivers.psycopg", ".drivers.psycopg_connection"),
+    "rich": (".top.command", ".top.table"),
+    "prometheus_client": (".metrics.prometheus",),
+    "opentelemetry": (".metrics.opentelemetry",),
+}.items():
+    if importlib.util.find_spec(needed) is None:
+        left_out += modules
 
 def import_all():
     for package in ("django_geventpool", "celery_geventpool"):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-EXTRAS = ("gevent", "eventlet", "psycopg", "psycopg2")
+EXTRAS = ("gevent", "eventlet", "psycopg", "psycopg2", "top", "prometheus", "opentelemetry")
 
 
 def bounds() -> dict[str, str]:

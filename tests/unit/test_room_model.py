@@ -74,6 +74,7 @@ class RoomMachine(RuleBasedStateMachine):
         owners = [request.holder for request in self.lent.values()]
         holder = owners[pick % len(owners)] if again and owners else Holder("somebody", None)
         request = Request(holder, None, None)
+        request.timeout = patience
         request.deadline = None if patience is None else self.now + patience
         slot = self.room.take(request)
         if slot is None:

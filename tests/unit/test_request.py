@@ -1,0 +1,142 @@
+"""The request that a web process works on, as the pool names it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.dispatch import Signal
+
+from django_geventpool import request
+from tests.support.fresh import run_fresh
+
+request_started, request_finished = Signal(), Signal()
+
+
+@pytest.fixture(autouse=True)
+def connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django's own signals do more than this, for which they need settings."""
+    monkeypatch.setattr(request, "request_started", request_started)
+    monkeypatch.setattr(request, "request_finished", request_finished)
+    request.connect()
+    request.connect()
+    assert len(request_started.receivers) == len(request_finished.receivers) == 1
+    request_finished.send(None)
+
+
+def environ(path: str, **more: str) -> dict[str, str]:
+    return {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "token=secret", **more}
+
+
+def described() -> str:
+    return str(request.describe_current_request())
+
+
+def test_a_request_is_named_by_method_and_path_without_its_query_string() -> None:
+    request_started.send(None, environ=environ("/orders/17/", SCRIPT_NAME="/shop"))
+    assert described() == "request GET /shop/orders/17/"
+
+
+def test_a_path_is_shown_as_it_was_sent_and_breaks_no_line() -> None:
+    request_started.send(None, environ=environ("/caf\xc3\xa9/\nERROR"))
+    assert described() == "request GET /caf%C3%A9/%0AERROR"
+
+
+def test_an_asynchronous_request_is_named_alike() -> None:
+    request_started.send(None, scope={"method": "POST", "path": "/café/", "query_string": b"token=secret"})
+    assert described() == "request POST /caf%C3%A9/"
+
+
+def test_outside_of_requests_there_is_nothing_to_name() -> None:
+    assert request.describe_current_request() is None
+    request_started.send(None, environ=environ("/"))
+    request_finished.send(None)
+    assert request.describe_current_request() is None
+
+
+def test_other_threads_have_other_requests() -> None:
+    request_started.send(None, environ=environ("/mine/"))
+    seen: list[Any] = []
+    thread = threading.Thread(target=lambda: seen.append(request.describe_current_request()))
+    thread.start()
+    thread.join()
+    assert seen == [None]
+    assert described() == "request GET /mine/"
+
+
+GREENLETS = {
+    "gevent": "from gevent import monkey; monkey.patch_all()\nfrom gevent import spawn\nwait = lambda task: task.get()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()\nfrom eventlet import spawn\nwait = lambda task: task.wait()",
+}
+
+
+@pytest.mark.parametrize("framework", GREENLETS)
+def test_each_greenlet_has_its_own_also_when_patched_after_the_import(framework: str) -> None:
+    assert run_fresh(
+        f"""
+from django_geventpool import request
+request.describe_current_request()
+from django.conf import settings; settings.configure()
+{GREENLETS[framework]}
+import time
+from django.core.signals import request_started
+request.connect()
+
+def serve(number):
+    request_started.send(None, environ={{"REQUEST_METHOD": "GET", "PATH_INFO": f"/{{number}}"}})
+    time.sleep(0.01)
+    return str(request.describe_current_request())
+
+tasks = [spawn(serve, number) for number in range(3)]
+print(*map(wait, tasks), request.describe_current_request())
+"""
+    ) == ["request GET /0 request GET /1 request GET /2 None"]
+
+
+def test_the_threads_of_django_that_serve_asynchronous_views_know_their_request() -> None:
+    lines = run_fresh(
+        """
+import asyncio, sys, types
+from django.conf import settings
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF="urls", SECRET_KEY="x")
+import django; django.setup()
+from asgiref.sync import sync_to_async
+from django.core.asgi import get_asgi_application
+from django.http import HttpResponse
+from django.urls import path
+from django_geventpool import request
+
+request.connect()
+
+def name():
+    return str(request.describe_current_request())
+
+async def asynchronous(_request, number):
+    await asyncio.sleep(0.01)
+    return HttpResponse(await sync_to_async(name)())
+
+def synchronous(_request, number):
+    return HttpResponse(name())
+
+urls = sys.modules["urls"] = types.ModuleType("urls")
+urls.urlpatterns = [path("a/<int:number>", asynchronous), path("s/<int:number>", synchronous)]
+application = get_asgi_application()
+
+async def get(path):
+    sent = []
+    body = asyncio.Queue()
+    body.put_nowait({"type": "http.request"})
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    await application(scope, body.get, send)
+    return sent[1]["body"].decode()
+
+async def main():
+    return await asyncio.gather(*(get(f"/{kind}/{number}") for kind in "as" for number in range(3)))
+
+print(*asyncio.run(main()), sep="\\n")
+"""
+    )
+    assert lines == [f"request GET /{kind}/{number}" for kind in "as" for number in range(3)]
