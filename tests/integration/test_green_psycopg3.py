@@ -103,7 +103,7 @@ def test_what_is_interrupted_ends_on_the_server(
     victim.interrupt(how)
     victim.wait()
     assert is_interruption(victim.error), repr(victim.error)
-    eventually(lambda: not database.running("waits"), "the query gone from the server", 5)
+    eventually(lambda: not database.running("waits"), "the query gone from the server")
     assert database.answer("select 7") == [(7,)]
     database.assert_whole()
 
