@@ -24,14 +24,14 @@ def refusals(driver: ScriptedDriver) -> int:
     return driver.count("connect") - driver.count("opened")
 
 
-def test_all_tasks_get_on_with_what_the_server_has(driver: ScriptedDriver, make_pool: MakePool) -> None:
+def test_all_tasks_get_on_with_what_the_server_has(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=10)
     driver.capacity = 3
-
-    def use() -> None:
-        pool.putconn(pool.getconn())
-
-    results([Task(use) for _ in range(100)])
+    borrowers = [borrow(pool) for _ in range(100)]
+    eventually(lambda: sum(borrower.has_connection for borrower in borrowers) == 3, "all that the server has in use")
+    for borrower in borrowers:
+        borrower.tell()
+    results([borrower.task for borrower in borrowers])
     assert driver.peak == 3
     assert pool.stats().connects == driver.count("opened")
     driver.capacity = None
