@@ -46,7 +46,7 @@ class Pools(Mapping[str, Pool]):
             _, old = self._entries.get(alias, (None, None))
             pool = make()
             elder = self._closed.pop(alias, None) if old is None else old
-            if elder is not None and elder.size():
+            if elder is not None:
                 pool.succeed(elder)
             self._entries[alias] = (target, pool)
         if old is not None:
@@ -55,10 +55,11 @@ class Pools(Mapping[str, Pool]):
 
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""
-        _, pool = self._entries.get(alias, (None, None))
+        with self._lock():
+            _, pool = self._entries.pop(alias, (None, None))
+            if pool is not None:
+                self._closed[alias] = pool
         if pool is not None:
-            self._closed[alias] = pool
-            self._entries.pop(alias, None)
             pool.close()
 
     def close_all(self) -> None:

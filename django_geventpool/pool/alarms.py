@@ -7,6 +7,7 @@ import math
 import time
 import traceback
 
+from .housekeeper import speak
 from .stats import PoolStats
 
 logger = logging.getLogger("geventpool.pool")
@@ -42,7 +43,8 @@ class Alarms:
 
     def warn_of_wait(self, since: float, stats: PoolStats) -> None:
         """Warn that somebody has waited since then."""
-        logger.warning(
+        speak(
+            logger.warning,
             'Pool "%s": a connection has been waited for for %.1f s: %s. Hold connections for less time, or raise '
             "MAX_CONNS if the server has room.",
             self._name,
@@ -52,7 +54,8 @@ class Alarms:
 
     def warn_of_abandoned(self, who: str) -> None:
         """Warn that a holder ended without giving its connection back."""
-        logger.warning(
+        speak(
+            logger.warning,
             'Pool "%s": %s ended without giving its connection back; reclaimed. '
             "Greenlets and threads that your code starts need close_connection.",
             self._name,
@@ -61,7 +64,8 @@ class Alarms:
 
     def warn_of_leak(self, who: str, after: float | None, stack: traceback.StackSummary | None) -> None:
         """Warn that a connection is held for longer than LEAK_WARNING_AFTER."""
-        logger.warning(
+        speak(
+            logger.warning,
             'Pool "%s": %s has held a connection for more than LEAK_WARNING_AFTER (%s s). It was taken here:\n%s',
             self._name,
             who,

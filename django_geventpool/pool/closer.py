@@ -52,6 +52,8 @@ class Closer:
             self.close_soon(slot)
             raise
         with self._lock:
+            if self._driver.is_interrupted(slot.connection):
+                self._room.statistics.cancelled += 1
             self._room.vacate(slot)
 
     def end(self, connection: Any) -> None:

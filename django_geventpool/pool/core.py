@@ -63,6 +63,9 @@ class Pool:
         self._next_look = 0.0
         #: The pool that takes the place of this one, which is closed.
         self._heir: Pool | None = None
+        #: Those whose place this one has taken, as long as they have connections.
+        self._elders: tuple[Pool, ...] = ()
+        self._room.elsewhere = self._count_elsewhere
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
@@ -77,23 +80,34 @@ class Pool:
 
         Called before this pool lends.
         """
-        elder.bequeath(self)
-        self._room.elsewhere = elder.size
+        self._elders = elder.bequeath(self)
 
-    def bequeath(self, heir: Pool) -> None:
-        """Have another pool told when a connection of this one is gone."""
+    def bequeath(self, heir: Pool) -> tuple[Pool, ...]:
+        """Have another pool told when a connection of this one, or of those before it, is gone; return them all."""
         self._heir = heir
+        elders, self._elders = self._elders, ()
+        for elder in elders:
+            elder.bequeath(heir)
+        return (*elders, self)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the pool is closed, and all its connections are gone."""
+        return self.closed and not self._room.slots
 
     def size(self) -> int:
-        """Return how many connections the server may count, those of the pools before this one included."""
-        return len(self._room.slots) + self._room.elsewhere()
+        """Return how many connections the server may count."""
+        return len(self._room.slots)
+
+    def _count_elsewhere(self) -> int:
+        if not self._elders:
+            return 0
+        self._elders = tuple(elder for elder in self._elders if not elder.is_spent)
+        return sum(elder.size() for elder in self._elders)
 
     def look_again(self) -> None:
-        """Have the waiters of this pool, or of its last heir, served from room that came free elsewhere."""
-        if self._heir is None:
-            self._housekeeper.wake()
-        else:
-            self._heir.look_again()
+        """Have the waiters served from room that came free elsewhere. May be called from anywhere."""
+        self._housekeeper.wake()
 
     # Lending
 
@@ -117,13 +131,21 @@ class Pool:
                 slot = self._await(request)
             self._watch_over(slot, request.holder)
             try:
-                return self._make_ready(slot)
+                connection = self._make_ready(slot)
+                self._settle(request)
+                return connection
             except BaseException as error:
                 if not self.driver.is_server_full(error):
                     self._throw_away(slot)
+                    self._settle(request)
                     raise
                 self._retreat(slot, request, error)
                 slot = None
+
+    def _settle(self, request: Request) -> None:
+        if request.since is not None:
+            with self._lock:
+                self._room.settle(request)
 
     def putconn(self, connection: Any) -> None:
         """Take a connection back. One that isn't lent, or not by this process, is left alone."""
@@ -175,20 +197,21 @@ class Pool:
         """Queue a request, under the lock."""
         if self.closed:
             raise self._closed_error()
-        if request.is_late():
+        if request.is_late(time.monotonic()):
+            self._room.settle(request)
             raise self._time_out(request)
         request.close_gate()
         self._room.enqueue(request)
         self._look_by(self._alarms.wait_is_due(request.since))
         if request.deadline is not None:
             self._look_by(request.deadline)
-        if self._room.connect_after > time.monotonic():
+        if self._room.full_pause:
             self._look_by(self._room.connect_after)
 
     def _await(self, request: Request) -> Slot:
         """Wait for the turn of a queued request."""
         try:
-            request.wait()
+            request.wait(self._housekeeper.is_running)
         except BaseException:
             with self._lock:
                 to_close = self._room.withdraw(request)
@@ -196,8 +219,11 @@ class Pool:
                 self._came_back(request.slot, to_close)
             raise
         if request.slot is None:
-            assert request.error is not None
-            raise request.error
+            with self._lock:
+                # Without a housekeeper it has told the time for itself, and may have been answered after all.
+                if request.slot is None:
+                    self._room.withdraw(request)
+                    raise request.error or self._time_out(request)
         return request.slot
 
     def _make_ready(self, slot: Slot) -> Any:
@@ -233,7 +259,6 @@ class Pool:
                 return  # Reclaimed meanwhile.
             if flaw is not None and self.driver.is_interrupted(slot.connection):
                 flaw = "killed"
-                self._room.statistics.cancelled += 1
             to_close = self._room.give_back(slot, flaw)
         self._came_back(slot, to_close)
 
@@ -245,10 +270,10 @@ class Pool:
 
     def _retreat(self, slot: Slot, request: Request, error: BaseException) -> None:
         """Let a request that found the server full wait once more, in its old place."""
-        logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
         request.refused = error
         to_close = False
         try:
+            logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
             with self._lock:
                 self._room.refused()
                 try:
@@ -353,23 +378,22 @@ class Pool:
         while self._late:
             self._take_back(*self._late.popleft())
         with self._lock:
+            now = time.monotonic()
             reclaimed = self._reclaim()
-            doomed, to_renew = self._room.outdated(time.monotonic())
-            overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(time.monotonic())]
+            doomed, to_renew = self._room.outdated(now)
+            overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(now)]
             self._room.dispatch()
-            while (late := self._room.pop_late(time.monotonic())) is not None:
-                late.answer(error=self._time_out(late))
+            self._room.expire(now)
             since = self._room.waiting_since()
             waited_since = since if self._alarms.is_to_warn_of_wait(since) else None
-            self._next_look = min(self._room.next_deadline(), self._alarms.wait_is_due(since))
+            self._next_look = min(self._room.next_deadline(now), self._alarms.wait_is_due(since))
             finished = self.closed and not self._room.slots
         if self._heir is not None:
             self._heir.look_again()
-        self._closer.close_soon(*doomed)
+        self._closer.close_soon(*doomed, *(slot for slot, _ in reclaimed))
         for slot in to_renew:
             self._closer.start(self._renew, slot)
-        for slot, who in reclaimed:
-            self._closer.close_soon(slot)
+        for _, who in reclaimed:
             self._alarms.warn_of_abandoned(who)
         for who, stack in overdue:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)

@@ -21,18 +21,24 @@ class Housekeeper:
 
     def __init__(self, work: Callable[[], float | None]) -> None:
         self._work = work
-        self._started = False
+        #: Held by the thread or greenlet that works.
+        self._duty = threading.Lock()
         self._gate = threading.Lock()
         self._gate.acquire()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a thread or greenlet that works."""
+        return self._duty.locked()
+
     def start(self) -> None:
         """Start the thread or greenlet unless it runs."""
-        if not self._started:
-            self._started = True
-            try:
-                green.start_thread(self._run)
-            except RuntimeError:
-                self._started = False  # The interpreter is shutting down and starts no more threads.
+        if self._duty.locked() or not self._duty.acquire(blocking=False):
+            return
+        try:
+            green.start_thread(self._run)
+        except RuntimeError:
+            self._duty.release()  # There are no more threads to be had, or the interpreter is shutting down.
 
     def wake(self) -> None:
         """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere."""
@@ -46,7 +52,7 @@ class Housekeeper:
             self._keep_working()
             has_ended = True
         finally:
-            self._started = False
+            self._duty.release()
             if not has_ended:
                 self.start()  # It was killed; those who wait rely on it.
 
@@ -56,7 +62,13 @@ class Housekeeper:
             self._gate.acquire(timeout=-1 if pause is None else min(pause, threading.TIMEOUT_MAX))
             try:
                 pause = self._work()
-            except Exception:
+            except Exception as error:  # noqa: BLE001  it is logged
                 # Without a housekeeper, ended holders would keep their connections for ever.
-                logger.exception("The pool's housekeeping failed; trying again in a second")
+                speak(logger.error, "The pool's housekeeping failed; trying again in a second", exc_info=error)
                 pause = 1.0
+
+
+def speak(log: Callable[..., None], *message: object, **options: object) -> None:
+    """Log something in a greenlet or thread of its own: a handler may be slow, fail, or want a connection itself."""
+    with contextlib.suppress(RuntimeError):  # There are no more threads to be had.
+        green.start_thread(lambda: log(*message, **options))

@@ -51,7 +51,7 @@ class Room:
         self.idle: deque[Slot] = deque()
         #: By ticket, the longest waiter first.
         self.waiting: OrderedDict[Request, None] = OrderedDict()
-        self._deadlines = Deadlines(self.waiting)
+        self._deadlines = Deadlines()
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
@@ -71,7 +71,7 @@ class Room:
             return None
         if self.idle:
             slot = self.idle.pop()
-        elif len(self.slots) + self.elsewhere() < self.limit and self._may_connect():
+        elif self._count() < self.limit and self._may_connect():
             slot = Slot()
             self.slots.add(slot)
         else:
@@ -79,6 +79,9 @@ class Room:
         slot.lend(request, self._clock())
         request.holder.held[slot] = self._reclaim
         return slot
+
+    def _count(self) -> int:
+        return len(self.slots) + self.elsewhere()
 
     def _may_connect(self) -> bool:
         """Tell whether the server may have room. After a refusal, one at a time tries, until it has."""
@@ -102,33 +105,41 @@ class Room:
         while self.waiting:
             request = next(iter(self.waiting))
             if request.holder.ended:
-                del self.waiting[request]
+                self._end_wait(request)
             elif (slot := self.take(request)) is not None:
                 self._end_wait(request)
+                if slot.connection is not None:
+                    self.settle(request)  # Else it has yet to connect, which may send it back to wait.
                 request.answer(slot)
             else:
                 return
 
-    def pop_late(self, now: float) -> Request | None:
-        """Take out a waiter whose time is over, if there is one."""
-        request = self._deadlines.pop_late(now)
-        if request is not None:
+    def expire(self, now: float) -> None:
+        """Wake those whose time is over, with nothing."""
+        while (request := self._deadlines.first()) is not None and request.is_late(now):
             self._end_wait(request)
-        return request
+            self.settle(request)
+            request.answer()
 
     def _end_wait(self, request: Request) -> None:
         del self.waiting[request]
-        self.statistics.wait.record(self._clock() - request.since)
+        self._deadlines.remove(request)
+
+    def settle(self, request: Request) -> None:
+        """Record how long a request has waited, once, when it is served for good or given up."""
+        if request.since is not None:
+            self.statistics.wait.record(self._clock() - request.since)
+            request.since = None
 
     def waiting_since(self) -> float | None:
         """Since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
-        first = next(iter(self.waiting), None)
-        return None if first is None else first.since
+        return next((request.since for request in self.waiting), None)
 
     def withdraw(self, request: Request) -> bool:
         """Forget a waiter that was interrupted; what it was given meanwhile comes back, see ``give_back``."""
         if request in self.waiting:
             self._end_wait(request)
+        self.settle(request)
         return request.slot is not None and self.give_back(request.slot)
 
     def share(self, connection: Any, holder: Holder) -> None:
@@ -161,7 +172,7 @@ class Room:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
         if self.closed:
             return "shutdown"
-        if len(self.slots) > self.limit or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+        if self._count() > self.limit or not (self.waiting or len(self.idle) < self.options.reuse_conns):
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
@@ -227,7 +238,7 @@ class Room:
     def refused(self) -> None:
         """Note that the server was full: no connect before a pause, unlike one of our own connections."""
         now = self._clock()
-        if now < self.connect_after:
+        if self.full_pause and now < self.connect_after:
             return  # Several tried at the same time.
         least, most = FULL_SERVER_PAUSE
         self.full_pause = min(max(2 * self.full_pause, least), most)
@@ -239,6 +250,7 @@ class Room:
         self.closed = True
         for request in self.waiting:
             request.answer(error=error())
+            self._deadlines.remove(request)
         self.waiting.clear()
         return self._doom_idle(list(self.idle), "shutdown")
 
@@ -246,7 +258,7 @@ class Room:
 
     def surplus(self) -> list[Slot]:
         """Take out the idle slots that are over the limit, doomed."""
-        over = max(0, min(len(self.slots) - self.limit, len(self.idle)))
+        over = max(0, min(self._count() - self.limit, len(self.idle)))
         return self._doom_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:
@@ -305,8 +317,11 @@ class Room:
             slot.warned = True
         return late
 
-    def next_deadline(self) -> float:
-        """When the housekeeper has something to do next; infinite if nothing is to be expected."""
+    def next_deadline(self, now: float) -> float:
+        """When the housekeeper has something to do next; infinite if nothing is to be expected.
+
+        :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
+        """
         times = [slot.expires_at for slot in self.idle if slot.expires_at is not None]
         timeout, leak_after = self.options.CONN_IDLE_TIMEOUT, self.options.LEAK_WARNING_AFTER
         spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
@@ -315,8 +330,8 @@ class Room:
         if leak_after is not None:
             times += [s.since + leak_after for s in self.slots if s.holder is not None and not s.warned]
         if any(slot.holder is not None and slot.holder.is_gone is not None for slot in self.slots):
-            times.append(self._clock() + LOOK_AT_HOLDERS)
-        if self.waiting and self.connect_after > self._clock():
+            times.append(now + LOOK_AT_HOLDERS)
+        if self.waiting and self.full_pause and self.connect_after > now:
             times.append(self.connect_after)
         times.append(self._deadlines.next())
         return min(times)

@@ -58,7 +58,10 @@ class Slot:
     def who(self) -> str:
         """Name the holder: its task, or else its greenlet or thread."""
         if self.label is not None:
-            return str(self.label)
+            try:
+                return str(self.label)
+            except Exception:  # noqa: BLE001  a label is somebody else's code, and this is for messages
+                return f"<{type(self.label).__name__}>"
         return "nobody" if self.holder is None else self.holder.name
 
     def __repr__(self) -> str:
@@ -99,31 +102,42 @@ class Request:
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = next(_tickets)
         self.gate: threading.Lock | None = None
-        #: When it began to wait (monotonic seconds).
-        self.since = 0.0
+        #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
+        self.since: float | None = None
         self.slot: Slot | None = None
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None
 
-    def is_late(self) -> bool:
+    def is_late(self, now: float) -> bool:
         """Tell whether the time to wait is over."""
-        return self.deadline is not None and self.deadline <= time.monotonic()
+        return self.deadline is not None and self.deadline <= now
 
     def close_gate(self) -> None:
         """Get ready to wait for an answer."""
         self.slot = self.error = None
-        self.since = time.monotonic()
+        if self.since is None:
+            self.since = time.monotonic()
         self.gate = threading.Lock()
         self.gate.acquire()
 
-    def wait(self) -> None:
-        """Wait for the answer, which the housekeeper gives when the time is over: a timer for each wait costs more."""
+    def wait(self, is_watched: bool) -> None:
+        """Wait for an answer.
+
+        :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
+        """
         assert self.gate is not None
-        self.gate.acquire()
+        if is_watched or self.deadline is None:
+            self.gate.acquire()
+        else:
+            left = max(0.0, self.deadline - time.monotonic())
+            self.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
 
     def answer(self, slot: Slot | None = None, error: Exception | None = None) -> None:
-        """Wake the waiter with a slot or an error. Called under the pool's lock, once for each wait."""
+        """Wake the waiter with a slot or an error, or nothing when its time is over.
+
+        Called under the pool's lock, once for each wait.
+        """
         self.slot = slot
         self.error = error
         assert self.gate is not None

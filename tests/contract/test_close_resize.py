@@ -214,3 +214,35 @@ def test_a_pool_that_takes_the_place_of_a_closed_one_counts_its_connections(
     held[1].give_back()
     second_waiter.taken()
     assert driver.peak == 2
+
+
+def test_pools_that_were_closed_are_forgotten_when_nothing_is_left_of_them(make_pool: MakePool) -> None:
+    pools = Pools()
+    for _ in range(1500):
+        pool = pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
+        connection = pool.getconn()
+        pools.close("test")
+        pool.putconn(connection)
+    pool = pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
+    pool.putconn(pool.getconn())
+    assert len(pool._elders) <= 2
+    assert_whole(pool)
+
+
+def test_a_smaller_limit_holds_for_a_pool_and_those_before_it(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    pools = Pools()
+
+    def obtain() -> Pool:
+        return pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=4))
+
+    elder = borrow(obtain()).taken()
+    pools.close("test")
+    pool = obtain()
+    for borrower in [borrow(pool).taken() for _ in range(3)]:
+        borrower.give_back()
+    pool.resize(2)
+    await_stats(pool, size=1, idle=1)
+    assert len(driver.live) == 2
+    elder.give_back()

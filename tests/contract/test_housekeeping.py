@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import threading
+import time
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_min_conns_are_kept(driver: ScriptedDriver, make_pool: MakePool, borrow:
         borrower.give_back()
     await_stats(pool, size=2, idle=2)
     # The housekeeper has nothing more to expect.
-    assert pool._room.next_deadline() == math.inf or pool.options.CONN_MAX_LIFETIME
+    assert pool._room.next_deadline(time.monotonic()) == math.inf or pool.options.CONN_MAX_LIFETIME
     assert len(driver.live) == 2
     assert driver.count("connect") == 4
 
@@ -48,7 +49,7 @@ def test_without_an_idle_timeout_nothing_is_to_be_expected(make_pool: MakePool) 
     pool = make_pool(CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     Task(lambda: pool.putconn(pool.getconn())).result()
     assert pool.stats().idle == 1
-    assert pool._room.next_deadline() == math.inf
+    assert pool._room.next_deadline(time.monotonic()) == math.inf
 
 
 def test_the_least_recently_used_connections_are_closed_first(make_pool: MakePool, borrow: Borrow) -> None:

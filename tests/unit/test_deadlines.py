@@ -15,40 +15,42 @@ def request(timeout: float | None, deadline: float | None) -> Request:
     return made
 
 
-def test_those_whose_time_is_over_in_any_order_of_patience() -> None:
+def in_order(deadlines: Deadlines) -> list[Request]:
+    """Take out all, the first to be late first."""
+    order = []
+    while (first := deadlines.first()) is not None:
+        order.append(first)
+        deadlines.remove(first)
+    return order
+
+
+def test_the_first_to_be_late_may_be_one_of_little_patience() -> None:
     patient, hasty, for_ever = request(30, 130), request(1, 105), request(None, None)
-    waiting = [patient, for_ever, hasty]
-    deadlines = Deadlines(waiting)
-    for one in waiting:
+    deadlines = Deadlines()
+    for one in (patient, for_ever, hasty):
         deadlines.add(one)
     assert deadlines.next() == 105
-    assert deadlines.pop_late(104) is None
-    assert deadlines.pop_late(200) in (patient, hasty)
-    assert deadlines.pop_late(200) in (patient, hasty)
-    assert deadlines.pop_late(200) is None
+    deadlines.remove(for_ever)
+    assert in_order(deadlines) == [hasty, patient]
     assert deadlines.next() == math.inf
 
 
 def test_one_that_waits_once_more_is_not_forgotten_behind_others() -> None:
     first, second, third = request(5, 105), request(5, 107), request(5, 106)
-    waiting = [second]
-    deadlines = Deadlines(waiting)
-    deadlines.add(second)
-    waiting += [first, third]
-    deadlines.add(first)
-    deadlines.add(third)
-    assert [deadlines.pop_late(200) for _ in range(3)] == [first, third, second]
+    deadlines = Deadlines()
+    for one in (second, first, third):
+        deadlines.add(one)
+    assert in_order(deadlines) == [first, third, second]
 
 
-def test_those_that_wait_no_more_are_dropped() -> None:
-    waiting: list[Request] = []
-    deadlines = Deadlines(waiting)
+def test_nothing_is_left_of_those_that_wait_no_more() -> None:
+    deadlines = Deadlines()
+    patient = request(3600, 3700)
+    deadlines.add(patient)
     for number in range(100):
-        waiting.append(request(5, 100 + number))
-        deadlines.add(waiting[-1])
-        del waiting[:-1]
-    assert sum(map(len, deadlines._queues.values())) <= 2
-    waiting.clear()
-    assert deadlines.pop_late(1000) is None
-    assert deadlines.next() == math.inf
-    assert not deadlines._queues
+        killed = request(5 + number % 2, 105)
+        deadlines.add(killed)
+        deadlines.remove(killed)
+    assert deadlines.first() is patient
+    assert list(deadlines._queues) == [3600]
+    assert len(deadlines._queues[3600]) == 1

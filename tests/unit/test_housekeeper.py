@@ -19,7 +19,7 @@ def test_one_that_was_ended_from_outside_starts_another() -> None:
     housekeeper.start()
     housekeeper.wake()
     eventually(lambda: len(runs) == 2, "another to work")
-    eventually(lambda: not housekeeper._started, "the end of the work")
+    eventually(lambda: not housekeeper.is_running, "the end of the work")
 
 
 def test_one_that_has_ended_is_started_again() -> None:
@@ -31,7 +31,7 @@ def test_one_that_has_ended_is_started_again() -> None:
 
     housekeeper = Housekeeper(work)
     housekeeper.start()
-    eventually(lambda: len(runs) == 1 and not housekeeper._started, "the first to have ended")
+    eventually(lambda: len(runs) == 1 and not housekeeper.is_running, "the first to have ended")
     housekeeper.start()
     eventually(lambda: len(runs) == 2, "another to work")
 

@@ -185,10 +185,10 @@ class RoomMachine(RuleBasedStateMachine):
                     self.doom(slot)
             doomed, renewed = self.room.outdated(self.now)
             self.room.dispatch()
-        while (late := self.room.pop_late(self.now)) is not None:
-            assert late.deadline is not None
-            assert late.deadline <= self.now
-            self.queue.remove(late)
+        late = [request for request in self.queue if request.is_late(self.now)]
+        self.room.expire(self.now)
+        for request in late:
+            self.queue.remove(request)
         assert not [request for request in self.queue if request.deadline is not None and request.deadline <= self.now]
         for slot in doomed:
             assert slot.state is State.CLOSING
@@ -197,7 +197,7 @@ class RoomMachine(RuleBasedStateMachine):
             self.room.emptied(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
-        assert self.room.next_deadline() > self.now, "the housekeeper would never rest"
+        assert self.room.next_deadline(self.now) > self.now, "the housekeeper would never rest"
 
     @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))
