@@ -1,6 +1,7 @@
 """What the pool itself costs, without a server: `python -m benchmarks micro`.
 
-The cost of a checkout while few and while many greenlets wait, and the memory that a waiting greenlet takes.
+The cost of a checkout while few and while many greenlets wait, the memory that a waiting greenlet takes, and what the
+statistics cost.
 """
 
 from gevent import monkey
@@ -10,6 +11,7 @@ monkey.patch_all()
 import argparse  # noqa: E402
 import gc  # noqa: E402
 import platform  # noqa: E402
+import socket  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
@@ -22,14 +24,17 @@ from typing import Any, Literal  # noqa: E402
 import gevent  # noqa: E402
 from gevent.lock import BoundedSemaphore  # noqa: E402
 
+from django_geventpool import green  # noqa: E402
 from django_geventpool.options import PoolOptions  # noqa: E402
 from django_geventpool.pool import Pool  # noqa: E402
+from django_geventpool.pool.statistics import Histogram  # noqa: E402
 
 #: Takes the number of waiters and of checkouts.
 Cost = Callable[[int, int], float]
 
 _FEW, _MANY = 10, 10_000
 _CHECKOUTS = 50_000
+_TURNS = 100
 _MOST_RATIO = 1.2
 _MOST_BYTES = 2048
 # Longer than anything here takes; each waiter has a deadline all the same.
@@ -119,6 +124,48 @@ def handoff_cost(waiters: int, checkouts: int) -> float:
     return _cost(checkout, next_one, waiters, checkouts)
 
 
+class _Forgetful(Histogram):
+    """Records nothing: what a checkout would cost without statistics."""
+
+    def record(self, seconds: float) -> None:
+        """Do nothing."""
+
+
+class _Quiet(_NoServer):
+    """A driver whose connections are looked at before they are lent, as the real ones do."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def is_alive(self, connection: _Connection) -> bool:
+        """Look whether the socket has news."""
+        return not green.is_readable(self._fd)
+
+
+def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
+    """Return the seconds of a checkout and its return with statistics, and without them.
+
+    Nobody waits, so that there is nothing else to pay for. Many short turns of both meet the same noise.
+    """
+    one, other = socket.socketpair()
+    pools = [Pool("micro", _Quiet(one.fileno()), PoolOptions(MAX_CONNS=1)) for _ in range(2)]
+    kept = pools[1]._room.statistics  # noqa: SLF001
+    kept.wait, kept.use, kept.connect = _Forgetful(), _Forgetful(), _Forgetful()
+    costs: list[list[float]] = [[], []]
+    for turn in range(2 * rounds * _TURNS):
+        pool = pools[turn % 2]
+        began = time.process_time()
+        for _ in range(checkouts // _TURNS):
+            pool.putconn(pool.getconn())
+        costs[turn % 2].append(time.process_time() - began)
+    for pool in pools:
+        pool.close()
+    one.close()
+    other.close()
+    on, off = (statistics.median(seconds) / (checkouts // _TURNS) for seconds in costs)
+    return on, off
+
+
 def _cost(
     checkout: Callable[[], Callable[[], object]], let_go: Callable[[], object], waiters: int, checkouts: int
 ) -> float:
@@ -187,6 +234,7 @@ def main() -> int:
     few, many = (medians[checkout_cost, waiters] for waiters in (_FEW, _MANY))
     bare_few, bare_many = (medians[handoff_cost, waiters] for waiters in (_FEW, _MANY))
     in_pool, at_lock = waiter_bytes(_MANY)
+    on, off = statistics_cost(_CHECKOUTS, rounds)
     ratio, own = (many - bare_many) / (few - bare_few), in_pool - at_lock
     print(f"Python {platform.python_version()}, gevent {gevent.__version__}, medians of {rounds} rounds")
     print(f"checkout and return, {_FEW:,} greenlets waiting: {few:.1f} us, of which gevent's switch {bare_few:.1f} us")
@@ -194,6 +242,7 @@ def main() -> int:
     print(f"ratio: {many / few:.2f}; of the pool's part: {ratio:.2f} (at most {_MOST_RATIO})")
     print(f"a waiter's memory: {in_pool:,.0f} bytes with its greenlet, which has {at_lock:,.0f} at a bare lock")
     print(f"the pool's part: {own:,.0f} bytes (at most {_MOST_BYTES:,})")
+    print(f"statistics: {(on - off) * 1e6:.2f} us of a checkout, on against off: {on / off:.3f}")
     return 0 if ratio <= _MOST_RATIO and own <= _MOST_BYTES else 1
 
 

@@ -2,9 +2,7 @@
 
 from django.apps import AppConfig
 
-from django_geventpool import checks
-
-from . import install
+from . import checks, install
 
 
 class CeleryGeventpoolConfig(AppConfig):

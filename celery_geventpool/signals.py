@@ -9,17 +9,21 @@ from celery import signals
 from celery.utils.dispatch import Signal
 from celery.worker import WorkController
 
-from django_geventpool import patch_psycopg, pools
+from django_geventpool import patch_psycopg, pools, request
 from django_geventpool.pool import holder
 from django_geventpool.utils import give_back_all
 
-from . import outside, worker
-from .task import describe_current_task
+from . import control, outside, processes, worker  # noqa: F401 (control registers the remote commands)
+from .metrics import endpoint
+from .task import describe_current_work
 
 
 def connect() -> None:
-    """Connect the handlers, each once."""
+    """Connect the handlers, each once, and have the pools name tasks and requests."""
+    request.connect()
+    holder.describe = describe_current_work
     handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
+        (signals.celeryd_init, on_worker_creation),
         (signals.worker_init, on_worker_init),
         (signals.celeryd_after_setup, on_worker_logging),
         (signals.worker_process_init, on_process_init),
@@ -32,16 +36,25 @@ def connect() -> None:
         signal.connect(handler, dispatch_uid=f"{__name__}.{handler.__name__}")
 
 
-def on_worker_init(**_kwargs: Any) -> None:
+def on_worker_creation(instance: WorkController, **_kwargs: Any) -> None:
+    """The first of a worker that is started as a program: it has no steps yet."""
+    instance.app.steps["worker"].add(endpoint.PoolMetrics)
+
+
+def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
     """The main process of a worker, before its pool: the only such signal under gevent, eventlet and threads."""
     worker.check()
+    if worker.is_prefork(sender):
+        processes.expect_children()
     outside.have_commands_give_back()
     _start_clean()
 
 
 def on_process_init(**_kwargs: Any) -> None:
     """A process that runs tasks: prefork's children, and solo's only one."""
+    endpoint.leave_to_parent()
     _start_clean()
+    processes.listen()
 
 
 def _start_clean() -> None:
@@ -49,7 +62,6 @@ def _start_clean() -> None:
     give_back_all()
     pools.close_all()
     patch_psycopg()
-    holder.describe = describe_current_task
 
 
 def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
@@ -67,3 +79,4 @@ def on_task_postrun(task: Any, **_kwargs: Any) -> None:
 def on_shutdown(**_kwargs: Any) -> None:
     """The end of a worker, or of one of its processes."""
     pools.close_all()
+    processes.forget_children()

@@ -1,4 +1,4 @@
-"""The task that runs in this greenlet or thread, as the pool names it."""
+"""What runs in this greenlet or thread, as the pool names it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Task, _state
+
+from django_geventpool.request import describe_current_request
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,8 @@ def describe_current_task() -> TaskLabel | None:
     """Return the label of the task that runs in this greenlet or thread, None outside of tasks."""
     task: Task[..., Any] | None = _state.get_current_task()
     return None if task is None else TaskLabel(task.name, task.request.id)
+
+
+def describe_current_work() -> object | None:
+    """Return the label of the task or, in a web process, of the request; None outside of both."""
+    return describe_current_task() or describe_current_request()

@@ -10,6 +10,8 @@ from django.db import connections
 
 from django_geventpool import checks, green
 
+from .checks import REUSE_WARNING
+
 logger = logging.getLogger("geventpool.worker")
 
 
@@ -46,10 +48,10 @@ def log_start(worker: WorkController) -> None:
             green.active(),
             connections[alias].Database.__name__,  # type: ignore[attr-defined]
         )
-    for message in checks.check_databases():
+    reuse = [REUSE_WARNING] if worker.app.conf.get("CELERY_DB_REUSE_MAX") else []
+    for message in [*checks.check_databases(), *reuse]:
         logger.warning("%s %s (%s)", message.msg, message.hint, message.id)
     _warn_if_not_green(worker)
-    _warn_if_connections_are_reused(worker)
 
 
 def _warn_if_not_green(worker: WorkController) -> None:
@@ -67,17 +69,19 @@ def _warn_if_not_green(worker: WorkController) -> None:
 
 def _framework_of(worker: WorkController) -> green.Framework:
     """Return the framework of the worker's pool class."""
-    pool_class = worker.pool_cls  # type: ignore[attr-defined]
-    module = pool_class if isinstance(pool_class, str) else pool_class.__module__
+    module = _pool_module(worker)
     for framework in ("gevent", "eventlet"):
         if framework in module:
             return framework
     return "threads"
 
 
-def _warn_if_connections_are_reused(worker: WorkController) -> None:
-    if worker.app.conf.get("CELERY_DB_REUSE_MAX"):
-        logger.warning(
-            "CELERY_DB_REUSE_MAX is set: Celery's Django fixup will not close connections after each task. Remove it: "
-            "the pool gives connections back by itself, and keeps them open."
-        )
+def is_prefork(worker: WorkController) -> bool:
+    """Tell whether a worker runs its tasks in child processes."""
+    return any(name in _pool_module(worker) for name in ("prefork", "processes"))
+
+
+def _pool_module(worker: WorkController) -> str:
+    """Return the name of the module of the worker's pool class."""
+    pool_class = worker.pool_cls  # type: ignore[attr-defined]
+    return pool_class if isinstance(pool_class, str) else str(pool_class.__module__)

@@ -232,8 +232,10 @@ class Pool:
             self._closer.end(slot.connection)
             with self._lock:
                 self._room.emptied(slot, "broken")
+            self._connect(slot)
+            with self._lock:
                 self._room.statistics.reconnects += 1
-        if slot.connection is None:
+        elif slot.connection is None:
             self._connect(slot)
         return slot.connection
 

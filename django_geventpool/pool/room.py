@@ -231,7 +231,7 @@ class Room:
         if slot.holder is not None:
             slot.holder.held.pop(slot, None)
             slot.holder = None
-            if slot.state is State.IN_USE:
+            if slot.counts or slot.state is State.IN_USE:
                 self.statistics.use.record(self._clock() - slot.since)
         slot.label = slot.stack = None
 
@@ -353,7 +353,7 @@ class Room:
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            checkouts=use_time.count + states.count(State.IN_USE),
+            checkouts=use_time.count + sum(slot.counts or slot.state is State.IN_USE for slot in held),
             waits=wait_time.count,
             timeouts=self.statistics.timeouts,
             connects=self.statistics.connects,

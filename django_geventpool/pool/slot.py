@@ -27,7 +27,7 @@ class State(enum.Enum):
 class Slot:
     """Room for one server connection, from before it is opened until the server has let go of it."""
 
-    __slots__ = ("connection", "expires_at", "holder", "label", "since", "stack", "state", "warned")
+    __slots__ = ("connection", "counts", "expires_at", "holder", "label", "since", "stack", "state", "warned")
 
     def __init__(self) -> None:
         self.state = State.CONNECTING
@@ -41,10 +41,13 @@ class Slot:
         #: Where the holder took the connection; only with LEAK_WARNING_AFTER.
         self.stack: StackSummary | None = None
         self.warned = False
+        #: Whether it was lent with a connection: a checkout, even if that proves to be lost.
+        self.counts = False
 
     def lend(self, request: Request, now: float) -> None:
         """Note who has the slot from now on."""
-        self.state = State.CONNECTING if self.connection is None else State.IN_USE
+        self.counts = self.connection is not None
+        self.state = State.IN_USE if self.counts else State.CONNECTING
         self.holder = request.holder
         self.label = request.label
         self.stack = request.stack

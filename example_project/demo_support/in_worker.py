@@ -21,13 +21,7 @@ _SECONDS_BETWEEN_NUMBERS = 0.1
 def _write_numbers(folder: Path) -> None:
     while True:
         if "default" in pools:
-            stats = pools["default"].stats()
-            PoolNumbers(
-                in_use=stats.in_use,
-                idle=stats.idle,
-                waiting=stats.waiting,
-                connects=stats.connects,
-            ).write(folder)
+            PoolNumbers.of(pools["default"].stats()).write(folder)
         time.sleep(_SECONDS_BETWEEN_NUMBERS)
 
 

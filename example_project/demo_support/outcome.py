@@ -11,6 +11,18 @@ from .options import DemoOptions
 from .pool_numbers import PoolNumbers
 
 _REASONS_SHOWN = 3
+_NEXT = """
+Next:
+  tox -e demo -- --stock                             the same without a pool
+  tox -e demo -- --pool eventlet --max-conns 5       with eventlet, and fewer connections
+and in a project of your own, while its workers run:
+  celery -A project inspect pools holders            who holds connections, and for how long
+  celery -A project geventpool top                   all workers' pools, each second anew\
+"""
+_NEXT_WITH_POOL = """
+Next:
+  tox -e demo                                        the same tasks through ten connections\
+"""
 
 
 @dataclass(frozen=True)
@@ -63,10 +75,20 @@ class Outcome:
         table.add_row("peak of server connections", f"{peak}, {self._limit()}")
         if self.pool is not None:
             table.add_row("connections opened in all", str(self.pool.connects))
+            table.add_row("checkouts", f"{self.pool.checkouts}, {self._waits()}")
+            table.add_row("timeouts, reclaimed", f"{self.pool.timeouts}, {self.pool.reclaimed}")
             table.add_row("pool at the end", str(self.pool))
         table.add_row("samples of the server", str(self.samples))
         console.print(table)
         console.print(self._verdict())
+        console.print(_NEXT_WITH_POOL if self.options.stock else _NEXT, highlight=False)
+
+    def _waits(self) -> str:
+        assert self.pool is not None
+        wait = self.pool.wait
+        if not wait.count:
+            return "none of which had to wait"
+        return f"{wait.count} of which waited: p50 {wait.quantile(0.5):.2f} s, p95 {wait.quantile(0.95):.2f} s"
 
     def _title(self) -> str:
         engine = "Django's own engine" if self.options.stock else "django_geventpool"

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from django_geventpool.pool import PoolStats
+from django_geventpool.pool.statistics import Times
 
 #: The environment variable that tells the worker where to leave its numbers.
 NUMBERS_FOLDER = "DEMO_NUMBERS_FOLDER"
@@ -22,8 +25,38 @@ class PoolNumbers:
     in_use: int
     idle: int
     waiting: int
-    #: How many connections were opened in all.
+    #: In all, from here on.
     connects: int
+    checkouts: int
+    timeouts: int
+    reclaimed: int
+    #: How long those waited who had to: how many, by bucket, and all their seconds.
+    wait_counts: list[int]
+    wait_total: float
+
+    @classmethod
+    def of(cls, stats: PoolStats) -> PoolNumbers:
+        """The numbers of one pool."""
+        return cls(
+            in_use=stats.in_use,
+            idle=stats.idle,
+            waiting=stats.waiting,
+            connects=stats.connects,
+            checkouts=stats.checkouts,
+            timeouts=stats.timeouts,
+            reclaimed=stats.reclaimed,
+            wait_counts=list(stats.wait_time.counts),
+            wait_total=stats.wait_time.total,
+        )
+
+    @property
+    def wait(self) -> Times:
+        """How long those waited who had to."""
+        return Times(tuple(self.wait_counts), self.wait_total)
+
+    def __add__(self, other: PoolNumbers) -> PoolNumbers:
+        sums = {name: value + getattr(other, name) for name, value in asdict(self).items() if name != "wait_counts"}
+        return PoolNumbers(**sums, wait_counts=[*map(sum, zip(self.wait_counts, other.wait_counts, strict=True))])
 
     def __str__(self) -> str:
         return f"{self.in_use} in use, {self.idle} idle, {self.waiting} waiting"
@@ -41,5 +74,5 @@ def read_pool_numbers(folder: Path) -> PoolNumbers | None:
     files = list(folder.glob("*.json"))
     if not files:
         return None
-    numbers = [astuple(PoolNumbers(**json.loads(file.read_text()))) for file in files]
-    return PoolNumbers(*map(sum, zip(*numbers, strict=True)))
+    first, *others = (PoolNumbers(**json.loads(file.read_text())) for file in files)
+    return sum(others, first)

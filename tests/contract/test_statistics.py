@@ -59,6 +59,20 @@ def test_failed_connects_and_reconnects(driver: ScriptedDriver, make_pool: MakeP
     assert stats.closed == {"broken": 1}
 
 
+def test_a_checkout_whose_connection_was_lost_counts_once(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    connection = pool.getconn()
+    pool.putconn(connection)
+    connection.dead = True
+    driver.script("opened", Refused("no"))
+    with pytest.raises(Refused):
+        pool.getconn()
+    assert pool.stats().checkouts == 2
+    assert pool.stats().reconnects == 0
+    pool.putconn(pool.getconn())
+    assert pool.stats().checkouts == 3
+
+
 def test_why_connections_were_closed(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=3)
     broken = borrow(pool).taken()

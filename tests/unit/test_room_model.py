@@ -43,6 +43,7 @@ class RoomMachine(RuleBasedStateMachine):
         self.queue: list[Request] = []
         self.gone: list[Holder] = []
         self.steps = 0
+        self.checkouts = 0
         #: When the housekeeper last looked.
         self.looked_at = self.now
 
@@ -330,7 +331,8 @@ class RoomMachine(RuleBasedStateMachine):
         assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.room.slots)
         assert stats.waiting == len(self.queue)
         assert stats.connects == sum(stats.closed.values()) + len(self.room.by_connection)
-        assert stats.checkouts == stats.use_time.count + stats.in_use
+        assert stats.checkouts >= max(stats.use_time.count + stats.in_use, self.checkouts), "a counter went down"
+        self.checkouts = stats.checkouts
 
 
 class _Dispatching:

@@ -82,10 +82,10 @@ def test_a_pool_that_is_not_used_yet_has_a_limit() -> None:
 def shown(
     *now: Sample, before: dict[str, Sample] | None = None, width: int = 160, encoding: str = "utf-8"
 ) -> list[str]:
-    """The lines of a table, words only, seen a second after the first sample."""
+    """The lines of a table, words only; the first worker answered when it was last asked."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width)
-    console.print(draw(now, before, now[0].when + 1, console))
+    console.print(draw(now, before, now[0].when, console))
     file.seek(0)
     return [" ".join(line.split()) for line in file.read().splitlines() if line.strip()]
 
@@ -107,7 +107,7 @@ def test_a_table_of_workers_and_their_pools() -> None:
 
 def test_a_table_of_what_happens() -> None:
     before = sample(100.0, pool(checkouts=0))
-    heading, _, row = shown(sample(102.0, pool(checkouts=5), tasks=60), before={"w@host": before})
+    heading, _, row, *_ = shown(sample(102.0, pool(checkouts=5), tasks=60), before={"w@host": before})
     assert "tasks/s checkouts/s" in heading
     assert row == "w@host default █████░░░░░ 2/4 0 0 - - 0 30 2.5"
 
@@ -132,7 +132,7 @@ def test_what_has_no_room_is_left_out() -> None:
     assert shown(now, width=160)[2] == "celery@host default █████░░░░░ 2/4 0 0 - - 0 0 10 0 ms task t[1]"
     assert shown(now, width=120)[2] == "celery@host default █████░░░░░ 2/4 0 0 - - 0 0 10"
     assert shown(now, width=100)[2] == "celery@host default 2/4 0 0 - - 0 0 10"
-    assert shown(now, width=80)[2] == "celery@host default 2/4 0 0 - - 0 0"
+    assert shown(now, width=80)[2] == "celery@host default 2/4 0 - - 0 0"
 
 
 def test_a_terminal_that_knows_ascii_only_gets_no_blocks() -> None:

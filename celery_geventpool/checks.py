@@ -1,0 +1,28 @@
+"""Django system checks of what Celery's settings mean for the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from django_geventpool import checks as backend_checks
+
+REUSE_WARNING = checks.Warning(
+    "CELERY_DB_REUSE_MAX is set: Celery's Django fixup will not close connections after each task.",
+    hint="Remove it: the pool gives connections back by itself, and keeps them open.",
+    id="geventpool.W004",
+)
+
+
+def check_reuse(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Check that Celery isn't told to keep connections from task to task."""
+    return [REUSE_WARNING] if getattr(settings, "CELERY_DB_REUSE_MAX", None) else []
+
+
+def register() -> None:
+    """Have Django run the checks, those of the backend included."""
+    backend_checks.register()
+    checks.register(check_reuse)

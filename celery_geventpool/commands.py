@@ -1,0 +1,58 @@
+"""What this package adds to Celery's command line, which imports this module in each of its processes.
+
+The entry point "celery.commands" names it: ``celery -A proj geventpool top``. It makes ``inspect`` and ``control`` know
+the pools' commands too: they set up no Django, and so import none of its apps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from celery.bin.base import CeleryOption
+from celery.bin.worker import worker
+
+from . import control
+
+__all__ = ["control", "geventpool"]
+
+# What Celery does with an app's user_options, which only its own module can add to in time.
+worker.params += [
+    CeleryOption(
+        ["--pool-metrics-port"],
+        type=click.IntRange(0, 65535),
+        help="Serve the numbers of the connection pools to Prometheus; 0 takes any free port.",
+        help_group="Connection Pool Options",
+    ),
+    CeleryOption(
+        ["--pool-metrics-host"],
+        default="127.0.0.1",
+        show_default=True,
+        help="The address to serve them on.",
+        help_group="Connection Pool Options",
+    ),
+]
+
+
+# Options that an app adds to all commands come as further keyword arguments.
+@click.group()
+def geventpool(**_kwargs: Any) -> None:
+    """Watch the connection pools of the workers."""
+
+
+@geventpool.command()
+@click.option("--once", is_flag=True, help="Print one table, of what happened since the workers started, and end.")
+@click.option("--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds to refresh.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds to wait for answers."
+)
+@click.pass_context
+def top(context: click.Context, /, once: bool, interval: float, timeout: float, **_kwargs: Any) -> None:
+    """Show the pools of all workers: who waits, and for how long."""
+    try:
+        from .top import command
+    except ModuleNotFoundError as error:
+        if error.name != "rich":
+            raise
+        raise click.ClickException('top needs rich: pip install "celery-geventpool[top]"') from error
+    command.run(context.obj.app, command.make_console(), once=once, interval=interval, timeout=timeout)

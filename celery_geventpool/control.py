@@ -1,0 +1,68 @@
+"""Remote control commands: ``inspect pools``, ``control pool_resize`` and ``control pool_close_idle``.
+
+Importing this module registers them, in workers and in the process of the command line alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from celery.worker import state as worker_state
+from celery.worker.control import control_command, inspect_command
+
+# The commands import what else they need: each of Celery's programs imports this module, but only workers run them.
+
+_OPTIONS = ("holders", "buckets")
+
+
+@inspect_command(variadic="options", signature="[holders] [buckets]")
+def pools(state: Any, options: Sequence[str] = (), **_kwargs: Any) -> dict[str, Any]:
+    """Show the numbers of the connection pools and, with "holders", who holds connections."""
+    from . import operations, processes, summary
+
+    unknown = [str(option) for option in options if option not in _OPTIONS]
+    if unknown:
+        return {"error": f"inspect pools knows no {', '.join(unknown)}; it takes: {', '.join(_OPTIONS)}."}
+    answers, silent = processes.ask_all("show", more=list(options))
+    found = [pool for answer in answers for pool in answer]
+    used = {pool["alias"] for pool in found}
+    answer = {
+        "pools": found,
+        "unused": {alias: limit for alias, limit in operations.limits().items() if alias not in used},
+        "silent": silent,
+        "tasks": sum(worker_state.total_count.values()),
+    }
+    # The command line prints what is under "ok", and with --json all of it.
+    return {"ok": summary.summarize(answer), **answer}
+
+
+@control_command(args=[("alias", str), ("limit", str)], signature="ALIAS N")
+def pool_resize(state: Any, alias: str | None = None, limit: object = None, **_kwargs: Any) -> dict[str, Any]:
+    """Change the limit of a connection pool (MAX_CONNS) until the worker ends."""
+    from . import operations, processes, summary
+
+    if alias is None or limit is None:
+        return {"error": "pool_resize takes an alias and its new limit, as in: pool_resize default 20"}
+    try:
+        answers, silent = processes.ask_all("resize", alias=alias, limit=limit)
+    except operations.Refused as error:
+        return {"error": str(error)}
+    answer = {**answers[0], "processes": len(answers), "silent": silent}
+    return {"ok": summary.summarize_resize(answer), **answer}
+
+
+@control_command(args=[("alias", str)], signature="[ALIAS]")
+def pool_close_idle(state: Any, alias: str | None = None, **_kwargs: Any) -> dict[str, Any]:
+    """Close the idle connections of a connection pool, or of all."""
+    from . import operations, processes, summary
+
+    try:
+        answers, silent = processes.ask_all("close_idle", alias=alias)
+    except operations.Refused as error:
+        return {"error": str(error)}
+    closed: Counter[str] = Counter()
+    for answer in answers:
+        closed.update(answer)
+    return {"ok": summary.summarize_closed(closed, silent), "closed": dict(closed), "silent": silent}

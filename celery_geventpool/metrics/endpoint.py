@@ -1,0 +1,81 @@
+"""The worker option ``--pool-metrics-port``: a page that Prometheus scrapes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+from celery.worker import WorkController
+
+logger = logging.getLogger("geventpool.worker")
+
+LOOPBACK = "127.0.0.1"
+
+#: The server of this process, or of the one that it was forked from.
+_server: Any = None
+
+
+class PoolMetrics(bootsteps.StartStopStep):
+    """Serves /metrics in the worker's main process, for as long as the worker runs."""
+
+    # Prefork's first children are there by then, and don't inherit the socket.
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(
+        self,
+        parent: WorkController,
+        pool_metrics_port: int | None = None,
+        pool_metrics_host: str = LOOPBACK,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(parent, **kwargs)
+        self.enabled = pool_metrics_port is not None
+        self._port = pool_metrics_port
+        self._host = pool_metrics_host
+
+    def start(self, parent: WorkController) -> None:
+        """Serve; a worker that can't goes on without."""
+        global _server
+        try:
+            from prometheus_client import CollectorRegistry, start_http_server
+
+            from .prometheus import PoolCollector
+        except ModuleNotFoundError:
+            logger.error('--pool-metrics-port needs prometheus-client: pip install "celery-geventpool[prometheus]"')
+            return
+        registry = CollectorRegistry()
+        registry.register(PoolCollector(parent.hostname))  # type: ignore[attr-defined]
+        assert self._port is not None
+        try:
+            _server, _ = start_http_server(self._port, self._host, registry)
+        except OSError as error:
+            logger.error(
+                "No metrics are served on %s:%d: %s. The worker goes on without; "
+                "choose another --pool-metrics-port, one for each worker of a machine.",
+                self._host,
+                self._port,
+                error,
+            )
+            return
+        logger.info("Metrics of the pools: http://%s:%d/metrics", self._host, _server.server_port)
+
+    def stop(self, parent: WorkController) -> None:
+        """Serve no more."""
+        global _server
+        if _server is not None:
+            _server.shutdown()
+            _server.server_close()
+            _server = None
+
+    def terminate(self, parent: WorkController) -> None:
+        """The same, when the worker ends in a hurry."""
+        self.stop(parent)
+
+
+def leave_to_parent() -> None:
+    """Close a forked child's copy of the socket, which would keep the port taken when its parent is gone."""
+    global _server
+    if _server is not None:
+        _server.server_close()
+        _server = None

@@ -1,0 +1,120 @@
+"""What can be asked of the pools of one process, in answers that JSON can carry."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+from django_geventpool import options, pools
+from django_geventpool.checks import pooled_databases
+from django_geventpool.errors import InvalidOption
+from django_geventpool.pool import HeldConnection, Pool
+from django_geventpool.pool.statistics import Times
+
+from .task import TaskLabel
+
+#: A JSON object.
+Answer = dict[str, Any]
+
+#: What may be asked for beside the numbers.
+HOLDERS, BUCKETS = "holders", "buckets"
+
+
+class Refused(ValueError):
+    """What was asked for can't be done; the message says what to do instead. Nothing was changed."""
+
+
+def limits() -> dict[str, int]:
+    """Return the limit, by alias, of the pools that there are and of those that the first query will make."""
+    # A worker of another project, where this package happens to be installed, has no settings of Django's.
+    databases = pooled_databases() if settings.configured else {}
+    return {alias: options.split(database.get("OPTIONS", {}))[0].MAX_CONNS for alias, database in databases.items()}
+
+
+def show(more: Collection[str] = ()) -> list[Answer]:
+    """Return the numbers of the pools of this process, each with its alias and the process id.
+
+    :param more: "holders" adds who holds connections now, "buckets" adds the counts of the times' buckets.
+    """
+    return [_describe(alias, pool, more) for alias, pool in sorted(pools.items())]
+
+
+def _describe(alias: str, pool: Pool, more: Collection[str]) -> Answer:
+    stats = pool.stats()
+    answer = {"alias": alias, "pid": os.getpid(), **asdict(stats)}
+    for name in ("wait_time", "use_time", "create_time"):
+        answer[name] = _times(getattr(stats, name), more)
+    if HOLDERS in more:
+        answer[HOLDERS] = [_holder(held) for held in pool.holders()]
+    return answer
+
+
+def _times(times: Times, more: Collection[str]) -> Answer:
+    answer: Answer = {
+        "count": times.count,
+        "total": times.total,
+        "p50": times.quantile(0.5),
+        "p95": times.quantile(0.95),
+    }
+    if BUCKETS in more:
+        answer["counts"] = list(times.counts)
+    return answer
+
+
+def _holder(held: HeldConnection) -> Answer:
+    label = held.label if isinstance(held.label, TaskLabel) else None
+    return {
+        "holder": held.holder,
+        "task": None if label is None else label.name,
+        "task_id": None if label is None else label.id,
+        "held": held.held,
+        "state": held.state,
+    }
+
+
+def resize(alias: str, limit: object) -> Answer:
+    """Change the limit of an alias in this process, for as long as the process lives.
+
+    The pool need not be there yet, and one that takes its place has the new limit too.
+
+    :param limit: a whole number of at least 1 and MIN_CONNS, or the text of one.
+    :raises Refused: for an alias without a pool, and any other limit.
+    """
+    _check_alias(alias)
+    number = int(limit) if isinstance(limit, str) and limit.isdecimal() else limit
+    # Wrappers that are made from now on, and the pools that are made for them, go by the settings.
+    database = connections.settings[alias]
+    changed = {**database["OPTIONS"], "MAX_CONNS": number}
+    try:
+        after = options.split(changed)[0].MAX_CONNS
+    except InvalidOption as error:
+        raise Refused(f"The limit stays as it is: {error}") from error
+    before = limits()[alias]
+    database["OPTIONS"] = changed
+    pool = pools.get(alias)
+    if pool is not None:
+        before = pool.stats().limit
+        pool.resize(after)
+    return {"alias": alias, "before": before, "limit": after}
+
+
+def close_idle(alias: str | None) -> dict[str, int]:
+    """Close the idle connections of an alias, or of all, in this process; return how many by alias.
+
+    :raises Refused: for an alias without a pool.
+    """
+    if alias is not None:
+        _check_alias(alias)
+    return {name: pool.close_idle() for name, pool in pools.items() if alias in (None, name)}
+
+
+def _check_alias(alias: str) -> None:
+    known = limits()
+    if alias not in known:
+        names = ", ".join(f'"{name}"' for name in known) or "none"
+        raise Refused(f'No database "{alias}" has a pool. Those that have one: {names}.')

@@ -1,0 +1,1 @@
+"""``celery -A proj geventpool top``: the pools of all workers at a glance."""

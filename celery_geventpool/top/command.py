@@ -1,0 +1,90 @@
+"""Asks the workers again and again, and shows what they say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from celery import Celery
+from celery.exceptions import CeleryCommandException
+from celery.platforms import EX_UNAVAILABLE
+from kombu.exceptions import OperationalError
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from .samples import Sample
+from .table import draw
+
+#: A worker that hasn't answered so many times is forgotten.
+_FORGET_AFTER = 10
+#: For output that isn't a terminal, in characters.
+_WIDTH = 160
+
+
+def make_console() -> Console:
+    """Return a console that a table fits in, also where the output is a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def run(app: Celery, console: Console, *, once: bool, interval: float, timeout: float) -> None:
+    """Show the pools of all workers until interrupted, or once.
+
+    :raises CeleryCommandException: when no worker answers the first question, or the broker can't be reached.
+    """
+    asked = time.monotonic()
+    samples = _ask(app, timeout, asked)
+    if not samples:
+        raise CeleryCommandException(
+            f"No worker answered within {timeout:g} s. Is one running, and is -A its app? A busy one may need a longer "
+            "--timeout.",
+            EX_UNAVAILABLE,
+        )
+    if once:
+        console.print(draw(samples.values(), None, asked, console))
+        return
+    with _screen(console) as show:
+        for table in _follow(app, samples, console, interval, min(timeout, interval)):
+            show(table)
+
+
+def _follow(
+    app: Celery, samples: dict[str, Sample], console: Console, interval: float, timeout: float
+) -> Iterator[RenderableType]:
+    """Yield a table after each interval."""
+    before: dict[str, Sample] = {}
+    asked = max(sample.when for sample in samples.values())
+    while True:
+        yield draw(samples.values(), before, asked, console) if samples else "No worker answers."
+        time.sleep(max(0.0, asked + interval - time.monotonic()))
+        asked = time.monotonic()
+        answers = _ask(app, timeout, asked)
+        before.update({name: samples[name] for name in answers if name in samples})
+        samples = {
+            name: sample
+            for name, sample in {**samples, **answers}.items()
+            if asked - sample.when < _FORGET_AFTER * interval
+        }
+
+
+def _ask(app: Celery, timeout: float, now: float) -> dict[str, Sample]:
+    """Return the answers of all workers that give one in time, by worker."""
+    try:
+        replies = app.control.broadcast("pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout)
+    except (OSError, OperationalError) as error:
+        raise CeleryCommandException(f"The broker can't be reached: {error}", EX_UNAVAILABLE) from error
+    return {worker: Sample(worker, now, answer) for reply in replies or () for worker, answer in reply.items()}
+
+
+@contextmanager
+def _screen(console: Console) -> Iterator[Callable[[RenderableType], None]]:
+    """Yield what shows a table in the place of the one before, or, in a file, after it. Ctrl-C ends it quietly."""
+    try:
+        if not console.is_terminal:
+            yield console.print
+            return
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            yield lambda table: live.update(table, refresh=True)
+    except KeyboardInterrupt:
+        pass

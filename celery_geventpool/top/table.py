@@ -1,0 +1,110 @@
+"""The table that ``top`` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from django_geventpool.pool.statistics import Times
+
+from ..summary import quantile, seconds
+from . import samples
+from .samples import Row, Sample
+
+_WIDTH_OF_BAR = 10
+_LEAST_FOR_BAR = 110
+#: The columns, and how wide a terminal must be to show them.
+_COLUMNS = {
+    "worker": 0,
+    "pool": 0,
+    "in use": 0,
+    "idle": 100,
+    "waiting": 0,
+    "wait p50": 0,
+    "wait p95": 0,
+    "timeouts": 0,
+    "tasks": 0,
+    "checkouts": 100,
+    "longest holder": 130,
+}
+
+
+def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: float, console: Console) -> Table:
+    """Draw the pools of all workers.
+
+    :param now: the last answer of each worker.
+    :param before: the answers before those, by worker, for a table of what happens; without, it is of the pools' lives.
+    :param asked: when the workers were asked last (monotonic seconds).
+    :param console: where it is to be shown.
+    """
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), expand=True)
+    headings = [heading for heading, least in _COLUMNS.items() if console.width >= least]
+    for heading in headings:
+        if heading in ("worker", "pool"):
+            table.add_column(heading, overflow="fold", min_width=12 if heading == "worker" else 7)
+        elif heading == "in use":
+            table.add_column(heading, no_wrap=True)
+        elif heading == "longest holder":
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
+        else:
+            is_rate = before is not None and heading in ("tasks", "checkouts")
+            table.add_column(f"{heading}/s" if is_rate else heading, justify="right", no_wrap=True)
+    for sample in sorted(now, key=lambda sample: sample.worker):
+        earlier = None if before is None else before.get(sample.worker, sample)
+        silence = asked - sample.when
+        name = f"{sample.worker}\nsilent for {silence:.0f} s" if silence else sample.worker
+        for cells in _rows(sample, earlier, console):
+            table.add_row(name, *(cells.get(heading, "") for heading in headings[1:]), style="dim" if silence else "")
+            name = ""
+    return table
+
+
+def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[dict[str, str | Text]]:
+    """Yield the cells of a worker's rows, by heading."""
+    if sample.error is not None:
+        yield {"pool": Text(f"can't answer: {sample.error}", "red")}
+        return
+    rows = list(samples.rows(sample, before))
+    if not rows:
+        yield {"pool": "no database with a pool"}
+    several = len({row.pid for row in rows if row.pid is not None}) > 1
+    for index, row in enumerate(rows):
+        holder = row.longest_holder
+        yield {
+            "pool": f"{row.alias} in {row.pid}" if several and row.pid is not None else row.alias,
+            "in use": _in_use(row, console),
+            "idle": str(row.idle),
+            "waiting": Text(str(row.waiting), "yellow" if row.waiting else ""),
+            "wait p50": _quantile(row.wait, 0.5),
+            "wait p95": _quantile(row.wait, 0.95),
+            "timeouts": Text(str(row.timeouts), "red" if row.timeouts else ""),
+            "tasks": "" if index else _count(samples.tasks(sample, before), before),
+            "checkouts": _count(row.checkouts, before),
+            "longest holder": "" if holder is None else Text(f"{seconds(row.longest_held)} {holder}"),
+        }
+
+
+def _in_use(row: Row, console: Console) -> Text:
+    """Draw how much of the limit is in use; after a lower limit was set, that may be more than all."""
+    color = "green" if row.in_use < row.limit else "red" if row.waiting else "yellow"
+    if console.width < _LEAST_FOR_BAR:
+        return Text(f"{row.in_use}/{row.limit}", color)
+    used = min(_WIDTH_OF_BAR, -(-row.in_use * _WIDTH_OF_BAR // row.limit))
+    full, empty = "#." if console.options.ascii_only else "█░"
+    bar = Text(full * used, color)
+    bar.append(empty * (_WIDTH_OF_BAR - used), "dim")
+    return bar.append(f" {row.in_use}/{row.limit}", "default")
+
+
+def _quantile(times: Times, share: float) -> str:
+    return quantile(times.quantile(share)) if times.count else "-"
+
+
+def _count(count: float | None, before: Sample | None) -> str:
+    if count is None:
+        return "-"
+    return f"{count:.0f}" if before is None or count >= 10 else f"{count:.1f}"
