@@ -67,13 +67,14 @@ def start_native_thread(function: Callable[[], object]) -> None:
 
 
 @functools.cache
-def _poll_type() -> Any:
+def poll_type() -> Any:
+    """Return ``select.poll`` as it was before any monkey-patching."""
     return original("select", "poll")
 
 
 def is_readable(fd: int) -> bool:
     """Tell whether a file descriptor can be read, or is at its end, without waiting and without a switch."""
-    poller = _poll_type()()
+    poller = poll_type()()
     poller.register(fd, select.POLLIN)
     return bool(poller.poll(0))
 

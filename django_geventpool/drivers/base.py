@@ -70,9 +70,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Connect, in autocommit mode."""
 
     def is_alive(self, connection: C) -> bool:
-        """Tell whether the server has not hung up, by a look at the socket."""
+        """Tell whether the server has not hung up, by a look at the socket, and nobody uses what he has given back."""
         # The server says nothing to an idle client, but good-bye. (Notifications are of no use to the next holder.)
-        return not connection.closed and not green.is_readable(connection.fileno())
+        return (
+            not connection.closed
+            and self._transaction_status(connection) == 0
+            and not green.is_readable(connection.fileno())
+        )
 
     @abc.abstractmethod
     def _transaction_status(self, connection: C) -> int:

@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from .. import green
+from .server import CLOSE_TIMEOUT
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -33,6 +34,13 @@ else:
 
 _serials = itertools.count(1)
 
+#: How often to look whether a connection that was revoked is still in use (seconds).
+_LOOK_INTERVAL = 0.01
+#: How long who uses a revoked connection has to notice that it is cut off from the server (seconds).
+_CUT_OFF_TIMEOUT = 1.0
+#: What it is told.
+REVOKED = "the connection was given back or closed by somebody else in the middle of this"
+
 
 class PooledConnection(_Connection):
     """Mixed into a driver's connection, before it: leaves its socket behind when it is closed or interrupted.
@@ -49,6 +57,8 @@ class PooledConnection(_Connection):
     serial: int = 0
     #: Whether it was ended in the middle of a query, which the server was asked to cancel.
     is_severed: bool = False
+    #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
+    is_revoked: bool = False
     _socket: socket.socket | None = None
     _cursors: weakref.WeakSet[Any]
 
@@ -84,9 +94,51 @@ class PooledConnection(_Connection):
         return any(getattr(cursor, "name", None) is not None for cursor in left_open)
 
     def close(self) -> None:
-        """Close the connection, if it isn't closed."""
+        """Close the connection, if it isn't closed, whoever is in the middle of something on it.
+
+        Takes a few seconds at the most. A connection that somebody could not be got off is only cut off from the
+        server: to free libpq's memory, or to close the socket, under somebody who waits would end the process.
+        """
         self.keep_socket()
-        super().close()  # type: ignore[safe-super]
+        if self.revoke():
+            super().close()  # type: ignore[safe-super]
+
+    def revoke(self) -> bool:
+        """Get whoever is in the middle of something off the connection; False if that fails."""
+        self.is_revoked = True
+        if not self.is_used_elsewhere():
+            return True
+        if not self.is_ours():
+            return False  # Used by a greenlet that was forked along and waits for ever.
+        self.start_cancelling()
+        # Without the end of the server's side, which is still to be awaited. No other query reaches it.
+        self._cut_off(socket.SHUT_WR)
+        if self._await_user(CLOSE_TIMEOUT):
+            return True
+        self._cut_off(socket.SHUT_RDWR)
+        return self._await_user(_CUT_OFF_TIMEOUT)
+
+    def is_used_elsewhere(self) -> bool:
+        """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        raise NotImplementedError
+
+    def start_cancelling(self) -> None:
+        """Have the server stop what it is executing for this connection, without waiting for it."""
+        raise NotImplementedError
+
+    def _cut_off(self, how: int) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(how)
+
+    def _await_user(self, timeout: float) -> bool:
+        """Wait until nobody else uses the connection; False if that takes too long."""
+        deadline = time.monotonic() + timeout
+        while in_use := self.is_used_elsewhere():
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_LOOK_INTERVAL)
+        return not in_use
 
     def keep_socket(self) -> None:
         """Keep the socket beyond the end of the connection, for ``await_end``."""
@@ -99,6 +151,11 @@ class PooledConnection(_Connection):
         """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s."""
         if self._socket is None:
             return True
+        if self.is_used_elsewhere():
+            # What there is to read is not for us.
+            self._socket.close()
+            self._socket = None
+            return False
         deadline = time.monotonic() + timeout
         try:
             # A connection that was not yet established is closed without a word.

@@ -54,7 +54,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
 
     def clean(self, connection: Connection) -> bool:
         """End what transaction there is; False for a connection that is beyond that."""
-        if connection.closed:
+        if connection.closed or connection.is_used_elsewhere():
             return False
         had_server_side_cursors = connection.close_cursors()
         if connection.status == extensions.STATUS_BEGIN:

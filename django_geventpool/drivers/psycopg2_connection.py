@@ -11,6 +11,7 @@ from .cancel import start_cancelling
 from .connection import PooledConnection
 
 _isolation_level: Any = extensions.connection.isolation_level
+_autocommit: Any = extensions.connection.autocommit
 
 
 class Connection(PooledConnection, extensions.connection):
@@ -41,5 +42,48 @@ class Connection(PooledConnection, extensions.connection):
         if self.status == extensions.STATUS_SETUP or pointer is None:
             return
         self.is_severed = True
-        if not start_cancelling(_psycopg.__file__, pointer):
+        if not self.is_revoked:  # Else it is cancelled already.
+            self.start_cancelling()
+
+    def start_cancelling(self) -> None:
+        """Have the server stop what it is executing for this connection, without waiting for it."""
+        pointer = self.pgconn_ptr
+        if pointer is not None and not start_cancelling(_psycopg.__file__, pointer):
             self.cancel()  # Blocks everything, but for a moment only while the server answers.
+
+    def is_used_elsewhere(self) -> bool:
+        """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
+
+        psycopg2 leaves nobody in the middle of anything who isn't waiting for the server.
+        """
+        try:
+            return self.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE
+        except psycopg2.InterfaceError:
+            return False  # Closed.
+
+    # Under gevent and eventlet, who asks for psycopg2's lock while another greenlet has it blocks them all for ever.
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self._check_lock()
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        self._check_lock()
+        super().rollback()
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each query is a transaction of its own."""
+        is_on: bool = _autocommit.__get__(self)
+        return is_on
+
+    @autocommit.setter
+    def autocommit(self, is_on: bool) -> None:
+        self._check_lock()
+        _autocommit.__set__(self, is_on)
+
+    def _check_lock(self) -> None:
+        if self.is_used_elsewhere() and extensions.get_wait_callback() is not None:
+            raise psycopg2.ProgrammingError("another greenlet is in the middle of a query on this connection")

@@ -14,6 +14,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from .. import green
+from .connection import REVOKED
 from .psycopg2_connection import Connection
 from .waiting import POLLIN, POLLOUT, Wait, wait_function
 
@@ -60,15 +61,17 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
 def _complete(connection: Connection, wait: Wait) -> None:
     """Wait until psycopg2 has what it waits for."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
-    _check_owner(connection)
+    _check(connection)
     while (state := connection.poll()) != extensions.POLL_OK:
         timeout = None if deadline is None else deadline - time.monotonic()
         events = POLLOUT if state == extensions.POLL_WRITE else POLLIN
         if (timeout is not None and timeout <= 0) or not wait(connection.fileno(), events, timeout):
             raise psycopg2.OperationalError("connection to server failed: connect_timeout expired")
-        _check_owner(connection)
+        _check(connection)
 
 
-def _check_owner(connection: Connection) -> None:
+def _check(connection: Connection) -> None:
     if not connection.is_ours():
         raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")
+    if connection.is_revoked:
+        raise psycopg2.OperationalError(REVOKED)

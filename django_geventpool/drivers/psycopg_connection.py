@@ -25,7 +25,7 @@ from psycopg.rows import RowFactory, tuple_row
 from psycopg.waiting import Ready, Wait
 
 from .cancel import start_cancelling
-from .connection import PooledConnection
+from .connection import REVOKED, PooledConnection
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -36,6 +36,8 @@ _CONNECT_EVENTS = {pq.PollingStatus.READING: POLLIN, pq.PollingStatus.WRITING: P
 #: The same that psycopg waits for.
 _EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
 _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
+#: psycopg's default.
+_PREPARED_MAX = 100
 #: How often to look whether somebody else has closed the connection, in seconds; as psycopg does.
 _INTERVAL = 0.1
 
@@ -57,6 +59,8 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         super().__init__(pgconn, row_factory)
         # psycopg's own is a native one if it was imported before monkey-patching.
         self.lock = threading.Lock()
+        #: The greenlets and threads that wait for the server now, or work with libpq on what it has said.
+        self._users: set[int] = set()
         self._factories: tuple[Any, Any, int | None] | None = None
         # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
         self._pool = None
@@ -111,9 +115,24 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         nothing is patched it is psycopg that waits, and that cancels on Ctrl-C.
         """
         self._check_owner()
-        wait = green_wait()
-        if wait is None:
+        user = threading.get_ident()
+        self._users.add(user)
+        try:
+            self._check_not_revoked()
+            wait = green_wait()
+            return self._block(gen, interval, timeout) if wait is None else self._wait(wait, gen, interval, timeout)
+        finally:
+            self._users.discard(user)
+
+    def _block(self, gen: PQGen[T], interval: float, timeout: float | None) -> T:
+        try:
             return super().wait(gen, interval, **({} if timeout is None else {"timeout": timeout}))  # New in 3.3.
+        except psycopg.Error as error:
+            if self.is_revoked:
+                raise psycopg.OperationalError(REVOKED) from error
+            raise
+
+    def _wait(self, wait: WaitFunction, gen: PQGen[T], interval: float, timeout: float | None) -> T:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         try:
             state = next(gen)
@@ -139,8 +158,7 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
                 self.sever()
                 raise
             self._stop_in_child(wait)
-            if self.closed:
-                raise psycopg.OperationalError("the connection was closed by somebody else")
+            self._check_not_revoked()
         return _READY[ready]
 
     def _stop_in_child(self, wait: WaitFunction) -> None:
@@ -152,6 +170,11 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         if not self.is_ours():
             raise psycopg.InterfaceError("this connection belongs to the process that this one was forked from")
 
+    def _check_not_revoked(self) -> None:
+        # Of a closed one, psycopg knows what may still be done with it.
+        if self.is_revoked and not self.closed:
+            raise psycopg.OperationalError(REVOKED)
+
     # The end
 
     def sever(self) -> None:
@@ -159,17 +182,28 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         if not self.is_ours() or self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
             return
         self.keep_socket()
-        self.is_severed = True
+        self.is_severed = self.is_revoked = True
+        self.start_cancelling()
+        if not self.is_used_elsewhere():  # As a COPY may be, next to a query.
+            self.pgconn.finish()
+
+    def start_cancelling(self) -> None:
+        """Have the server stop what it is executing for this connection, without waiting for it."""
         pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
         if pointer is not None and not start_cancelling(_library(), pointer):
             with contextlib.suppress(psycopg.Error):
                 self.pgconn.get_cancel().cancel()  # Blocks everything, but for a moment only while the server answers.
-        self.pgconn.finish()
 
-    def close(self) -> None:
-        """Close the connection, if it isn't closed."""
-        self.sever()
-        super().close()
+    def revoke(self) -> bool:
+        """Get whoever is in the middle of something off the connection; False if that fails."""
+        if not super().revoke():
+            return False
+        self.sever()  # What was begun and left, such as a stream.
+        return True
+
+    def is_used_elsewhere(self) -> bool:
+        """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        return not self._users <= {threading.get_ident()}
 
     # Between two holders
 
@@ -183,9 +217,16 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         )
 
     def reset(self) -> None:
-        """Undo what the last holder has set for itself, which takes no round trip."""
+        """Undo what the last holder has set for itself, which takes no round trip.
+
+        Adapters stay: Django registers types when a wrapper meets a connection for the first time, and only then.
+        """
         assert self._factories is not None
         self.cursor_factory, self.row_factory, self.prepare_threshold = self._factories
+        self.server_cursor_factory = psycopg.ServerCursor
+        self.prepared_max = _PREPARED_MAX
+        self._notice_handlers.clear()
+        self._notify_handlers.clear()
         if self.read_only is not None:
             self.read_only = None
         if self.deferrable is not None:

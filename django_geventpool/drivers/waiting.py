@@ -44,7 +44,7 @@ def wait_function() -> Wait:
 
 
 def _poll(fd: int, events: int, timeout: float | None) -> int:
-    poller = green.original("select", "poll")()
+    poller = green.poll_type()()
     poller.register(fd, events)
     answers = poller.poll(None if timeout is None else math.ceil(timeout * 1000))
     return (answers[0][1] & events or events) if answers else 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import psycopg2
 import pytest
@@ -65,4 +67,31 @@ def test_psycogreen_called_by_the_user_makes_no_difference(make_database: MakeDa
     database.await_running("pg_sleep(600)")
     victim.interrupt(how)
     eventually(lambda: not database.running("pg_sleep(600)"), "the query gone from the server", 5)
+    database.assert_whole()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda raw: raw.commit(), lambda raw: raw.rollback(), lambda raw: setattr(raw, "autocommit", True)],
+    ids=["commit", "rollback", "autocommit"],
+)
+def test_who_asks_for_a_transactions_end_in_another_greenlets_query_does_not_block_them_all(
+    make_database: MakeDatabase, ask: Callable[[Any], None]
+) -> None:
+    database = make_database(MAX_CONNS=1)
+    database.connection.ensure_connection()
+    raw = database.connection.connection
+
+    def sleep_on_server() -> None:
+        with raw.cursor() as cursor:
+            cursor.execute("select pg_sleep(600)")
+
+    user = Task(sleep_on_server)
+    database.await_running("pg_sleep(600)")
+    with pytest.raises(psycopg2.ProgrammingError, match="another greenlet"):
+        ask(raw)
+    assert not user.ended
+    database.give_back()
+    user.wait(10)
+    assert isinstance(user.error, psycopg2.OperationalError)
     database.assert_whole()

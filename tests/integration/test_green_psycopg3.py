@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import importlib.util
 import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.fresh import run_fresh
@@ -126,3 +128,28 @@ def test_a_timeout_around_a_wait_for_notifications_leaves_the_connection(make_da
     assert [notify.payload for notify in connection.notifies(timeout=10, stop_after=1)] == ["hello"]
     connection.execute("unlisten news")
     assert database.pid() == pid
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_of_two_that_read_one_copy_the_end_of_one_tells_the_other(
+    make_database: MakeDatabase, how: Interruption
+) -> None:
+    database = make_database(MAX_CONNS=1)
+    database.connection.ensure_connection()
+    raw = database.connection.connection
+
+    def read(copy: Any) -> None:
+        while copy.read():
+            pass
+
+    rows = "select 'waits', repeat('x', 10000), pg_sleep(0.5) from generate_series(1, 1000)"
+    with contextlib.suppress(psycopg.Error), raw.cursor().copy(f"copy ({rows}) to stdout") as copy:
+        readers = [Task(read, copy) for _ in range(2)]
+        time.sleep(0.1)  # Both wait now; under eventlet only one may.
+        readers[1].interrupt(how)
+        for reader in readers:
+            reader.wait(10)
+        assert isinstance(readers[0].error, psycopg.OperationalError), repr(readers[0].error)
+    database.give_back()
+    assert database.answer("select 7") == [(7,)]
+    database.assert_whole()

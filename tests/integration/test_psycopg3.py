@@ -140,3 +140,25 @@ def test_a_wait_for_notifications_that_is_over_leaves_the_connection(make_databa
     assert [notify.payload for notify in raw(database).notifies(timeout=10, stop_after=1)] == ["hello"]
     raw(database).execute("unlisten news")
     assert database.pid() == pid
+
+
+@MODES
+def test_limits_and_handlers_that_a_holder_has_set_are_not_the_next_ones(
+    make_database: MakeDatabase, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    pid = database.pid()
+    heard: list[object] = []
+    raw(database).add_notice_handler(heard.append)
+    raw(database).add_notify_handler(heard.append)
+    raw(database).server_cursor_factory = psycopg.Cursor
+    raw(database).prepared_max = 1
+    raw(database).execute("listen news")
+    database.give_back()
+    database.fetch("do $$ begin raise notice 'hello'; end $$")
+    database.fetch("notify news, 'hello'")
+    assert heard == []
+    assert raw(database).server_cursor_factory is psycopg.ServerCursor
+    assert raw(database).prepared_max == 100
+    raw(database).execute("unlisten news")
+    assert database.pid() == pid
