@@ -40,8 +40,6 @@ def test_storm_every_answer_is_right_and_the_capacity_is_whole_at_the_end(
         seen = [watcher.seen() for watcher in watchers]
     print(f"storm of {SECONDS} s: {dict(storm.counts)}, {storm.endings}, {seen}")
     assert storm.wrong == []
-    assert storm.counts["survived"] > GREENLETS
-    assert storm.counts["killed"] > GREENLETS / 3
     assert all(sight.most <= 5 for sight in seen)
     for database in databases:
         database.assert_whole()
@@ -70,10 +68,11 @@ class Storm:
         self._names_of_victims: set[str] = set()
 
     def rage(self, seconds: float) -> None:
+        """Go on for so many seconds, and for as long as it takes until many have survived and many were killed."""
         end = time.monotonic() + seconds
         running: list[tuple[Task[None], bool, str]] = []
-        while running or time.monotonic() < end:
-            while len(running) < GREENLETS and time.monotonic() < end:
+        while running or not self._is_over(end):
+            while len(running) < GREENLETS and not self._is_over(end):
                 running.append(self._start())
             due = [task for when, task in self._victims if when <= time.monotonic()]
             self._victims = [entry for entry in self._victims if entry[0] > time.monotonic()]
@@ -85,6 +84,10 @@ class Storm:
                 running.remove(entry)
                 self._note(*entry)
             time.sleep(0.001)
+
+    def _is_over(self, end: float) -> bool:
+        enough = self.counts["survived"] > GREENLETS and self.counts["killed"] > GREENLETS / 3
+        return enough and time.monotonic() >= end
 
     def _start(self) -> tuple[Task[None], bool, str]:
         database = self.random.choice(self.databases)
