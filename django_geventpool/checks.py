@@ -10,11 +10,14 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from . import options
+from . import green, options
 from .errors import InvalidOption
 from .server_checks import check_server
 
 _PACKAGE = __name__.partition(".")[0]
+
+#: The last parts of the names of Django's own engines, and of those of others that stand on them.
+_POSTGRESQL = ("postgresql", "postgis", "postgresql_psycopg2")
 
 
 def pooled_databases() -> dict[str, dict[str, Any]]:
@@ -85,6 +88,33 @@ def check_servers(databases: Sequence[str] | None = None, **_kwargs: Any) -> Seq
     return [message for alias in databases or () if alias in pooled for message in check_server(alias)]
 
 
+def check_green(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
+    """Check that psycopg2 is green where the process is: the pool's engines see to it only when they first connect."""
+    framework = green.active()
+    pooled = pooled_databases()
+    others = [
+        alias
+        for alias, database in settings.DATABASES.items()
+        if alias not in pooled and str(database.get("ENGINE", "")).rpartition(".")[2] in _POSTGRESQL
+    ]
+    if framework == "threads" or not others or _is_psycopg3() or not _has_psycopg2() or _is_psycopg2_green():
+        return []
+    return [
+        checks.Warning(
+            f"{framework} has patched this process, but psycopg2 is not green: a query of "
+            f'DATABASES["{others[0]}"], whose engine doesn\'t make it so, blocks all greenlets.',
+            hint="Call django_geventpool.patch_psycopg() where the process is patched.",
+            id="geventpool.W008",
+        )
+    ]
+
+
+def _is_psycopg2_green() -> bool:
+    from psycopg2 import extensions
+
+    return extensions.get_wait_callback() is not None
+
+
 def check_celery(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
     """Check that a project with a Celery app has the worker side too."""
     celery = sys.modules.get("celery._state")  # The backend itself works without Celery, and doesn't import it.
@@ -106,5 +136,6 @@ def check_celery(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
 def register() -> None:
     """Have Django run the checks, in ``manage.py check`` and the like; calling it more than once changes nothing."""
     checks.register(check_databases)
+    checks.register(check_green)
     checks.register(check_celery)
     checks.register(check_servers, checks.Tags.database)

@@ -211,3 +211,43 @@ def test_servers_are_asked_only_by_name(databases: dict[str, Any], monkeypatch: 
     assert asked == []
     checks.check_servers(databases=["default", "other"])
     assert asked == ["default"]
+
+
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+    "threads": "",
+}
+CHECK_GREEN = """
+{patch}
+import sys
+
+sys.modules["psycopg"] = None
+from django.conf import settings
+
+stock = {{"ENGINE": "django.db.backends.{engine}", "NAME": "reports"}}
+pooled = {{"ENGINE": "django_geventpool.backends.postgresql", "NAME": "shop"}}
+settings.configure(DATABASES={{"default": pooled, "reports": stock}})
+from django_geventpool import checks, patch_psycopg
+
+for message in checks.check_green():
+    print(message.id, message.msg, message.hint)
+patch_psycopg()
+assert checks.check_green() == []
+"""
+
+
+def test_another_engine_in_a_patched_process_needs_psycopg2_green() -> None:
+    (line,) = run_fresh(CHECK_GREEN.format(patch=PATCHES["gevent"], engine="postgresql"))
+    assert line.startswith("geventpool.W008 gevent has patched this process, but psycopg2 is not green")
+    assert 'DATABASES["reports"]' in line
+    assert "django_geventpool.patch_psycopg()" in line
+
+
+@pytest.mark.parametrize(
+    ("framework", "engine"),
+    # Eventlet makes psycopg2 green itself.
+    [("threads", "postgresql"), ("gevent", "sqlite3"), ("eventlet", "postgresql")],
+)
+def test_nothing_needs_to_be_green_without_greenlets_or_without_another_engine(framework: str, engine: str) -> None:
+    assert run_fresh(CHECK_GREEN.format(patch=PATCHES[framework], engine=engine)) == []
