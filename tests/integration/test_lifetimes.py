@@ -44,7 +44,8 @@ def test_conn_idle_timeout_0_closes_at_once(make_database: MakeDatabase) -> None
     database = make_database(MAX_CONNS=3, CONN_IDLE_TIMEOUT=0)
     results([Task(database.answer, "select 1") for _ in range(10)])
     eventually(lambda: database.count() == 0, "all closed")
-    assert database.stats().size == 0
+    # The server is done with a connection a moment before the pool has heard of it.
+    eventually(lambda: database.stats().size == 0, "an empty pool")
 
 
 def test_reuse_conns_limits_how_many_idle_connections_are_kept(make_database: MakeDatabase) -> None:
