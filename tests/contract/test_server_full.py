@@ -131,8 +131,8 @@ def test_a_success_does_not_let_all_try_without_a_pause(
     pool = make_pool(MAX_CONNS=20, CONN_WAIT_TIMEOUT=0.3)
     driver.capacity = 2
     borrowers = [borrow(pool) for _ in range(100)]
-    eventually(lambda: sum(borrower.task.ended for borrower in borrowers) == 98, "an end of the others' patience")
-    # Two have what there is. The others had time for few tries: after 50 ms at the least, then 100 and 200.
+    eventually(lambda: sum(borrower.task.ended for borrower in borrowers) >= 98, "an end of the others' patience")
+    # Two may have what there is. The others had time for few tries: after 50 ms at the least, then 100 and 200.
     assert refusals(driver) <= 20 + 20
 
 

@@ -51,7 +51,7 @@ def test_a_log_handler_that_waits_for_a_connection_stops_no_timeout(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch, pool_logger: logging.Logger
 ) -> None:
     monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 0.02)
-    pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=0.2)
+    pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=1)
     handler = UsesThePool(pool)
     pool_logger.addHandler(handler)
     holder = borrow(pool).taken()

@@ -100,10 +100,9 @@ def test_without_a_task_the_holder_is_named_by_its_greenlet_or_thread(
 def test_a_wait_that_ends_in_a_timeout_leaves_its_place(make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
-    short = borrow(pool, timeout=0.05)
-    await_stats(pool, waiting=1)
-    (patient,) = queue_up(pool, lambda: borrow(pool), 1)
+    short, patient = borrow(pool, timeout=0.05), borrow(pool)
     with pytest.raises(PoolTimeout):
         short.taken()
+    await_stats(pool, waiting=1)
     holder.give_back()
     assert patient.taken().connection is holder.connection
