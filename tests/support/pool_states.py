@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django_geventpool.pool import Pool, PoolStats
 
 from .borrower import Borrower
-from .waiting import eventually
+from .waiting import DEADLINE, eventually
 
 
 def await_stats(pool: Pool, **numbers: int) -> PoolStats:
@@ -38,7 +38,8 @@ def assert_whole(pool: Pool) -> None:
     """Nobody holds or waits for anything, and the whole capacity can be lent at the same time."""
     await_stats(pool, in_use=0, waiting=0, connecting=0, closing=0)
     limit = pool.stats().limit
-    borrowers = [Borrower(pool) for _ in range(limit)]
+    # Whatever the pool's own patience: after a server that was full, the first may have to wait for a while.
+    borrowers = [Borrower(pool, timeout=DEADLINE) for _ in range(limit)]
     for borrower in borrowers:
         borrower.taken()
     assert pool.stats().in_use == limit
