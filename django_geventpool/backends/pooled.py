@@ -12,14 +12,17 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from django.db.utils import DatabaseErrorWrapper
 
-from .. import checks, options
+from .. import checks, options, passwords
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
 from ..pool import Pool
 from ..pool.driver import Driver
 from ..registry import pools
+from . import parts
+from .client import PooledClient
 from .lease import Lease
 from .versions import check_psycopg
 
@@ -49,6 +52,12 @@ class PooledMixin(Base):
     Django's wrapper knows what to do with a pool (that of psycopg 3); this puts ours in its place.
     """
 
+    client_class = PooledClient
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        parts.loosen(cls)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lease = Lease(self._pool_of_target)
@@ -56,6 +65,11 @@ class PooledMixin(Base):
         self._target: tuple[Any, ...] = ()
         # Read now: bad options should be heard of at the start, not at the first query.
         self.pool_options = read_options(self)
+
+    @property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:  # type: ignore[override]
+        """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
+        return DatabaseErrorWrapper(self)
 
     @property
     def pool(self) -> Lease | None:
@@ -76,6 +90,8 @@ class PooledMixin(Base):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
+        if callable(conn_params.get("password")) and self.pool is None:
+            conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
         return super().get_new_connection(conn_params)
 
@@ -242,8 +258,13 @@ def make_pool(wrapper: PooledMixin) -> Pool:
 
 
 def _make_driver(wrapper: PooledMixin) -> Driver:
+    passwords.check(wrapper.alias, wrapper.settings_dict)
+
+    def parameters() -> dict[str, Any]:
+        return passwords.resolve_in(wrapper.alias, wrapper.get_connection_params())
+
     return _driver_class()(
-        wrapper.get_connection_params,
+        parameters,
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,

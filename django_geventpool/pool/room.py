@@ -22,6 +22,9 @@ FULL_SERVER_PAUSE = (0.05, 1.0)
 #: How often to look whether holders are gone that give no sign of it, in seconds.
 LOOK_AT_HOLDERS = 0.5
 
+#: How often at the most to look after slots with nothing to do yet, in seconds.
+LOOK_AT_SLOTS = 1.0
+
 
 def _none() -> int:
     return 0
@@ -322,8 +325,11 @@ class Room:
 
         :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
         """
-        times = [slot.expires_at for slot in self.idle if slot.expires_at is not None]
+        times = [slot.expires_at for slot in self.slots if slot.expires_at is not None and slot.expires_at > now]
         timeout, leak_after = self.options.CONN_IDLE_TIMEOUT, self.options.LEAK_WARNING_AFTER
+        if self.slots:
+            # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
+            times.append(now + max(LOOK_AT_SLOTS, min(timeout or math.inf, leak_after or math.inf)))
         spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
         if timeout is not None and spare > 0:
             times += [slot.since + timeout for slot in self.idle]

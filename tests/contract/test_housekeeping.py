@@ -7,6 +7,7 @@ import math
 import random
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,23 @@ def test_without_an_idle_timeout_nothing_is_to_be_expected(make_pool: MakePool) 
     Task(lambda: pool.putconn(pool.getconn())).result()
     assert pool.stats().idle == 1
     assert pool._room.next_deadline(time.monotonic()) == math.inf
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"MIN_CONNS": 4}, {"CONN_IDLE_TIMEOUT": None}, {"LEAK_WARNING_AFTER": 60}], ids=str
+)
+def test_what_is_lent_and_comes_back_does_not_wake_the_housekeeper(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    pool = make_pool(**{"MAX_CONNS": 4, **options})
+    connection = pool.getconn()
+    pool._keep_house()  # While nothing is idle.
+    woken: list[None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(pool._housekeeper, "wake", lambda: woken.append(None))
+        pool.putconn(connection)
+        pool.putconn(pool.getconn())
+    assert not woken
 
 
 def test_the_least_recently_used_connections_are_closed_first(make_pool: MakePool, borrow: Borrow) -> None:

@@ -32,6 +32,10 @@ collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_
 collect_ignore_glob += ["test_*psycopg3*.py"] if DRIVER == "psycopg2" else ["test_*psycopg2*.py"]
 
 
+#: For a test's parameter `mode`.
+MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
+
+
 class MakeDatabase(Protocol):
     """Makes a database alias for the test, with OPTIONS as keyword arguments."""
 

@@ -8,9 +8,7 @@ from django.db import InterfaceError
 from tests.support.drivers import driver
 from tests.support.tasks import Task
 
-from .conftest import MakeDatabase
-
-MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
+from .conftest import MODES, MakeDatabase
 
 
 @MODES

@@ -14,9 +14,7 @@ from psycopg.rows import dict_row
 from tests.support.database import Database
 from tests.support.tasks import Task
 
-from .conftest import MakeDatabase
-
-MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
+from .conftest import MODES, MakeDatabase
 
 
 def raw(database: Database) -> Any:

@@ -1,0 +1,62 @@
+"""The parts of a wrapper: its features, its operations and so on, which know the wrapper that they belong to.
+
+Django's keep it alive, as it does them. Such a cycle is left to the garbage collection, and a worker that makes a
+wrapper for each task spends as much time on that as on a query. Ours goes with the last reference to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from typing import Any
+
+#: Where a wrapper class has the classes of its parts.
+NAMES = (
+    "client_class",
+    "creation_class",
+    "features_class",
+    "introspection_class",
+    "ops_class",
+    "validation_class",
+)
+
+
+class Part:
+    """Mixed into the class of a part, before it: doesn't keep its wrapper alive."""
+
+    _wrapper: weakref.ref[Any]
+
+    @property
+    def connection(self) -> Any:
+        """The wrapper that this belongs to.
+
+        :raises ReferenceError: when it is gone, as that of a greenlet or thread that has ended.
+        """
+        wrapper = self._wrapper()
+        if wrapper is None:
+            raise ReferenceError(
+                f"The connection of this {type(self).__name__} is gone: use those of "
+                "django.db.connections in the greenlet or thread that they are made for."
+            )
+        return wrapper
+
+    @connection.setter
+    def connection(self, wrapper: Any) -> None:
+        self._wrapper = weakref.ref(wrapper)
+
+    @connection.deleter
+    def connection(self) -> None:
+        """Do nothing: parts of Django 6.1 and later delete theirs in the end, to break the cycle."""
+
+
+def loosen(wrapper_class: type) -> None:
+    """Have the wrappers of a class made of parts that don't keep them alive."""
+    for name in NAMES:
+        kind = getattr(wrapper_class, name, None)
+        if kind is not None and not issubclass(kind, Part):
+            setattr(wrapper_class, name, _loose(kind))
+
+
+@functools.cache
+def _loose(kind: type) -> type:
+    return type(kind.__name__, (Part, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
