@@ -25,6 +25,7 @@ from .room import LOOK_AT_HOLDERS, Room
 from .slot import Request, Slot, State
 from .statistics import Reason
 from .stats import HeldConnection, PoolStats
+from .succession import Succession
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -58,14 +59,9 @@ class Pool:
         #: Slots that came back in the middle of this pool's own work, and what is wrong with their connections.
         self._late: deque[tuple[Slot, Reason | None]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
-        self._room.vacated = self._housekeeper.wake
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
-        #: The pool that takes the place of this one, which is closed.
-        self._heir: Pool | None = None
-        #: Those whose place this one has taken, as long as they have connections.
-        self._elders: tuple[Pool, ...] = ()
-        self._room.elsewhere = self._count_elsewhere
+        self._succession = Succession(self._room, self._housekeeper.wake)
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
@@ -80,34 +76,7 @@ class Pool:
 
         Called before this pool lends.
         """
-        self._elders = elder.bequeath(self)
-
-    def bequeath(self, heir: Pool) -> tuple[Pool, ...]:
-        """Have another pool told when a connection of this one, or of those before it, is gone; return them all."""
-        self._heir = heir
-        elders, self._elders = self._elders, ()
-        for elder in elders:
-            elder.bequeath(heir)
-        return (*elders, self)
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether the pool is closed, and all its connections are gone."""
-        return self.closed and not self._room.slots
-
-    def size(self) -> int:
-        """Return how many connections the server may count."""
-        return len(self._room.slots)
-
-    def _count_elsewhere(self) -> int:
-        if not self._elders:
-            return 0
-        self._elders = tuple(elder for elder in self._elders if not elder.is_spent)
-        return sum(elder.size() for elder in self._elders)
-
-    def look_again(self) -> None:
-        """Have the waiters served from room that came free elsewhere. May be called from anywhere."""
-        self._housekeeper.wake()
+        self._succession.follow(elder._succession)
 
     # Lending
 
@@ -389,9 +358,8 @@ class Pool:
             since = self._room.waiting_since()
             waited_since = since if self._alarms.is_to_warn_of_wait(since) else None
             self._next_look = min(self._room.next_deadline(now), self._alarms.wait_is_due(since))
-            finished = self.closed and not self._room.slots
-        if self._heir is not None:
-            self._heir.look_again()
+            finished = self._succession.is_spent
+        self._succession.tell_heir()
         self._closer.close_soon(*doomed, *(slot for slot, _ in reclaimed))
         for slot in to_renew:
             self._closer.start(self._renew, slot)

@@ -225,7 +225,7 @@ def test_pools_that_were_closed_are_forgotten_when_nothing_is_left_of_them(make_
         pool.putconn(connection)
     pool = pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
     pool.putconn(pool.getconn())
-    assert len(pool._elders) <= 2
+    assert len(pool._succession._elders) <= 2
     assert_whole(pool)
 
 

@@ -1,0 +1,54 @@
+"""Pools that take each other's place: what a closed one still has open counts for the one after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .room import Room
+
+
+class Succession:
+    """The place of one pool among those of its alias.
+
+    :param room: the pool's.
+    :param wake: has the pool look again whether it has room. It may be called from anywhere.
+    """
+
+    def __init__(self, room: Room, wake: Callable[[], None]) -> None:
+        self.room = room
+        self.wake = wake
+        #: Those whose place this one has taken, as long as they have connections.
+        self._elders: tuple[Succession, ...] = ()
+        #: The one that has taken the place of this one.
+        self._heir: Succession | None = None
+        room.elsewhere = self.count_elders_slots
+        room.vacated = wake
+
+    def follow(self, elder: Succession) -> None:
+        """Take the place of a pool that is closed, or about to be, before this one lends."""
+        self._elders = elder.bequeath(self)
+
+    def bequeath(self, heir: Succession) -> tuple[Succession, ...]:
+        """Have another told when a connection of this one, or of those before it, is gone; return them all."""
+        self._heir = heir
+        elders, self._elders = self._elders, ()
+        for elder in elders:
+            elder.bequeath(heir)
+        return (*elders, self)
+
+    def count_elders_slots(self) -> int:
+        """How many connections of those before it the server may count; those that have none are forgotten."""
+        if not self._elders:
+            return 0
+        self._elders = tuple(elder for elder in self._elders if not elder.is_spent)
+        return sum(len(elder.room.slots) for elder in self._elders)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the pool is closed, and all its connections are gone."""
+        return self.room.closed and not self.room.slots
+
+    def tell_heir(self) -> None:
+        """Have the one that took this one's place look whether it has room now."""
+        if self._heir is not None:
+            self._heir.wake()
