@@ -165,8 +165,8 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
+    monkeypatch.setattr(pool._housekeeper, "start", lambda: None)
     first = borrow(pool).taken()
-    monkeypatch.setattr(pool._housekeeper, "wake", lambda: None)
     (slot,) = pool._room.slots
     assert slot.holder is not None
     slot.holder.end()
