@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servers.pgbouncer import PgBouncer
 from servers.postgres import PostgresServer
 
 from .contenders import Contender
 from .environments import Environments
 from .monitor import ConnectionMonitor
-from .pgbouncer import PgBouncer
 from .results import Plan
 from .workloads import CONCURRENCY, Workload
 
@@ -56,7 +56,9 @@ class Ground:
                 assert self.pgbouncer is not None
                 dsn = self.server.dsn.copy()
                 dsn["dbname"] = _DATABASE
-                pooler = stack.enter_context(PgBouncer(self.pgbouncer, dsn, contender.limit or _MAX_CONNECTIONS))
+                pooler = stack.enter_context(
+                    PgBouncer(dsn, pool_mode="transaction", size=contender.limit or _MAX_CONNECTIONS)
+                )
                 address["PORT"] = pooler.port
                 variables["BENCH_POOLER_PID"] = str(pooler.pid)
             if contender.needs_psycogreen:

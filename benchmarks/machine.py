@@ -10,8 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from servers.pgbouncer import pgbouncer_version
+
 from .ground import Ground
-from .pgbouncer import pgbouncer_version
 
 _TOP = Path(__file__).resolve().parent.parent
 

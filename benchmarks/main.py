@@ -10,6 +10,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from servers.pgbouncer import find_pgbouncer
 from servers.postgres_binaries import PostgresNotFound
 
 from .contenders import Contender
@@ -17,7 +18,6 @@ from .environments import Environments
 from .ground import prepared
 from .machine import describe_machine
 from .options import WORK_FOLDER, BenchOptions, parse_options
-from .pgbouncer import find_pgbouncer
 from .plot import write_plot
 from .report import as_json, as_markdown, print_tables
 from .results import find_faults, summarize

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 
-from . import green, options
+from . import green, options, passwords
 from .errors import InvalidOption
 from .server_checks import check_server
 
@@ -43,6 +44,10 @@ def _check_database(alias: str, database: dict[str, Any]) -> Iterator[checks.Che
             hint="The options and their defaults are listed in the README of celery-geventpool.",
             id="geventpool.E001",
         )
+    try:
+        passwords.check(alias, database)
+    except ImproperlyConfigured as error:
+        yield checks.Error(str(error), hint="See docs/passwords.md of celery-geventpool.", id="geventpool.E002")
     if database.get("CONN_MAX_AGE", 0) != 0:
         yield checks.Warning(
             f'DATABASES["{alias}"]["CONN_MAX_AGE"] is not 0: each greenlet and thread keeps its connection '

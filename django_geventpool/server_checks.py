@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.core.checks import CheckMessage, Info
+from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connections
 
 from . import options
+from .pooler_checks import check_pooler
 
 #: A superuser may take reserved connections, and is not bound by the limits of roles and databases. The role is the
 #: one that logged in, whichever it became later. reserved_connections came with PostgreSQL 16.
@@ -45,7 +46,7 @@ def check_server(alias: str) -> Iterator[CheckMessage]:
         )
         return
     if found.pid != found.announced_pid:
-        yield _pooler_between(alias)
+        yield from check_pooler(alias)
         return
     limit = options.split(connections[alias].settings_dict["OPTIONS"])[0].MAX_CONNS
     bound_by, bound = min(found.bounds.items(), key=lambda item: item[1])
@@ -75,23 +76,3 @@ def _ask(alias: str) -> _Found:
     if for_database >= 0:
         bounds["the database's CONNECTION LIMIT"] = for_database
     return _Found(pid, announced_pid, bounds)
-
-
-def _pooler_between(alias: str) -> CheckMessage:
-    """Say what to set when another pool is in between: it makes up a process id for each of its clients."""
-    settings = connections[alias].settings_dict
-    text = (
-        f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server. '
-        "Its limits hold beside MAX_CONNS."
-    )
-    hint = (
-        "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size, or connect to the server "
-        "itself: this pool needs no other."
-    )
-    if settings["DISABLE_SERVER_SIDE_CURSORS"]:
-        return Info(text, hint=hint, id="geventpool.I002")
-    return CheckWarning(
-        f"{text} In PgBouncer's transaction mode, server-side cursors (QuerySet.iterator) fail.",
-        hint=f'Set "DISABLE_SERVER_SIDE_CURSORS": True for pool_mode "transaction". {hint}',
-        id="geventpool.W006",
-    )

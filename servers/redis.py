@@ -74,6 +74,12 @@ class RedisServer:
         """Whether the server's process is there."""
         return self._process is not None and self._process.is_running
 
+    @property
+    def log(self) -> str:
+        """What the server has written to its log so far, over all its starts."""
+        path = None if self._folder is None else self._folder / "log"
+        return path.read_text(errors="replace") if path is not None and path.exists() else ""
+
     def start(self) -> None:
         """Start the server and return when it takes connections; does nothing when it runs.
 
@@ -105,6 +111,11 @@ class RedisServer:
     def kill(self) -> None:
         """SIGKILL the server, like a crash."""
         self._end(signal.SIGKILL)
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the server; does nothing when it has ended."""
+        if self._process is not None:
+            self._process.send_signal(signum)
 
     def close(self) -> None:
         """End the server if it runs, and remove its folder. May be called again."""

@@ -67,7 +67,7 @@ class PooledMixin(Base):
         self.pool_options = read_options(self)
 
     @property
-    def wrap_database_errors(self) -> DatabaseErrorWrapper:  # type: ignore[override]
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
         return DatabaseErrorWrapper(self)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import functools
+import os
 
 from .. import green
 
@@ -50,25 +52,30 @@ def _libpq(library: str) -> _Libpq | None:
         return None
 
 
-def start_cancelling(library: str, connection: int) -> bool:
+def start_cancelling(library: str, connection: int) -> _socket.socket | None:
     """Have the server cancel what a connection is executing, and don't wait for it.
 
     The request goes over a connection of its own, from a native thread that lets go of the GIL. What it needs is
-    copied first, so the connection may be closed right after this.
+    copied first, so libpq's connection may be freed right after this.
 
     :param library: the file name of libpq, or of a library that is linked with it.
     :param connection: the address of libpq's structure.
-    :returns: False if libpq can't be reached.
+    :returns: a socket that comes to its end when the server has taken the request; None if libpq can't be reached.
     """
     libpq = _libpq(library)
     if libpq is None:
-        return False
+        return None
     request = libpq.create(connection)
+    done, other_end = _socket.socketpair()
     if request:
+        fd = other_end.detach()
 
         def cancel() -> None:
             libpq.send(request)
             libpq.finish(request)
+            os.close(fd)
 
         green.start_native_thread(cancel)
-    return True
+    else:
+        other_end.close()
+    return done

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import green
 from .server import CLOSE_TIMEOUT
+from .waiting import POLLIN, wait_function
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 else:
     _Connection = object
+
+NativeSocket = _socket.socket
 
 _serials = itertools.count(1)
 
@@ -60,6 +63,8 @@ class PooledConnection(_Connection):
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
     _socket: socket.socket | None = None
+    #: Comes to its end when the server has been asked to cancel a query.
+    _cancelling: NativeSocket | None = None
     _cursors: weakref.WeakSet[Any]
 
     def own(self) -> None:
@@ -110,13 +115,15 @@ class PooledConnection(_Connection):
             return True
         if not self.is_ours():
             return False  # Used by a greenlet that was forked along and waits for ever.
+        deadline = time.monotonic() + CLOSE_TIMEOUT
         self.start_cancelling()
+        self._await_cancelling(deadline)
         # Without the end of the server's side, which is still to be awaited. No other query reaches it.
         self._cut_off(socket.SHUT_WR)
-        if self._await_user(CLOSE_TIMEOUT):
+        if self._await_user(deadline):
             return True
         self._cut_off(socket.SHUT_RDWR)
-        return self._await_user(_CUT_OFF_TIMEOUT)
+        return self._await_user(time.monotonic() + _CUT_OFF_TIMEOUT)
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
@@ -131,9 +138,18 @@ class PooledConnection(_Connection):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(how)
 
-    def _await_user(self, timeout: float) -> bool:
+    def _await_cancelling(self, deadline: float) -> None:
+        """Wait until the server has taken the request to cancel, if there is one.
+
+        PgBouncer cancels for a client only that is still there, and leaves the query of one that is gone alone.
+        """
+        if self._cancelling is not None:
+            wait_function()(self._cancelling.fileno(), POLLIN, max(0.0, deadline - time.monotonic()))
+            self._cancelling.close()
+            self._cancelling = None
+
+    def _await_user(self, deadline: float) -> bool:
         """Wait until nobody else uses the connection; False if that takes too long."""
-        deadline = time.monotonic() + timeout
         while in_use := self.is_used_elsewhere():
             if time.monotonic() >= deadline:
                 break
@@ -147,6 +163,14 @@ class PooledConnection(_Connection):
             with contextlib.suppress(self.driver_error, OSError):
                 self._socket = socket.socket(fileno=os.dup(self.fileno()))
 
+    def withhold_end(self) -> None:
+        """Have the driver close a socket to nowhere: the server hears of the end from ``await_end``, later."""
+        nowhere, other_end = _socket.socketpair()
+        with contextlib.suppress(self.driver_error, OSError):
+            os.dup2(nowhere.fileno(), self.fileno(), inheritable=False)
+        nowhere.close()
+        other_end.close()
+
     def await_end(self, timeout: float) -> bool:
         """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s."""
         if self._socket is None:
@@ -157,13 +181,14 @@ class PooledConnection(_Connection):
             self._socket = None
             return False
         deadline = time.monotonic() + timeout
+        self._await_cancelling(deadline)
         try:
-            # A connection that was not yet established is closed without a word.
+            # A connection that was not yet established, or interrupted, is closed without a word.
             self._socket.shutdown(socket.SHUT_WR)
-            self._socket.settimeout(timeout)
-            while self._socket.recv(65536):
+            ended = False
+            while not ended:
                 self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-            ended = True
+                ended = not self._socket.recv(65536)
         except TimeoutError:
             ended = False
         except OSError:

@@ -44,11 +44,15 @@ class Connection(PooledConnection, extensions.connection):
         self.is_severed = True
         if not self.is_revoked:  # Else it is cancelled already.
             self.start_cancelling()
+        self.withhold_end()
 
     def start_cancelling(self) -> None:
         """Have the server stop what it is executing for this connection, without waiting for it."""
         pointer = self.pgconn_ptr
-        if pointer is not None and not start_cancelling(_psycopg.__file__, pointer):
+        if pointer is None:
+            return
+        self._cancelling = start_cancelling(_psycopg.__file__, pointer)
+        if self._cancelling is None:
             self.cancel()  # Blocks everything, but for a moment only while the server answers.
 
     def is_used_elsewhere(self) -> bool:

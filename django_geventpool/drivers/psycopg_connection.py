@@ -185,12 +185,16 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         self.is_severed = self.is_revoked = True
         self.start_cancelling()
         if not self.is_used_elsewhere():  # As a COPY may be, next to a query.
+            self.withhold_end()
             self.pgconn.finish()
 
     def start_cancelling(self) -> None:
         """Have the server stop what it is executing for this connection, without waiting for it."""
         pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
-        if pointer is not None and not start_cancelling(_library(), pointer):
+        if pointer is None:
+            return
+        self._cancelling = start_cancelling(_library(), pointer)
+        if self._cancelling is None:
             with contextlib.suppress(psycopg.Error):
                 self.pgconn.get_cancel().cancel()  # Blocks everything, but for a moment only while the server answers.
 

@@ -19,6 +19,8 @@ _FULL = re.compile(
     r"|remaining connection slots are reserved"
     # PgBouncer's words for the same.
     r"|no more connections allowed"
+    r"|client connections exceeded"
+    r"|query_wait_timeout"
 )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 
 class SourceServer(ThreadingHTTPServer):
-    """Serves `modules` on 127.0.0.1, each after `latency` seconds, hundreds of them at once.
+    """Serves `modules` on the address `host`, each after `latency` seconds, hundreds of them at once.
 
     Port 0 picks a free one.
     """
@@ -22,8 +22,10 @@ class SourceServer(ThreadingHTTPServer):
     # Hundreds of greenlets connect at the same moment; the default of 5 would turn them away.
     request_queue_size = 1024
 
-    def __init__(self, modules: Mapping[str, Path], *, port: int = 0, latency: float = 0.05) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(
+        self, modules: Mapping[str, Path], *, host: str = "127.0.0.1", port: int = 0, latency: float = 0.05
+    ) -> None:
+        super().__init__((host, port), _Handler)
         self.modules = modules
         self.latency = latency
 
@@ -35,7 +37,7 @@ class SourceServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The address that module paths are appended to."""
-        return f"http://127.0.0.1:{self.server_port}/"
+        return f"http://{self.server_address[0]}:{self.server_port}/"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,9 +11,13 @@ import django
 import pytest
 from django.conf import settings
 
+from servers.pgbouncer import PgBouncer, PgBouncerNotFound, PoolMode
 from servers.postgres_address import Postgres
+from servers.postgres_binaries import PostgresNotFound
+from servers.tls import OpensslNotFound
 from tests.support.drivers import DRIVER, ENGINE
 from tests.support.tasks import FRAMEWORK
+from tests.support.tls import TlsServer, tls_server
 
 settings.configure(
     DATABASES={"default": {"ENGINE": ENGINE}},
@@ -47,6 +51,14 @@ class MakeDatabase(Protocol):
         settings: dict[str, Any] | None = ...,
         **options: Any,
     ) -> Database: ...
+
+
+class PutPgBouncerBefore(Protocol):
+    """Has a database, which nobody has used yet, reached through a PgBouncer: see its class for the arguments."""
+
+    def __call__(
+        self, database: Database, pool_mode: PoolMode, *, size: int | None = ..., **settings: str | int
+    ) -> PgBouncer: ...
 
 
 class _Refusals(logging.Handler):
@@ -113,3 +125,38 @@ def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
         yield make
     if not may_be_refused:
         assert refusals.messages == [], "the pool opened more than MAX_CONNS connections"
+
+
+@pytest.fixture
+def put_pgbouncer_before(make_database: MakeDatabase) -> Iterator[PutPgBouncerBefore]:
+    """PgBouncers of this test, each with MAX_CONNS connections to the server unless the test wants another number.
+
+    They end before the databases do.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def put(
+            database: Database, pool_mode: PoolMode, *, size: int | None = None, **settings: str | int
+        ) -> PgBouncer:
+            dsn = database.server.dsn
+            dsn["user"] = database.role
+            try:
+                pooler = PgBouncer(dsn, pool_mode=pool_mode, size=size or database.limit, **settings)
+            except PgBouncerNotFound as error:
+                pytest.skip(str(error))
+            stack.enter_context(pooler)
+            database.settings.update(HOST=pooler.host, PORT=pooler.port)
+            return pooler
+
+        yield put
+
+
+@pytest.fixture(scope="session")
+def tls() -> Iterator[TlsServer]:
+    """A server that takes nothing but TLS and SCRAM."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(tls_server())
+        except (OpensslNotFound, PostgresNotFound) as error:
+            pytest.skip(f"no server with TLS (apt-get install openssl postgresql): {error}")
+        yield server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import InterfaceError, OperationalError
@@ -56,42 +56,34 @@ class Load:
         results(self._tasks)
 
 
-@pytest.mark.parametrize("mode", STOP_MODES)
-def test_a_restart_under_load_leaves_the_pool_whole(
-    make_database: MakeDatabase, server: PostgresServer, mode: StopMode
-) -> None:
-    database = make_database(server=server, MAX_CONNS=5)
+def assert_goes_on_after(database: Database, stop: Callable[[], object], start: Callable[[], object]) -> None:
+    """Have what the database is behind stop and start under load: then all who ask get an answer again."""
     load = Load(database, 30)
     try:
         load.await_more("right")
-        server.stop(mode)
+        stop()
         load.await_more("OperationalError")
-        server.start()
-        # All who ask from now on get an answer.
+        start()
         answers = results([Task(database.answer, "select %s::int", number) for number in range(50)])
         assert [rows[0][0] for rows in answers] == list(range(50))
         load.await_more("right")
     finally:
-        server.start()
+        start()
         load.end()
     assert set(load.answers) <= {"right", "OperationalError", "InterfaceError"}
     database.assert_whole()
 
 
-def test_a_crash_under_load_leaves_the_pool_whole(make_database: MakeDatabase, server: PostgresServer) -> None:
+@pytest.mark.parametrize("mode", STOP_MODES)
+def test_a_restart_under_load_leaves_the_pool_whole(
+    make_database: MakeDatabase, server: PostgresServer, mode: StopMode
+) -> None:
     database = make_database(server=server, MAX_CONNS=5)
-    load = Load(database, 30)
-    try:
-        load.await_more("right")
-        server.kill()
-        load.await_more("OperationalError")
-        server.start()
-        answers = results([Task(database.answer, "select %s::int", number) for number in range(50)])
-        assert [rows[0][0] for rows in answers] == list(range(50))
-    finally:
-        server.start()
-        load.end()
-    database.assert_whole()
+    assert_goes_on_after(database, lambda: server.stop(mode), server.start)
+
+
+def test_a_crash_under_load_leaves_the_pool_whole(make_database: MakeDatabase, server: PostgresServer) -> None:
+    assert_goes_on_after(make_database(server=server, MAX_CONNS=5), server.kill, server.start)
 
 
 def test_idle_connections_that_a_restart_ended_are_replaced_without_an_error(

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from django.conf import settings
 from django.core.checks import CheckMessage, run_checks
 from django.db import connections
 
 from django_geventpool.server_checks import check_server
-from servers.postgres import _free_port, _unprivileged_user
-from servers.postgres_address import Postgres
-from servers.process import OwnedProcess
+from servers.postgres import _free_port
 from tests.support.database import Database
-from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
@@ -88,46 +78,3 @@ def test_a_server_that_is_not_there_is_a_warning_without_the_password(make_datab
     assert message.id == "geventpool.W007"
     assert "could not be asked" in message.msg
     assert "hunter2" not in str(message)
-
-
-@contextlib.contextmanager
-def pgbouncer_before(server: Postgres, role: str) -> Iterator[int]:
-    """Start a PgBouncer for one role, and yield its port."""
-    program = shutil.which("pgbouncer")
-    if program is None:
-        pytest.skip("no pgbouncer on PATH: apt-get install pgbouncer, or brew install pgbouncer")
-    port, user = _free_port(), _unprivileged_user()
-    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
-        folder = Path(name)
-        (folder / "users").write_text(f'"{role}" "{server.password}"\n')
-        (folder / "ini").write_text(
-            f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-            f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {folder / 'users'}\n"
-            "pool_mode = transaction\n"
-        )
-        if user is not None:
-            for path in (folder, *folder.iterdir()):
-                shutil.chown(path, user)
-        process = OwnedProcess([program, str(folder / "ini")], log=folder / "log", cwd=folder, user=user)
-        try:
-            eventually(lambda: _listens(port), "a PgBouncer that listens")
-            yield port
-        finally:
-            process.end(2, 5)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.mark.parametrize(("without_cursors", "expected"), [(False, "geventpool.W006"), (True, "geventpool.I002")])
-def test_pgbouncer_in_between_is_found(make_database: MakeDatabase, without_cursors: bool, expected: str) -> None:
-    database = make_database(MAX_CONNS=2, settings={"DISABLE_SERVER_SIDE_CURSORS": without_cursors})
-    with pgbouncer_before(database.server, database.role) as port:
-        database.settings["PORT"] = port
-        (message,) = check(database)
-        database.pool.close()
-    assert message.id == expected
-    assert "a pooler such as PgBouncer" in message.msg
-    assert ('"DISABLE_SERVER_SIDE_CURSORS": True' in str(message.hint)) is not without_cursors

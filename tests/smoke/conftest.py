@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from servers.postgres import PostgresServer
@@ -23,6 +24,25 @@ POOLS = (*GREEN, "threads", "prefork", "solo")
 CONCURRENCY = {"gevent": 100, "eventlet": 100, "threads": 100, "prefork": 2, "solo": 1}
 
 _numbers = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--docker", action="store_true", help="have the nodes of the cluster tests in Docker instead of on this machine"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "own_worker(*arguments, processes): the cluster's worker is for this test alone, with more on its command "
+        "line, and that many of its processes may have connections",
+    )
+    if config.getoption("--docker"):
+        try:
+            docker.from_env().ping()
+        except docker.errors.DockerException as error:
+            raise pytest.UsageError(f"--docker: no Docker engine answers, start one ({error})") from error
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,10 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool, PoolStats
-from django_geventpool.utils import pinned
 from servers.postgres_address import Postgres
 
 from .drivers import ENGINE
@@ -132,7 +131,7 @@ class Database:
 
         def hold() -> None:
             try:
-                with pinned(self.alias):
+                with transaction.atomic(using=self.alias):
                     pids.append(self.pid())
                     assert all_held.wait(DEADLINE)
             finally:

@@ -17,14 +17,15 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The port, and how slow the server is."""
+        """The address, and how slow the server is."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=8800)
         parser.add_argument("--latency", type=float, default=0.05, help="seconds per request")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until Ctrl-C."""
         modules = find_modules()
-        with SourceServer(modules, port=options["port"], latency=options["latency"]) as server:
+        with SourceServer(modules, host=options["host"], port=options["port"], latency=options["latency"]) as server:
             self.stdout.write(f"{len(modules)} modules at {server.url}, Ctrl-C to end")
             try:
                 server.serve_forever()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, chord, shared_task
 from django.db import OperationalError, connection, transaction
 
 from django_geventpool import pools
@@ -36,6 +36,65 @@ def double(number: int) -> int:
     return int(fetch("select %s * 2", number))
 
 
+@shared_task(name="pytest_celery.vendors.worker.tasks.ping")
+def ping() -> str:
+    """pytest-celery's, to find out whether a worker works."""
+    return "pong"
+
+
+@shared_task
+def total(numbers: list[int]) -> int:
+    return int(fetch("select sum(number) from unnest(%s) number", numbers))
+
+
+@shared_task
+def start_chord(count: int) -> str:
+    """Have a worker double numbers and sum up; return the sum's task id."""
+    return str(chord(double.s(number) for number in range(count))(total.s()).id)
+
+
+@shared_task(acks_late=True)
+def double_acknowledged_late(number: int) -> int:
+    return int(fetch("select %s * 2 from pg_sleep(0.05)", number))
+
+
+@shared_task(bind=True, max_retries=10)
+def succeed_at_try(self: Task[Any, Any], number: int) -> int:
+    """Return how often it was tried again."""
+    fetch("select 1")
+    if self.request.retries + 1 < number:
+        raise self.retry(countdown=0.1)
+    return int(self.request.retries)
+
+
+@shared_task
+def hold_for(seconds: float) -> None:
+    """Hold a connection, without a query."""
+    fetch("select 1")
+    time.sleep(seconds)
+
+
+@shared_task
+def schedule(name: str, task: str, seconds: float) -> None:
+    """Have beat send a task again and again, until `unschedule`."""
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    interval, _ = IntervalSchedule.objects.get_or_create(
+        every=int(seconds * 1_000_000), period=IntervalSchedule.MICROSECONDS
+    )
+    PeriodicTask.objects.create(name=name, task=f"smoke_project.tasks.{task}", interval=interval, args="[1]")
+
+
+@shared_task
+def unschedule(name: str) -> int:
+    """Return how often beat has sent the task."""
+    from django_celery_beat.models import PeriodicTask
+
+    entry = PeriodicTask.objects.get(name=name)
+    entry.delete()
+    return int(entry.total_run_count)
+
+
 @shared_task
 def fail() -> None:
     fetch("select 1")
@@ -54,6 +113,11 @@ def sleep_in_query(seconds: float) -> int:
     return int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds))
 
 
+@shared_task(ignore_result=True)
+def sleep_in_query_without_result(seconds: float) -> None:
+    fetch("select pg_sleep(%s)", seconds)
+
+
 #: Like sleep_in_query, the server executes it for as long as the test wants it to.
 _QUERY_UNTIL = """DO $$ BEGIN
     WHILE NOT EXISTS (SELECT FROM gates WHERE name = %s) LOOP PERFORM pg_sleep(0.02); END LOOP;
@@ -70,6 +134,19 @@ def wait_in_query(gate: str) -> int:
 def query_until(gate: str) -> int:
     """Be in the middle of a query until a gate is opened, then return the server's process id."""
     return wait_in_query(gate)
+
+
+@shared_task(ignore_result=True)
+def write_down(seconds: float) -> None:
+    """Be in a query for so long, and write down who ran this and how long it waited for a connection."""
+    start = time.monotonic()
+    connection.ensure_connection()
+    waited = time.monotonic() - start
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into runs (worker, waited) select current_setting('application_name'), %s from pg_sleep(%s)",
+            [waited, seconds],
+        )
 
 
 @shared_task

@@ -1,0 +1,115 @@
+"""Checks of a database that is reached through another pool, such as PgBouncer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Info
+from django.core.checks import Warning as CheckWarning
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import NO_DB_ALIAS
+
+from . import options
+
+#: How often each of two clients asks which server process it has.
+_ROUNDS = 5
+#: How long the second client may have to wait for a server connection (seconds).
+_PATIENCE = 5.0
+
+_MANY = (
+    "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size, or connect to the server "
+    "itself: this pool needs no other. See docs/pgbouncer.md."
+)
+
+
+def check_pooler(alias: str) -> Iterator[CheckMessage]:
+    """Say what to set, as a pooler stands between this process and the server."""
+    settings = connections[alias].settings_dict
+    text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
+    if not shares_servers(alias):
+        yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_MANY, id="geventpool.I002")
+        return
+    text += ", in transaction mode"
+    trouble = list(_check_transaction_mode(text, settings))
+    yield from trouble or [Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_MANY, id="geventpool.I002")]
+
+
+def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[CheckMessage]:
+    if not settings.get("DISABLE_SERVER_SIDE_CURSORS"):
+        yield CheckWarning(
+            f"{text}, in which server-side cursors (QuerySet.iterator) fail.",
+            hint=f'Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE". {_MANY}',
+            id="geventpool.W006",
+        )
+    if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL:
+        yield CheckWarning(
+            f"{text}, in which ON_RELEASE_DISCARD_ALL clears the session of whichever server connection is free, not "
+            "that of the task.",
+            hint="Remove ON_RELEASE_DISCARD_ALL: it costs round trips and clears nothing that is the task's.",
+            id="geventpool.W009",
+        )
+    if settings["OPTIONS"].get("assume_role"):
+        yield CheckWarning(
+            f'{text}, in which the role of OPTIONS["assume_role"] stays with a server connection that others get, '
+            "while the queries of this process run as the role that logged in.",
+            hint="Remove assume_role, and have the server set it: ALTER ROLE <login> SET role = '<role>'.",
+            id="geventpool.W010",
+        )
+
+
+def shares_servers(alias: str) -> bool:
+    """Tell whether a pooler passes server connections from one client to another while both stay connected.
+
+    PgBouncer does so in the modes "transaction" and "statement", and tells its mode to nobody but its administrators.
+    So two clients ask in turn which server process they have: with a server connection to itself, neither ever hears
+    of another's.
+    """
+    connection: Any = connections[alias]
+    was_open = connection.connection is not None
+    pids: set[int] = set()
+    other_pids: set[int] = set()
+    try:
+        connection.ensure_connection()
+        with _second_client(connection) as other:
+            for _ in range(_ROUNDS):
+                pids.add(_backend_pid(connection))
+                other_pids.add(_backend_pid(other))
+    except (DatabaseError, connection.Database.Error):
+        pass  # There was no second server connection to be had: what was heard so far must do.
+    finally:
+        if not was_open:
+            connection.close()
+    return max(len(pids), len(other_pids)) > 1 or bool(pids & other_pids)
+
+
+def _backend_pid(connection: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    return int(pid)
+
+
+@contextlib.contextmanager
+def _second_client(connection: Any) -> Iterator[Any]:
+    """Connect once more, beside the pool, which may have room for one only; an end to waiting comes after _PATIENCE."""
+    wrapper = connection.copy(NO_DB_ALIAS)
+    # Without the queries that Django sets a connection up with, which would have to wait, too.
+    client = wrapper.get_new_connection(wrapper.get_connection_params())
+    with contextlib.closing(client), socket.socket(fileno=os.dup(client.fileno())) as duplicate:
+        client.autocommit = True
+
+        def cut_off() -> None:
+            with contextlib.suppress(OSError):
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(_PATIENCE, cut_off)
+        timer.start()
+        try:
+            yield client
+        finally:
+            timer.cancel()

@@ -1,0 +1,85 @@
+"""The worker of a cluster, with an eye on its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from celery.result import AsyncResult
+from pytest_celery import CeleryTestSetup
+
+from tests.support.waiting import eventually
+
+from ..watched_worker import WatchedWorker, result_of
+from .nodes.databases import Database
+from .nodes.plans import ARRANGEMENTS, WorkerPlan
+
+
+def pools(*names: str, broker: str | None = None) -> pytest.MarkDecorator:
+    """Have a test run with some classes of pools only, on each broker or on one."""
+    chosen = [some for some in ARRANGEMENTS if some.pool in names and broker in (None, some.broker)]
+    return pytest.mark.parametrize("arrangement", chosen, indirect=True, ids=str)
+
+
+def results_of(tasks: Iterable[AsyncResult[Any]]) -> list[Any]:
+    """Wait for tasks and return what they returned."""
+    return [result_of(task) for task in tasks]
+
+
+class ClusterWorker(WatchedWorker):
+    """The only worker of a setup of pytest-celery."""
+
+    def __init__(self, setup: CeleryTestSetup, plan: WorkerPlan, database: Database) -> None:
+        self.node = setup.worker
+        self.client = setup.app
+        self.hostname = setup.worker.hostname()
+        self.name = plan.name
+        self.server = database
+        self.pool = plan.pool
+        self.limit = plan.limit
+        self.concurrency = plan.concurrency
+        #: How many tasks can have a connection at the same time.
+        self.at_once = plan.concurrency if plan.pool == "prefork" else plan.limit
+        #: MAX_CONNS in all of its processes together.
+        self.bound = plan.limit * plan.processes
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.node.container.status == "running")
+
+    def signature(self, task: str, *args: object, **options: Any) -> Any:
+        """A task as Celery's canvas takes it."""
+        return self.client.signature(f"smoke_project.tasks.{task}", args=args, **options)
+
+    def busy(self) -> int:
+        """How many tasks have a connection or wait for one, each for its first query.
+
+        Of prefork, whose connections are its children's: how many are in the middle of a query.
+        """
+        if self.pool == "prefork":
+            return self.active("pg_sleep")
+        numbers = self.numbers()
+        return int(numbers["in_use"] + numbers["waiting"])
+
+    def await_busy(self, count: int) -> None:
+        eventually(lambda: self.busy() == count, f"{count} tasks of {self.name} that run")
+
+    def await_end(self) -> None:
+        """Wait until the worker is gone."""
+
+        def has_ended() -> bool:
+            self.node.container.reload()
+            return not self.is_running
+
+        eventually(has_ended, f"the end of {self.name}")
+
+    def assert_bounded_and_quiet(self) -> None:
+        """No connection is in use, by what the worker and the server say, and there never were more than allowed."""
+        if self.is_running:
+            eventually(self.is_quiet, f"a quiet pool of {self.name}")
+            eventually(lambda: self.sessions("state <> 'idle'") == 0, f"no connection of {self.name} in use")
+            assert self.connections() <= self.bound
+        else:
+            eventually(lambda: self.connections() == 0, f"no connection of {self.name}, which has ended")
+        assert self.peak() <= self.bound

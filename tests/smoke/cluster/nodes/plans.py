@@ -1,0 +1,108 @@
+"""What a worker of the cluster is made of, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from servers.postgres_address import Postgres
+
+from ...environment import database_settings, project_environment
+
+#: INSTALLED_APPS.
+APPS = ("celery_geventpool", "django_celery_results", "django_celery_beat")
+GREEN = ("gevent", "eventlet")
+CONCURRENCY = {"gevent": 50, "eventlet": 50, "threads": 20, "prefork": 2}
+#: MAX_CONNS. Prefork's is each child's.
+LIMITS = {"gevent": 5, "eventlet": 5, "threads": 5, "prefork": 2}
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A broker, a result backend and a class of pool."""
+
+    broker: str
+    backend: str
+    pool: str
+
+    def __str__(self) -> str:
+        return f"{self.broker}-{self.backend}-{self.pool}"
+
+
+#: Each broker with each class of pool, and each of these with each result backend.
+ARRANGEMENTS = [
+    Arrangement("rabbitmq", "django", "gevent"),
+    Arrangement("rabbitmq", "redis", "eventlet"),
+    Arrangement("rabbitmq", "redis", "threads"),
+    Arrangement("rabbitmq", "django", "prefork"),
+    Arrangement("redis", "redis", "gevent"),
+    Arrangement("redis", "django", "eventlet"),
+    Arrangement("redis", "django", "threads"),
+    Arrangement("redis", "redis", "prefork"),
+]
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """A worker of the test project.
+
+    :param name: of the worker, of its queue, and the application name of its connections.
+    :param arguments: more of its command line.
+    :param processes: how many of its processes may have connections, MAX_CONNS each.
+    """
+
+    name: str
+    pool: str
+    concurrency: int
+    limit: int
+    processes: int
+    arguments: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, arrangement: Arrangement) -> WorkerPlan:
+        """The plan of the worker that tests share."""
+        pool = arrangement.pool
+        # Prefork's parent stores the results of tasks whose child is gone.
+        processes = CONCURRENCY[pool] + 1 if pool == "prefork" else 1
+        return cls(str(arrangement), pool, CONCURRENCY[pool], LIMITS[pool], processes)
+
+    def changed(self, name: str, arguments: tuple[str, ...], processes: int | None) -> WorkerPlan:
+        """The plan of a worker of a test's own."""
+        return replace(self, name=name, arguments=arguments, processes=processes or self.processes)
+
+    @property
+    def queue(self) -> str:
+        """Tasks in this queue are for no other worker."""
+        return self.name
+
+    @property
+    def worker_arguments(self) -> list[str]:
+        """What its command line has beside name, pool and concurrency; events are on."""
+        return ["-Q", self.queue, "-E", *self.arguments]
+
+    def environment(self, server: Postgres, cluster: Mapping[str, Any], application_name: str) -> dict[str, str]:
+        """The environment variables of the processes of its project.
+
+        `cluster` is pytest-celery's: where broker and result backend are.
+        """
+        options = {"MAX_CONNS": self.limit, "CONN_WAIT_TIMEOUT": 60}
+        if self.pool in GREEN:
+            # Killed queries are to be stopped by the pool, not by the server that misses its client.
+            options["options"] = "-c client_connection_check_interval=0"
+        django = {
+            "INSTALLED_APPS": APPS,
+            "DATABASES": {"default": database_settings(server, application_name, options)},
+        }
+        celery = {
+            "broker_url": cluster["celery_broker_cluster_config"]["urls"],
+            "result_backend": cluster["celery_backend_cluster_config"]["urls"][0],
+            "task_default_queue": self.queue,
+            "worker_hijack_root_logger": True,
+            "worker_pool_restarts": True,
+            "broker_connection_retry_on_startup": True,
+        }
+        if self.pool in GREEN:
+            # With events on, a green worker of Celery 5.7 waits 0.1 s after each of RabbitMQ's messages for heartbeats.
+            celery["broker_heartbeat"] = 0
+        return project_environment(django, celery)

@@ -1,0 +1,24 @@
+"""Tasks that beat sends by the schedule in the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.waiting import eventually
+
+from .cluster_worker import ClusterWorker, pools
+
+SUCCEEDED = "Task smoke_project.tasks.double["
+
+
+@pools("gevent", "prefork")
+def test_scheduled_tasks(worker: ClusterWorker, beat: Any) -> None:
+    before = worker.node.logs().count(SUCCEEDED)
+    worker.run("schedule", worker.name, "double", 0.2)
+    eventually(lambda: worker.node.logs().count(SUCCEEDED) >= before + 10, "tasks that beat has sent")
+    beats = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{worker.name}-beat'"
+    assert int(worker.server.query(beats)[0][0]) <= worker.limit
+    assert "Scheduler: Sending due task" in beat.logs()
+    worker.run("unschedule", worker.name)
+    beat.kill("SIGTERM")
+    eventually(lambda: worker.server.query(beats) == [["0"]], "no connection of beat")

@@ -1,0 +1,71 @@
+"""Workers that end and come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.waiting import eventually
+
+from .cluster_worker import ClusterWorker, pools, results_of
+
+
+def cut_off(worker: ClusterWorker) -> list[str]:
+    """What the server says of the worker's connections that ended without a good-bye."""
+    lines = (line for line in worker.server.log.splitlines() if f" {worker.name}: " in line)
+    return [line for line in lines if "unexpected EOF" in line or "connection to client lost" in line]
+
+
+@pytest.mark.own_worker
+def test_warm_shutdown(worker: ClusterWorker) -> None:
+    gate = worker.new_gate()
+    running = worker.at_once if worker.pool == "prefork" else 2 * worker.at_once
+    tasks = worker.send_many(running, "query_until", gate)
+    worker.await_busy(running)
+    worker.node.kill("SIGTERM")
+    worker.node.assert_log_exists("Warm shutdown")
+    worker.open_gate(gate)
+    worker.await_end()
+    assert worker.connections() == 0
+    results_of(tasks)
+    assert cut_off(worker) == []
+
+
+# Celery's threads can't be interrupted; nor can prefork's children, while psycopg2 waits for an answer. Of tasks with a
+# result, Celery 5.7 stores where they stand from within a signal handler, where green workers must not wait for anyone.
+@pools("gevent", "eventlet")
+@pytest.mark.own_worker
+def test_cold_shutdown(worker: ClusterWorker) -> None:
+    worker.send_many(worker.concurrency, "sleep_in_query_without_result", 600)
+    worker.await_busy(worker.concurrency)
+    worker.node.kill("SIGQUIT")
+    eventually(lambda: worker.active("pg_sleep") == 0, "no query left")
+    worker.await_end()
+
+
+def send_a_load(worker: ClusterWorker) -> list:
+    """Tasks that take seconds together; return when some are done."""
+    tasks = worker.send_many(40 * worker.limit, "double_acknowledged_late", 3)
+    eventually(lambda: tasks[worker.limit].ready(), "some tasks that are done")
+    return tasks
+
+
+# In such a moment billiard lets prefork's children wait for half a minute for what they have said to be heard.
+@pools("gevent", "eventlet", "threads")
+@pytest.mark.own_worker
+def test_a_restart_under_load_loses_no_task(worker: ClusterWorker) -> None:
+    tasks = send_a_load(worker)
+    worker.node.restart()
+    assert results_of(tasks) == [6] * len(tasks)
+    worker.await_answer()
+
+
+# Redis brings the tasks of a worker that is gone back after its visibility timeout, which is an hour unless set.
+@pools("gevent", "eventlet", "threads", "prefork", broker="rabbitmq")
+@pytest.mark.own_worker
+def test_a_crash_under_load_loses_no_task(worker: ClusterWorker) -> None:
+    tasks = send_a_load(worker)
+    worker.node.kill()
+    eventually(lambda: worker.connections() == 0, "no connection of the worker that is gone")
+    worker.node.restart()
+    assert results_of(tasks) == [6] * len(tasks)
+    worker.await_answer()

@@ -1,0 +1,114 @@
+"""Four workers share a database role that has fewer connections than they may open together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from servers.postgres import PostgresServer
+from servers.redis import RedisServer
+from tests.support.waiting import eventually
+from tests.support.watcher import Watcher
+
+from .conftest import GREEN, StartWorker
+from .workers import Worker
+
+WORKERS = 4
+MAX_CONNS = 10
+ROLE_LIMIT = 25
+#: A worker that comes late may have to wait until the others have nothing to do.
+CONN_WAIT_TIMEOUT = 120
+#: How many tasks a worker takes at a time.
+CONCURRENCY = 50
+#: Tasks by the seconds of their query. The role's connections, not the processor, are what they compete for.
+TASKS: Mapping[float, int] = {0.4: 1200, 2.0: 40}
+
+
+@pytest.fixture
+def role(server: PostgresServer) -> Iterator[str]:
+    """A role with a limit, and a table where its tasks write down what they saw."""
+    name = "shared_by_workers"
+    server.query(
+        f"CREATE ROLE {name} LOGIN CONNECTION LIMIT {ROLE_LIMIT};"
+        "CREATE TABLE runs (worker text, waited float, ended timestamptz DEFAULT clock_timestamp());"
+        f"GRANT ALL ON runs TO {name}"
+    )
+    yield name
+    server.query("DROP TABLE runs")
+    eventually(
+        lambda: server.query(f"SELECT FROM pg_stat_activity WHERE usename = '{name}'") == [], f"no session of {name}"
+    )
+    server.query(f"DROP ROLE {name}")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker did."""
+
+    worker: str
+    #: While there were tasks for all of them.
+    tasks: int
+    longest_wait: float
+    peak: int
+    waits: int
+    timeouts: int
+    refused: int
+
+
+def share_of(worker: Worker, total: int) -> Share:
+    # When the last of them were begun, some workers had no more to do.
+    until = f"(SELECT ended FROM runs ORDER BY ended OFFSET {total - WORKERS * CONCURRENCY - 1} LIMIT 1)"
+    ((tasks, longest_wait),) = worker.server.query(
+        f"SELECT count(*) FILTER (WHERE ended <= {until}), max(waited) FROM runs WHERE worker = '{worker.name}'"
+    )
+    numbers = worker.numbers()
+    return Share(
+        worker.name,
+        int(tasks),
+        float(longest_wait or "inf"),
+        worker.peak(),
+        numbers["waits"],
+        numbers["timeouts"],
+        numbers["failed_connects"],
+    )
+
+
+@pytest.mark.parametrize("pool", GREEN)
+def test_four_workers_share_a_full_server_and_no_task_fails(
+    pool: str, server: PostgresServer, redis: RedisServer, role: str, start_worker: StartWorker
+) -> None:
+    workers: list[Worker] = [
+        start_worker(
+            pool,
+            {"MAX_CONNS": MAX_CONNS, "CONN_WAIT_TIMEOUT": CONN_WAIT_TIMEOUT},
+            concurrency=CONCURRENCY,
+            database={"USER": role},
+            settings={"broker_url": redis.url, "worker_prefetch_multiplier": 1},
+        )
+        for _ in range(WORKERS)
+    ]
+    for worker in workers:
+        worker.await_answer()
+    with Watcher(server, role) as watcher:
+        for number in range(max(TASKS.values())):
+            for seconds, count in TASKS.items():
+                if number < count:
+                    workers[0].send("write_down", seconds)
+        total = sum(TASKS.values())
+        eventually(lambda: int(server.query("SELECT count(*) FROM runs")[0][0]) >= total, "all tasks done", 180)
+        seen = watcher.seen()
+    shares = [share_of(worker, total) for worker in workers]
+    # With -s or -rP, for those who want the numbers.
+    print(*shares, sep="\n")
+    assert MAX_CONNS < seen.most <= ROLE_LIMIT
+    for share in shares:
+        assert share.longest_wait < CONN_WAIT_TIMEOUT
+        assert share.peak <= MAX_CONNS
+        assert share.timeouts == 0
+    assert int(server.query("SELECT count(*) FROM runs")[0][0]) == total
+    # Otherwise there was nothing to compete for.
+    assert sum(share.refused for share in shares) > 0
+    for worker in workers:
+        eventually(worker.is_quiet, f"a quiet pool of {worker.name}")

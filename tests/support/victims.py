@@ -1,0 +1,22 @@
+"""Tasks that are interrupted in the middle of queries."""
+
+from __future__ import annotations
+
+from .database import Database
+from .tasks import Interruption, Task, is_interruption
+from .waiting import eventually
+
+#: How soon a query that was interrupted must be gone: the promise is one second, the rest is for a slow machine.
+SOON = 5.0
+
+
+def interrupt_queries(database: Database, count: int, how: Interruption) -> None:
+    """Interrupt tasks in the middle of queries of ten minutes, and see that the queries end on the server."""
+    victims = [Task(database.fetch, "select pg_sleep(600)") for _ in range(count)]
+    database.await_running("pg_sleep(600)", count)
+    for victim in victims:
+        victim.interrupt(how)
+    eventually(lambda: not database.running("pg_sleep(600)"), "the queries gone from the server", SOON)
+    for victim in victims:
+        victim.wait()
+        assert is_interruption(victim.error), repr(victim.error)

@@ -1,0 +1,131 @@
+"""The compose file and the systemd unit of the example project, as far as they can be checked without running them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+EXAMPLE = Path(__file__).parent.parent.parent / "example_project"
+DEPLOY = EXAMPLE / "deploy"
+UNIT = DEPLOY / "library-worker@.service"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return loaded
+
+
+def settings_names() -> set[str]:
+    """The environment variables that the settings read."""
+    return set(re.findall(r'env(?:\.\w+)?\(\s*"(\w+)"', (EXAMPLE / "project" / "settings.py").read_text()))
+
+
+def names_in(file: str) -> set[str]:
+    """The variables that an environment file sets."""
+    return set(re.findall(r"^(\w+)=", (DEPLOY / file).read_text(), re.MULTILINE))
+
+
+def check_command(command: list[str]) -> None:
+    """Check that manage.py or Celery has such a command, with such options."""
+    words = [word for word in command if not word.startswith("-")]
+    assert words[:2] == ["python", "manage.py"] or words[:3] == ["celery", "project", "worker"]
+    program = [sys.executable, "manage.py", words[2]] if words[0] == "python" else [sys.executable, "-m", *command[:4]]
+    result = subprocess.run([*program, "--help"], cwd=EXAMPLE, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for option in command:
+        if option.startswith("-") and option != "-A":  # Which stands before the command.
+            assert re.search(rf"(?<!\S){option}\b", result.stdout), f"{option} in {command}"
+
+
+def test_services_depend_on_others_that_can_say_that_they_are_ready(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert set(compose) <= {"name", "services", "volumes", "x-library"}
+    assert services["worker"]["deploy"]["replicas"] == 2
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert (how["condition"] == "service_healthy") is ("healthcheck" in services[other]), (name, other)
+        for volume in service.get("volumes", ()):
+            assert volume.partition(":")[0] in compose["volumes"]
+    for name in ("postgres", "rabbitmq", "worker"):
+        check = services[name]["healthcheck"]
+        assert check["test"][0] in ("CMD", "CMD-SHELL")
+        assert {"interval", "timeout", "retries"} <= set(check)
+
+
+def test_commands_exist(compose: dict[str, Any]) -> None:
+    ours = [service for service in compose["services"].values() if "build" in service]
+    assert len(ours) == 3
+    for service in ours:
+        check_command(service["command"])
+
+
+def test_what_the_services_are_told_is_what_the_settings_read(compose: dict[str, Any]) -> None:
+    assert set(compose["x-library"]["environment"]) <= settings_names()
+    assert names_in("worker.env.example") <= settings_names()
+
+
+def test_secrets_come_from_outside() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    optional = set(re.findall(r"\$\{(\w+):-", text))
+    assert required == names_in("env.example")
+    assert set(re.findall(r"\$\{(\w+)", text)) == required | optional
+    for line in text.splitlines():
+        if re.search("PASS|SECRET|://.*@", line):
+            assert "${" in line, line
+    # Nor do the examples have any.
+    assert re.findall(r"^\w+=.+", (DEPLOY / "env.example").read_text(), re.MULTILINE) == []
+    assert "SECRET_KEY=\n" in (DEPLOY / "worker.env.example").read_text()
+
+
+def test_the_workers_leave_room_on_the_server(compose: dict[str, Any]) -> None:
+    most = int(compose["services"]["postgres"]["command"][1].partition("=")[2])
+    default = re.fullmatch(r"\$\{MAX_CONNS:-(\d+)\}", compose["x-library"]["environment"]["GEVENTPOOL_MAX_CONNS"])
+    assert default is not None
+    assert int(default[1]) * compose["services"]["worker"]["deploy"]["replicas"] < most
+
+
+def test_the_image_is_made_of_files_that_are_there(compose: dict[str, Any]) -> None:
+    build = compose["x-library"]["build"]
+    context = (DEPLOY / build["context"]).resolve()
+    dockerfile = (context / build["dockerfile"]).read_text()
+    copied = re.findall(r"^COPY (\S+) ", dockerfile, re.MULTILINE)
+    assert len(copied) == 4
+    for source in copied:
+        assert (context / source).exists(), source
+    (command,) = re.findall(r"^CMD (.+)", dockerfile, re.MULTILINE)
+    assert yaml.safe_load(command) == compose["services"]["worker"]["command"]
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze on PATH: apt-get install systemd")
+    program = "/srv/library/venv/bin/celery"
+    text = UNIT.read_text()
+    assert text.count(f"ExecStart={program} ") == 1
+    # It wants the program to be there.
+    unit = tmp_path / UNIT.name
+    unit.write_text(text.replace(program, sys.executable))
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_the_unit_starts_a_worker_that_ends_with_its_tasks() -> None:
+    unit = dict(re.findall(r"^(\w+)=(.*)", UNIT.read_text(), re.MULTILINE))
+    program, *arguments = shlex.split(unit["ExecStart"].replace("%i", "1").replace("%H", "localhost"))
+    assert program.endswith("/celery")
+    check_command(["celery", *arguments])
+    assert (unit["KillSignal"], unit["KillMode"], unit["Restart"]) == ("SIGTERM", "mixed", "on-failure")
+    assert int(unit["TimeoutStopSec"]) > 90
+    assert unit["EnvironmentFile"].endswith("/worker.env")
