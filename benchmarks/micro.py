@@ -72,6 +72,10 @@ class _NoServer:
         """They always are."""
         return True
 
+    def is_at_full_server(self, connection: _Connection) -> bool:
+        """There is room for all."""
+        return False
+
     def close(self, connection: _Connection) -> None:
         """Do nothing."""
 

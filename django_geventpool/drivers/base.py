@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
-from .server import CLOSE_TIMEOUT, add_check_interval, is_check_interval_refused, is_full
+from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -43,6 +43,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         self._isolation_level = isolation_level
         self._discard_all = discard_all
         self._checks_client = True
+        self._asks_if_full = True
         self._logger = logging.getLogger(f"geventpool.{self.name}")
 
     def connect(self, opening: Callable[[Any], None]) -> C:
@@ -89,6 +90,21 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def state(self, connection: C) -> ConnectionState:
         """Say what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
+
+    def is_at_full_server(self, connection: C) -> bool:
+        """Ask whether another session would be refused; of a server that doesn't answer that, never."""
+        if not self._asks_if_full:
+            return False
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(FULL_SERVER_QUERY)
+                return cursor.fetchone() is not None
+        except connection.driver_error as error:
+            if connection.closed:
+                raise
+            self._logger.info("The server doesn't say whether it is full: %s", error)
+            self._asks_if_full = False
+            return False
 
     def is_interrupted(self, connection: C) -> bool:
         """Tell whether somebody was interrupted in the middle of a query."""

@@ -44,3 +44,20 @@ def add_check_interval(parameters: dict[str, Any]) -> bool:
         return False
     parameters["options"] = f"{options} -c client_connection_check_interval={CHECK_INTERVAL}".lstrip()
     return True
+
+
+#: Has a row if another session like this one would be refused. Without the right to see them, other roles' background
+#: workers may be taken for clients, or the other way round; the numbers of the own role are exact.
+FULL_SERVER_QUERY = """
+WITH clients AS (
+    SELECT usesysid, datid FROM pg_stat_activity
+    WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
+)
+SELECT 1 FROM pg_roles, pg_database
+WHERE rolname = session_user AND datname = current_database() AND NOT rolsuper AND (
+    rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid)
+    OR datconnlimit >= 0 AND datconnlimit <= (SELECT count(*) FROM clients WHERE datid = pg_database.oid)
+    OR current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true), '0')::int <= (SELECT count(*) FROM clients)
+)
+"""

@@ -123,13 +123,27 @@ class Pool:
             return
         flaw: Reason | None = "killed"
         try:
-            flaw = None if self.driver.clean(connection) else "broken"
+            flaw = self._look_at(connection)
         except Exception:
             # The connection is of no more use, but whoever gives it back has no use for it either.
             logger.debug('Pool "%s": a connection could not be cleaned', self.name, exc_info=True)
             flaw = "broken"
         finally:
             self._take_back(slot, flaw)
+
+    def _look_at(self, connection: Any) -> Reason | None:
+        """Say why a connection that comes back should not be lent again, None if it should."""
+        if not self.driver.clean(connection):
+            return "broken"
+        if self._room.waiting and not self._lock.is_mine():
+            with self._lock:
+                is_turn_over = self._room.is_turn_over()
+            if is_turn_over and self.driver.is_at_full_server(connection):
+                with self._lock:
+                    self._room.step_aside()
+                self._look_by(self._room.connect_after)
+                return "yielded"
+        return None
 
     def share(self, connection: Any) -> None:
         """Leave a lent connection to several greenlets or threads: the end of one does not reclaim it."""

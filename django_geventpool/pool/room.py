@@ -15,6 +15,7 @@ from .holder import Holder
 from .slot import Request, Slot, State
 from .statistics import Reason, Statistics
 from .stats import PoolStats
+from .turns import Turns
 
 #: Least and most pause between attempts to connect to a full server, in seconds.
 FULL_SERVER_PAUSE = (0.05, 1.0)
@@ -62,6 +63,7 @@ class Room:
         #: While the server is full: no connect before this time, and the pause that led to it.
         self.connect_after = 0.0
         self.full_pause = 0.0
+        self.turns = Turns(clock)
         self.statistics = Statistics()
         self._reclaim = reclaim
         self._clock = clock
@@ -243,10 +245,21 @@ class Room:
         now = self._clock()
         if self.full_pause and now < self.connect_after:
             return  # Several tried at the same time.
+        self.turns.refused(len(self.slots))
         least, most = FULL_SERVER_PAUSE
         self.full_pause = min(max(2 * self.full_pause, least), most)
         # Workers that share a full server should not come back all at the same time.
         self.connect_after = now + self.full_pause * random.uniform(0.5, 1)
+
+    def is_turn_over(self) -> bool:
+        """Tell whether to ask, over a connection that comes back, if others may be waiting for it."""
+        return bool(self.waiting) and self.turns.is_over(len(self.slots))
+
+    def step_aside(self) -> None:
+        """Leave room on a full server to other processes, for longer than they pause between two attempts."""
+        self.turns.step_aside()
+        self.full_pause = FULL_SERVER_PAUSE[1]
+        self.connect_after = self._clock() + self.full_pause * random.uniform(1.1, 1.6)
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
@@ -270,13 +283,13 @@ class Room:
 
     def idle_until(self, slot: Slot) -> float:
         """How long a slot may be idle; infinite if nothing ends that."""
-        timeout = self.options.CONN_IDLE_TIMEOUT
+        timeout = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT)
         ends = (None if timeout is None else slot.since + timeout, slot.expires_at)
         return min((end for end in ends if end is not None), default=math.inf)
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
-        timeout = self.options.CONN_IDLE_TIMEOUT
+        timeout = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT)
         spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
         old: list[Slot] = []
         unused: list[Slot] = []
@@ -326,7 +339,7 @@ class Room:
         :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
         """
         times = [slot.expires_at for slot in self.slots if slot.expires_at is not None and slot.expires_at > now]
-        timeout, leak_after = self.options.CONN_IDLE_TIMEOUT, self.options.LEAK_WARNING_AFTER
+        timeout, leak_after = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT), self.options.LEAK_WARNING_AFTER
         if self.slots:
             # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
             times.append(now + max(LOOK_AT_SLOTS, min(timeout or math.inf, leak_after or math.inf)))

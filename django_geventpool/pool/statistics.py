@@ -12,8 +12,8 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 #: Why a connection was closed: it was idle or had lived long enough, the server or the network had broken it off, its
 #: holder was killed in the middle of something, or ended without giving it back, it was one too many (a lower limit,
-#: REUSE_CONNS), or the pool was closed.
-Reason = Literal["idle", "lifetime", "broken", "killed", "reclaimed", "surplus", "shutdown"]
+#: REUSE_CONNS), others may have waited for it at a full server, or the pool was closed.
+Reason = Literal["idle", "lifetime", "broken", "killed", "reclaimed", "surplus", "yielded", "shutdown"]
 
 
 @dataclass(frozen=True)

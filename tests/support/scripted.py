@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
-Step = Literal["connect", "opened", "is_alive", "clean", "close"]
+Step = Literal["connect", "opened", "is_alive", "clean", "is_at_full_server", "close"]
 #: What a step does instead of going well: raise, or wait for something.
 Action = BaseException | Callable[[], object] | None
 
@@ -54,6 +54,8 @@ class ScriptedDriver:
         self.log: list[tuple[Step, ScriptedConnection | None]] = []
         #: How many connections the server takes; None for as many as come.
         self.capacity: int | None = None
+        #: Whether it says, when asked, that it has no room for more.
+        self.says_full = False
         #: Whether steps let others run.
         self.is_slow = True
         self._scripts: dict[Step, deque[Action]] = defaultdict(deque)
@@ -94,6 +96,10 @@ class ScriptedDriver:
     def clean(self, connection: ScriptedConnection) -> bool:
         self._take("clean", connection)
         return not connection.dirty
+
+    def is_at_full_server(self, connection: ScriptedConnection) -> bool:
+        self._take("is_at_full_server", connection)
+        return self.says_full
 
     def close(self, connection: ScriptedConnection) -> None:
         self._take("close", connection)

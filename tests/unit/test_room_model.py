@@ -138,6 +138,18 @@ class RoomMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
+    def come_back_at_a_full_server(self, pick: int) -> None:
+        """If it is its turn, it is given up for other processes."""
+        slot = list(self.lent)[pick % len(self.lent)]
+        if self.room.is_turn_over():
+            assert self.queue
+            assert len(self.room.slots) > 1
+            del self.lent[slot]
+            self.room.step_aside()
+            self.doom(slot)
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK)
     def share(self, pick: int) -> None:
         slot = list(self.lent)[pick % len(self.lent)]
         request = self.lent[slot]

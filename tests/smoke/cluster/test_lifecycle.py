@@ -1,8 +1,15 @@
-"""Workers that end and come back."""
+"""Workers that end and come back.
+
+Of green workers' cold shutdown, see test_shutdown.py: from within its signal handler, Celery 5.7 stores where each task
+stands, which no result backend can that is reached over a network.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from celery.result import AsyncResult
 
 from tests.support.waiting import eventually
 
@@ -30,19 +37,7 @@ def test_warm_shutdown(worker: ClusterWorker) -> None:
     assert cut_off(worker) == []
 
 
-# Celery's threads can't be interrupted; nor can prefork's children, while psycopg2 waits for an answer. Of tasks with a
-# result, Celery 5.7 stores where they stand from within a signal handler, where green workers must not wait for anyone.
-@pools("gevent", "eventlet")
-@pytest.mark.own_worker
-def test_cold_shutdown(worker: ClusterWorker) -> None:
-    worker.send_many(worker.concurrency, "sleep_in_query_without_result", 600)
-    worker.await_busy(worker.concurrency)
-    worker.node.kill("SIGQUIT")
-    eventually(lambda: worker.active("pg_sleep") == 0, "no query left")
-    worker.await_end()
-
-
-def send_a_load(worker: ClusterWorker) -> list:
+def send_a_load(worker: ClusterWorker) -> list[AsyncResult[Any]]:
     """Tasks that take seconds together; return when some are done."""
     tasks = worker.send_many(40 * worker.limit, "double_acknowledged_late", 3)
     eventually(lambda: tasks[worker.limit].ready(), "some tasks that are done")

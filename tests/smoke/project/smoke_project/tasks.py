@@ -113,11 +113,6 @@ def sleep_in_query(seconds: float) -> int:
     return int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds))
 
 
-@shared_task(ignore_result=True)
-def sleep_in_query_without_result(seconds: float) -> None:
-    fetch("select pg_sleep(%s)", seconds)
-
-
 #: Like sleep_in_query, the server executes it for as long as the test wants it to.
 _QUERY_UNTIL = """DO $$ BEGIN
     WHILE NOT EXISTS (SELECT FROM gates WHERE name = %s) LOOP PERFORM pg_sleep(0.02); END LOOP;

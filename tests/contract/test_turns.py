@@ -1,0 +1,113 @@
+"""A pool that others may be waiting for, at a full server."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_geventpool.pool import Pool, room
+from tests.support.interruptions import interruptions
+from tests.support.pool_states import assert_whole, await_stats, queue_up
+from tests.support.scripted import ScriptedDriver
+from tests.support.waiting import eventually
+
+from .conftest import Borrow, MakePool
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (0.01, 0.02))
+
+
+def end_turn(pool: Pool) -> None:
+    pool._room.turns._next = 0.0
+
+
+def test_a_connection_that_others_may_want_is_given_up(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    driver.says_full = True
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    end_turn(pool)
+    first.give_back()
+    # It waits for a while, and takes it again when nobody else has.
+    assert waiter.taken().connection not in (first.connection, second.connection)
+    eventually(lambda: first.connection.closed, "the end of what was given up")
+    assert pool.stats().closed == {"yielded": 1}
+    assert driver.count("is_at_full_server") == 1
+    assert driver.peak == 2
+    second.give_back()
+    waiter.give_back()
+    assert_whole(pool)
+
+
+def test_others_are_given_time_to_take_it(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (0.01, 1000.0))
+    driver.says_full = True
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    earlier, later = queue_up(pool, lambda: borrow(pool), 2)
+    end_turn(pool)
+    first.give_back()
+    await_stats(pool, size=1, waiting=2, closing=0)
+    # What it still has is lent in turn.
+    second.give_back()
+    assert earlier.taken().connection is second.connection
+    assert not later.has_connection
+    earlier.give_back()
+    assert later.taken().connection is second.connection
+    assert driver.count("connect") == 2
+    pool._room.connect_after = 0.0
+    later.give_back()
+
+
+def test_a_server_with_room_is_asked_and_the_connection_kept(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    end_turn(pool)
+    first.give_back()
+    assert waiter.taken().connection is first.connection
+    assert driver.count("is_at_full_server") == 1
+    second.give_back()
+
+
+def test_nothing_is_asked_when_nobody_waits_or_there_is_only_one(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    driver.says_full = True
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    end_turn(pool)
+    first.give_back()
+    second.give_back()
+    alone = make_pool(MAX_CONNS=1)
+    holder = borrow(alone).taken()
+    (waiter,) = queue_up(alone, lambda: borrow(alone), 1)
+    end_turn(alone)
+    holder.give_back()
+    assert waiter.taken().connection is holder.connection
+    assert driver.count("is_at_full_server") == 0
+
+
+@pytest.mark.parametrize("error", [*interruptions(), OSError("gone")], ids=lambda error: type(error).__name__)
+def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, error: BaseException) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    driver.script("is_at_full_server", error)
+    end_turn(pool)
+    first.tell()
+    first.task.wait()
+    assert first.error is (None if isinstance(error, Exception) else error)
+    assert waiter.taken().connection is not first.connection
+    assert first.connection.closed
+    second.give_back()
+    waiter.give_back()
+    assert driver.peak == 2
+    assert_whole(pool)

@@ -1,0 +1,88 @@
+"""Processes that share a full server, and don't know of each other, take turns."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from django_geventpool.pool import turns
+from tests.support.database import Database
+from tests.support.drivers import driver
+from tests.support.tasks import Task, results
+from tests.support.waiting import eventually
+
+from .conftest import MakeDatabase
+
+
+def is_at_full_server(database: Database) -> bool:
+    connection = database.pool.getconn()
+    try:
+        return database.pool.driver.is_at_full_server(connection)
+    finally:
+        database.pool.putconn(connection)
+
+
+def test_the_roles_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
+    assert is_at_full_server(make_database(MAX_CONNS=1, role_limit=1))
+    assert not is_at_full_server(make_database(MAX_CONNS=1, role_limit=2))
+
+
+def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=2)
+    dbname = database.server.dbname
+    others = int(database.server.query(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{dbname}'")[0][0])
+    database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {others}')
+    try:
+        assert is_at_full_server(database)
+    finally:
+        database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT -1')
+    assert not is_at_full_server(database)
+
+
+def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=1)
+    connection = database.pool.getconn()
+    with connection.cursor() as cursor:
+        # As on a server that has no such view.
+        cursor.execute("CREATE TEMPORARY TABLE pg_roles ()")
+        cursor.execute("SET search_path TO pg_temp, pg_catalog")
+    assert not database.pool.driver.is_at_full_server(connection)
+    with connection.cursor() as cursor:
+        cursor.execute("RESET search_path")
+    assert not database.pool.driver.is_at_full_server(connection)
+    database.pool.putconn(connection)
+    database.assert_whole()
+
+
+def test_another_process_gets_in_though_there_is_always_somebody_who_waits(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LOOK_AT_SERVER", 0.5)
+    database = make_database(MAX_CONNS=3, role_limit=3, CONN_WAIT_TIMEOUT=60)
+    settled: list[None] = []
+
+    def work() -> int:
+        answers = 0
+        while not settled:
+            assert database.answer("select 7, pg_sleep(0.01)")[0][0] == 7
+            answers += 1
+        return answers
+
+    tasks = [Task(work) for _ in range(12)]
+    eventually(lambda: database.stats().in_use == 3 and database.stats().waiting > 3, "a pool that is always busy")
+
+    def get_in() -> object:
+        with contextlib.suppress(driver.OperationalError):
+            return driver.connect(**{**database.server.dsn, "user": database.role})
+        return None
+
+    try:
+        other = eventually(get_in, "room for somebody else")
+    finally:
+        settled.append(None)
+    assert all(results(tasks))
+    other.close()  # type: ignore[attr-defined]
+    assert database.stats().closed["yielded"] >= 1
+    eventually(lambda: database.count() <= 3, "the other gone")
+    database.assert_whole()
