@@ -6,14 +6,13 @@ import pytest
 
 from tests.support.proxy import Proxy
 from tests.support.tasks import Interruption, Task, framework_timeout, is_interruption, results
+from tests.support.victims import SOON, interrupt_all, start_victims
 from tests.support.waiting import eventually
 from tests.support.watcher import Watcher
 
 from .conftest import MakeDatabase
 
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
-#: The promise is one second; the rest is for a slow machine. The query would run for ten minutes.
-SOON = 5.0
 #: So that a server that was not asked to cancel the query would not notice by itself that its client is gone.
 BLIND = "-c client_connection_check_interval=0"
 
@@ -26,17 +25,11 @@ def test_an_interrupted_query_ends_on_the_server_and_its_connection_is_replaced(
     database = make_database(MAX_CONNS=5, POOL_MODE=mode, options=BLIND)
     with Watcher(database.server, database.role) as watcher:
         for _ in range(4):
-            victims = [Task(database.fetch, "select pg_sleep(600)") for _ in range(5)]
-            database.await_running("pg_sleep(600)", 5)
+            victims = start_victims(database, 5)
             pids = {row[0] for row in database.sessions()}
             waiters = [Task(database.answer, "select %s::int", number) for number in range(20)]
             eventually(lambda: database.stats().waiting == 20, "all others to wait")
-            for victim in victims:
-                victim.interrupt(how)
-            eventually(lambda: not database.running("pg_sleep(600)"), "the queries gone from the server", SOON)
-            for victim in victims:
-                victim.wait()
-                assert is_interruption(victim.error), repr(victim.error)
+            interrupt_all(database, victims, how)
             assert [rows[0][0] for rows in results(waiters)] == list(range(20))
             assert not pids & {row[0] for row in database.sessions()}, "an interrupted connection is still open"
         seen = watcher.seen()

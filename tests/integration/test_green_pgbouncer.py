@@ -6,7 +6,7 @@ import pytest
 
 from servers.pgbouncer import PoolMode
 from tests.support.tasks import Interruption, Task, results
-from tests.support.victims import interrupt_queries
+from tests.support.victims import interrupt_all, start_victims
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
 from .test_green_kill_query import INTERRUPTIONS
@@ -27,7 +27,7 @@ def test_an_interrupted_query_ends_on_the_server(
     database = make_database(MAX_CONNS=5, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60, role_limit=10)
     put_pgbouncer_before(database, pooler_mode)
     for _ in range(4):
-        interrupt_queries(database, 5, how)
+        interrupt_all(database, start_victims(database, 5), how)
         answers = results([Task(database.answer, "select %s::int", number) for number in range(20)])
         assert [rows[0][0] for rows in answers] == list(range(20))
     database.assert_whole()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.tasks import Interruption
 from tests.support.tls import SSL_MODES, TlsServer
-from tests.support.victims import interrupt_queries
+from tests.support.victims import interrupt_all, start_victims
 
 from .conftest import MakeDatabase
 from .test_green_kill_query import BLIND, INTERRUPTIONS
@@ -19,5 +19,5 @@ def test_an_interrupted_query_ends_on_the_server(
 ) -> None:
     options = tls.options(ssl_mode, options=BLIND)
     database = make_database(server=tls.postgres, MAX_CONNS=3, CONN_WAIT_TIMEOUT=60, **options)
-    interrupt_queries(database, 3, how)
+    interrupt_all(database, start_victims(database, 3), how)
     database.assert_whole()

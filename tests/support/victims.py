@@ -10,10 +10,15 @@ from .waiting import eventually
 SOON = 5.0
 
 
-def interrupt_queries(database: Database, count: int, how: Interruption) -> None:
-    """Interrupt tasks in the middle of queries of ten minutes, and see that the queries end on the server."""
-    victims = [Task(database.fetch, "select pg_sleep(600)") for _ in range(count)]
+def start_victims(database: Database, count: int) -> list[Task[object]]:
+    """Start tasks, each in the middle of a query of ten minutes."""
+    victims: list[Task[object]] = [Task(database.fetch, "select pg_sleep(600)") for _ in range(count)]
     database.await_running("pg_sleep(600)", count)
+    return victims
+
+
+def interrupt_all(database: Database, victims: list[Task[object]], how: Interruption) -> None:
+    """Interrupt them all, and see that their queries end on the server."""
     for victim in victims:
         victim.interrupt(how)
     eventually(lambda: not database.running("pg_sleep(600)"), "the queries gone from the server", SOON)
