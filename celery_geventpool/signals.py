@@ -48,6 +48,7 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
         processes.expect_children()
     outside.have_commands_give_back()
     _start_clean()
+    worker.spare_collections()
 
 
 def on_process_init(**_kwargs: Any) -> None:

@@ -36,6 +36,14 @@ def test_one_line_for_each_alias_says_what_the_tasks_share(pool: str, shared_wor
     assert "CONN_MAX_AGE" not in worker.log
 
 
+@pytest.mark.parametrize("pool", POOLS)
+def test_garbage_collections_are_spared_what_was_there_before_the_first_task(
+    pool: str, shared_workers: Callable[[str], Worker]
+) -> None:
+    # Django and Celery alone.
+    assert shared_workers(pool).run("frozen_objects") > 50_000
+
+
 @pytest.fixture(scope="module", params=GREEN)
 def unwise_worker(request: pytest.FixtureRequest, start_module_worker: StartWorker) -> Worker:
     """Has two databases and settings that defeat the pool; installs the worker side twice."""

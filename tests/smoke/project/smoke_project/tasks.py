@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import threading
@@ -34,6 +35,12 @@ def wait_for_file(path: str) -> None:
 @shared_task
 def double(number: int) -> int:
     return int(fetch("select %s * 2", number))
+
+
+@shared_task
+def frozen_objects() -> int:
+    """How many objects no garbage collection looks at."""
+    return gc.get_freeze_count()
 
 
 @shared_task(name="pytest_celery.vendors.worker.tasks.ping")
