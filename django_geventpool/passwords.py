@@ -45,9 +45,10 @@ def resolve(database: str, password: Any) -> Any:
         return password
     answer = password()
     if not isinstance(answer, str):
+        kind = type(answer).__name__
+        del answer  # Whoever reports errors shows what is in their frames.
         raise ImproperlyConfigured(
-            f'The function that is the PASSWORD of database "{database}" must return a string, but it returned '
-            f"{type(answer).__name__}."
+            f'The function that is the PASSWORD of database "{database}" must return a string, but it returned {kind}.'
         )
     return answer
 

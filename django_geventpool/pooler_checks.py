@@ -97,7 +97,8 @@ def _backend_pid(connection: Any) -> int:
 @contextlib.contextmanager
 def _second_client(connection: Any) -> Iterator[Any]:
     """Connect once more, beside the pool, which may have room for one only; an end to waiting comes after _PATIENCE."""
-    wrapper = connection.copy(NO_DB_ALIAS)
+    # Not its copy(): there may be settings that can't be copied, such as a function with a lock.
+    wrapper = type(connection)(connection.settings_dict, alias=NO_DB_ALIAS)
     # Without the queries that Django sets a connection up with, which would have to wait, too.
     client = wrapper.get_new_connection(wrapper.get_connection_params())
     with contextlib.closing(client), socket.socket(fileno=os.dup(client.fileno())) as duplicate:

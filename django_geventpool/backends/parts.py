@@ -53,7 +53,7 @@ def loosen(wrapper_class: type) -> None:
     """Have the wrappers of a class made of parts that don't keep them alive."""
     for name in NAMES:
         kind = getattr(wrapper_class, name, None)
-        if kind is not None and not issubclass(kind, Part):
+        if isinstance(kind, type) and not issubclass(kind, Part):
             setattr(wrapper_class, name, _loose(kind))
 
 

@@ -15,6 +15,9 @@ from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_che
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
 
+#: The SQLSTATEs of statement_timeout (and others that cancel) and of lock_timeout.
+_OUT_OF_TIME = ("57014", "55P03")
+
 C = TypeVar("C", bound=PooledConnection)
 
 
@@ -102,6 +105,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         except connection.driver_error as error:
             if connection.closed:
                 raise
+            if _sqlstate(error) in _OUT_OF_TIME:
+                return False
             self._logger.info("The server doesn't say whether it is full: %s", error)
             self._asks_if_full = False
             return False
@@ -120,6 +125,11 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Tell whether connecting failed for want of a free connection on the server."""
         # Neither driver knows the SQLSTATE of a failed connect.
         return isinstance(error, self.connect_error) and is_full(str(error))
+
+
+def _sqlstate(error: Exception) -> str | None:
+    state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state
 
 
 def execute(connection: PooledConnection, sql: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import _socket
+import contextlib
 import ctypes
 import functools
-import os
 
 from .. import green
 
@@ -67,15 +67,21 @@ def start_cancelling(library: str, connection: int) -> _socket.socket | None:
         return None
     request = libpq.create(connection)
     done, other_end = _socket.socketpair()
-    if request:
-        fd = other_end.detach()
 
-        def cancel() -> None:
-            libpq.send(request)
-            libpq.finish(request)
-            os.close(fd)
-
-        green.start_native_thread(cancel)
-    else:
+    def cancel() -> None:
+        libpq.send(request)
+        libpq.finish(request)
+        # Not only closed: a child that was forked meanwhile has the socket, too.
+        with contextlib.suppress(OSError):
+            other_end.shutdown(_socket.SHUT_WR)
         other_end.close()
+
+    if not request:
+        other_end.close()
+        return done
+    try:
+        green.start_native_thread(cancel)
+    except RuntimeError:  # There are no more threads to be had.
+        libpq.finish(request)
+        return None
     return done

@@ -143,10 +143,14 @@ class PooledConnection(_Connection):
 
         PgBouncer cancels for a client only that is still there, and leaves the query of one that is gone alone.
         """
-        if self._cancelling is not None:
-            wait_function()(self._cancelling.fileno(), POLLIN, max(0.0, deadline - time.monotonic()))
-            self._cancelling.close()
+        cancelling = self._cancelling
+        if cancelling is None:
+            return
+        wait_function()(cancelling.fileno(), POLLIN, max(0.0, deadline - time.monotonic()))
+        # Two may close it at the same time.
+        if self._cancelling is cancelling:
             self._cancelling = None
+        cancelling.close()
 
     def _await_user(self, deadline: float) -> bool:
         """Wait until nobody else uses the connection; False if that takes too long."""

@@ -54,10 +54,13 @@ WITH clients AS (
     WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
 )
 SELECT 1 FROM pg_roles, pg_database
-WHERE rolname = session_user AND datname = current_database() AND NOT rolsuper AND (
-    rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid)
-    OR datconnlimit >= 0 AND datconnlimit <= (SELECT count(*) FROM clients WHERE datid = pg_database.oid)
-    OR current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-        - coalesce(current_setting('reserved_connections', true), '0')::int <= (SELECT count(*) FROM clients)
+WHERE rolname = session_user AND datname = current_database() AND (
+    current_setting('max_connections')::int <= (SELECT count(*) FROM clients)
+    OR NOT rolsuper AND (
+        rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid)
+        OR datconnlimit >= 0 AND datconnlimit <= (SELECT count(*) FROM clients WHERE datid = pg_database.oid)
+        OR current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true), '0')::int <= (SELECT count(*) FROM clients)
+    )
 )
 """

@@ -169,6 +169,7 @@ class Room:
         self.by_connection[connection] = slot
         self.statistics.connects += 1
         self.statistics.connect.record(seconds)
+        self.turns.opened()
         if self.full_pause:
             self.full_pause = 0.0
             self.dispatch()  # The others may connect too.
@@ -245,7 +246,7 @@ class Room:
         now = self._clock()
         if self.full_pause and now < self.connect_after:
             return  # Several tried at the same time.
-        self.turns.refused(len(self.slots))
+        self.turns.refused(len(self.by_connection))
         least, most = FULL_SERVER_PAUSE
         self.full_pause = min(max(2 * self.full_pause, least), most)
         # Workers that share a full server should not come back all at the same time.
@@ -253,10 +254,13 @@ class Room:
 
     def is_turn_over(self) -> bool:
         """Tell whether to ask, over a connection that comes back, if others may be waiting for it."""
-        return bool(self.waiting) and self.turns.is_over(len(self.slots))
+        return bool(self.waiting) and self.turns.is_over(len(self.by_connection))
 
-    def step_aside(self) -> None:
+    def end_turn(self, is_full: bool) -> None:
         """Leave room on a full server to other processes, for longer than they pause between two attempts."""
+        if not is_full:
+            self.turns.found_room()
+            return
         self.turns.step_aside()
         self.full_pause = FULL_SERVER_PAUSE[1]
         self.connect_after = self._clock() + self.full_pause * random.uniform(1.1, 1.6)

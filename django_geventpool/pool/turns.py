@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 #: For how long a pool keeps each of its connections while others are known to want it, in seconds.
-TURN = 10.0
+TURN = 5.0
 
 #: How long to leave between two looks whether the server is full, while nobody else is known to want a connection.
 LOOK_AT_SERVER = 10.0
@@ -26,7 +26,9 @@ class Turns:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
     it, the pool asks over it whether the server is full. If so, it closes the connection, and leaves the room to others
     for longer than they pause between their attempts. If somebody has taken it, there will be another turn soon, for a
-    pool with many connections sooner than for one with few. If nobody has, it takes it again and asks more seldom.
+    pool with many connections sooner than for one with few. If it is still there afterwards, it asks more seldom.
+
+    The only connection is never given up: each process needs room for one.
 
     The pool calls each method with its lock held.
 
@@ -39,6 +41,10 @@ class Turns:
         self._next = clock() + LOOK_AT_SERVER
         #: Whether others are known to want more connections than there are.
         self._is_contested = False
+        #: Whether room was left to others, and it is yet to turn out whether somebody wanted it.
+        self._left_room = False
+        #: Whether nobody did the last time. Then others hold what they have, but want no more.
+        self._is_unwanted = False
         #: When the server was last known to be full.
         self._full_at = -math.inf
 
@@ -54,15 +60,28 @@ class Turns:
         pause = TURN / size if self._is_contested else LOOK_AT_SERVER
         self._next = self._clock() + pause * random.uniform(0.75, 1.25)
 
+    def found_room(self) -> None:
+        """Note that the server isn't full: whoever wants more can have it."""
+        self._is_contested = False
+
     def step_aside(self) -> None:
         """Note that a connection was given up: nobody else wants it, until it turns out that somebody does."""
         self._full_at = self._clock()
         self._is_contested = False
+        self._left_room = True
+
+    def opened(self) -> None:
+        """Note that the server had room: what was left to others is still there."""
+        if self._left_room:
+            self._left_room = False
+            self._is_unwanted = True
 
     def refused(self, size: int) -> None:
         """Note that the server was full: others have what this pool would like."""
         self._full_at = self._clock()
-        if not self._is_contested:
+        if self._left_room:
+            self._left_room = self._is_unwanted = False
+        if not self._is_contested and not self._is_unwanted:
             self._is_contested = True
             self._begin(max(1, size))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from django_geventpool.pool import Pool, room
@@ -92,6 +94,25 @@ def test_nothing_is_asked_when_nobody_waits_or_there_is_only_one(
     end_turn(alone)
     holder.give_back()
     assert waiter.taken().connection is holder.connection
+    assert driver.count("is_at_full_server") == 0
+
+
+def test_a_connection_that_is_yet_to_be_opened_does_not_count(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
+) -> None:
+    driver.says_full = True
+    pool = make_pool(MAX_CONNS=2)
+    holder = borrow(pool).taken()
+    answer = threading.Event()
+    driver.script("opened", answer.wait)
+    slow = borrow(pool)
+    await_stats(pool, connecting=1)
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    end_turn(pool)
+    holder.give_back()
+    assert waiter.taken().connection is holder.connection
+    answer.set()
+    slow.taken()
     assert driver.count("is_at_full_server") == 0
 
 

@@ -6,6 +6,7 @@ import contextlib
 
 import pytest
 
+from django_geventpool.drivers import base
 from django_geventpool.pool import turns
 from tests.support.database import Database
 from tests.support.drivers import driver
@@ -53,6 +54,19 @@ def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase
     assert not database.pool.driver.is_at_full_server(connection)
     database.pool.putconn(connection)
     database.assert_whole()
+
+
+def test_a_server_that_is_too_slow_once_is_asked_again(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=1, options="-c statement_timeout=50")
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "FULL_SERVER_QUERY", "select pg_sleep(600)")
+        assert not is_at_full_server(database)
+    with database.connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    database.give_back()
+    assert is_at_full_server(database)
 
 
 def test_another_process_gets_in_though_there_is_always_somebody_who_waits(

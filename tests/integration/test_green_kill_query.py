@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_geventpool import green
 from tests.support.proxy import Proxy
 from tests.support.tasks import Interruption, Task, framework_timeout, is_interruption, results
 from tests.support.victims import SOON, interrupt_all, start_victims
@@ -34,6 +35,21 @@ def test_an_interrupted_query_ends_on_the_server_and_its_connection_is_replaced(
             assert not pids & {row[0] for row in database.sessions()}, "an interrupted connection is still open"
         seen = watcher.seen()
     assert seen.most <= 5
+    database.assert_whole()
+
+
+@pytest.mark.parametrize("how", INTERRUPTIONS)
+def test_the_query_ends_even_if_there_is_no_thread_to_cancel_it(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, how: Interruption
+) -> None:
+    def refuse(_function: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    database = make_database(MAX_CONNS=2, options=BLIND)
+    victims = start_victims(database, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(green, "start_native_thread", refuse)
+        interrupt_all(database, victims, how)
     database.assert_whole()
 
 

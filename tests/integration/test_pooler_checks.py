@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -15,6 +16,18 @@ from tests.support.database import Database
 from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
+
+
+class CachedPassword:
+    """A setting that can't be copied."""
+
+    def __init__(self, password: str) -> None:
+        self._password = password
+        self._lock = threading.Lock()
+
+    def __call__(self) -> str:
+        with self._lock:
+            return self._password
 
 
 def messages(database: Database) -> dict[str | None, CheckMessage]:
@@ -39,7 +52,8 @@ def test_session_mode_is_worth_an_info(make_database: MakeDatabase, put_pgbounce
 def test_transaction_mode_needs_settings(
     make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, postgres: Postgres
 ) -> None:
-    database = pooled(make_database, ON_RELEASE_DISCARD_ALL=True, assume_role=postgres.user)
+    secret = {"PASSWORD": CachedPassword(postgres.password)}
+    database = pooled(make_database, secret, ON_RELEASE_DISCARD_ALL=True, assume_role=postgres.user)
     put_pgbouncer_before(database, "transaction", size=2)
     found = messages(database)
     assert list(found) == ["geventpool.W006", "geventpool.W009", "geventpool.W010"]

@@ -50,7 +50,7 @@ def server() -> Iterator[PostgresServer]:
     """A PostgreSQL server whose log tells of each connection."""
     try:
         server = PostgresServer(
-            max_connections=100, log_connections=True, log_disconnections=True, log_line_prefix=LOG_LINE_PREFIX
+            max_connections=300, log_connections=True, log_disconnections=True, log_line_prefix=LOG_LINE_PREFIX
         )
     except PostgresNotFound as error:
         pytest.skip(str(error))

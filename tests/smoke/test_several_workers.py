@@ -117,7 +117,8 @@ def test_each_of_four_workers_gets_its_share_of_a_full_server(
     print(*shares, sep="\n")
     assert MAX_CONNS < seen.most <= ROLE_LIMIT
     for share in shares:
-        assert share.tasks >= fair / 2, shares
+        # Who comes late has none at first.
+        assert share.tasks >= fair / (4 if late else 2), shares
         assert share.longest_wait < CONN_WAIT_TIMEOUT
         assert share.peak <= MAX_CONNS
         assert share.timeouts == 0

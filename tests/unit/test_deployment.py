@@ -54,7 +54,8 @@ def test_services_depend_on_others_that_can_say_that_they_are_ready(compose: dic
         for other, how in service.get("depends_on", {}).items():
             assert (how["condition"] == "service_healthy") is ("healthcheck" in services[other]), (name, other)
         for volume in service.get("volumes", ()):
-            assert volume.partition(":")[0] in compose["volumes"]
+            source = volume.partition(":")[0]
+            assert (DEPLOY / source).is_file() if source.startswith("./") else source in compose["volumes"]
     for name in ("postgres", "rabbitmq", "worker"):
         check = services[name]["healthcheck"]
         assert check["test"][0] in ("CMD", "CMD-SHELL")

@@ -137,16 +137,17 @@ class RoomMachine(RuleBasedStateMachine):
         self.give_back(slot, fit)
 
     @precondition(lambda self: self.lent)
-    @rule(pick=PICK)
-    def come_back_at_a_full_server(self, pick: int) -> None:
+    @rule(pick=PICK, is_full=st.booleans())
+    def come_back_when_others_may_wait(self, pick: int, is_full: bool) -> None:
         """If it is its turn, it is given up for other processes."""
         slot = list(self.lent)[pick % len(self.lent)]
         if self.room.is_turn_over():
             assert self.queue
-            assert len(self.room.slots) > 1
-            del self.lent[slot]
-            self.room.step_aside()
-            self.doom(slot)
+            assert len(self.room.by_connection) > 1
+            self.room.end_turn(is_full)
+            if is_full:
+                del self.lent[slot]
+                self.doom(slot)
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)

@@ -58,6 +58,28 @@ def test_when_nobody_took_what_was_given_up_it_looks_seldom_again(clock: Clock) 
     assert pause_of(turns, clock, 10) == TURN / 10
 
 
+def test_who_finds_what_it_gave_up_still_there_takes_later_refusals_for_nobodys_need(clock: Clock) -> None:
+    turns = Turns(clock)
+    turns.refused(10)
+    turns.step_aside()
+    turns.opened()
+    turns.refused(10)  # It wants one more than there is.
+    pause_of(turns, clock, 10)
+    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
+    turns.step_aside()
+    turns.refused(10)  # Now somebody was there.
+    pause_of(turns, clock, 10)
+    assert pause_of(turns, clock, 10) == TURN / 10
+
+
+def test_a_server_that_has_room_again_is_looked_at_seldom(clock: Clock) -> None:
+    turns = Turns(clock)
+    turns.refused(10)
+    turns.found_room()
+    pause_of(turns, clock, 10)
+    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
+
+
 def test_the_only_connection_is_never_given_up(clock: Clock) -> None:
     turns = Turns(clock)
     turns.refused(1)

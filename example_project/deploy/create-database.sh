@@ -1,0 +1,8 @@
+#!/bin/sh
+# Makes the workers' database and role, which is no superuser: the last connections of a full server are not for it.
+# The image runs this once, on a new volume.
+set -e
+psql --username postgres --set ON_ERROR_STOP=1 --set password="$DATABASE_PASSWORD" <<'SQL'
+CREATE ROLE library LOGIN PASSWORD :'password';
+CREATE DATABASE library OWNER library;
+SQL
