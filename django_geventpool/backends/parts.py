@@ -52,8 +52,10 @@ class Part:
 def loosen(wrapper_class: type) -> None:
     """Have the wrappers of a class made of parts that don't keep them alive."""
     for name in NAMES:
-        kind = getattr(wrapper_class, name, None)
-        if isinstance(kind, type) and not issubclass(kind, Part):
+        kind: Any = getattr(wrapper_class, name, None)
+        # Somebody may have a function there.
+        is_class_of_djangos = isinstance(kind, type) and not issubclass(kind, Part)
+        if is_class_of_djangos:
             setattr(wrapper_class, name, _loose(kind))
 
 
