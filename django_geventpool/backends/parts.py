@@ -54,8 +54,8 @@ def loosen(wrapper_class: type) -> None:
     for name in NAMES:
         kind: Any = getattr(wrapper_class, name, None)
         # Somebody may have a function there.
-        is_class_of_djangos = isinstance(kind, type) and not issubclass(kind, Part)
-        if is_class_of_djangos:
+        is_stock = isinstance(kind, type) and not issubclass(kind, Part)
+        if is_stock:
             setattr(wrapper_class, name, _loose(kind))
 
 
