@@ -75,6 +75,10 @@ def share_of(worker: Worker, total: int, since: str) -> Share:
     )
 
 
+def time_of(server: PostgresServer) -> str:
+    return str(server.query("SELECT clock_timestamp()")[0][0])
+
+
 def count_runs(server: PostgresServer) -> int:
     return int(server.query("SELECT count(*) FROM runs")[0][0])
 
@@ -92,14 +96,16 @@ def test_each_of_four_workers_gets_its_share_of_a_full_server(
             concurrency=CONCURRENCY,
             database={"USER": role},
             settings={"broker_url": redis.url, "worker_prefetch_multiplier": 1},
-            start=number < WORKERS - late,
+            # Who comes late is there, and takes tasks of no queue yet.
+            arguments=[] if number < WORKERS - late else ["--queues", "none"],
         )
         for number in range(WORKERS)
     ]
-    for worker in workers[: WORKERS - late]:
+    for worker in workers:
         worker.await_answer()
     tasks = {seconds: count * (1 + late) for seconds, count in TASKS.items()}
     total = sum(tasks.values())
+    since = time_of(server)
     with Watcher(server, role) as watcher:
         for number in range(max(tasks.values())):
             for seconds, count in tasks.items():
@@ -107,8 +113,8 @@ def test_each_of_four_workers_gets_its_share_of_a_full_server(
                     workers[0].send("write_down", seconds)
         for worker in workers[WORKERS - late :]:
             eventually(lambda: sum(worker.connections() for worker in workers) == ROLE_LIMIT, "a full server")
-            worker.start()
-        since = server.query("SELECT clock_timestamp()")[0][0]
+            worker.client.control.add_consumer("celery", destination=[worker.hostname], reply=True)
+            since = time_of(server)
         eventually(lambda: count_runs(server) >= total, "all tasks done", 180)
         seen = watcher.seen()
     shares = [share_of(worker, total, since) for worker in workers]
