@@ -12,6 +12,9 @@ TURN = 5.0
 #: How long to leave between two looks whether the server is full, while nobody else is known to want a connection.
 LOOK_AT_SERVER = 10.0
 
+#: How often in a row what a pool gives up must be there afterwards to be taken for unwanted: it may be another's.
+TIMES_UNWANTED = 3
+
 #: For how long a server that was full is taken to be so still, in seconds.
 FULL_FOR = 60.0
 
@@ -43,8 +46,8 @@ class Turns:
         self._is_contested = False
         #: Whether room was left to others, and it is yet to turn out whether somebody wanted it.
         self._left_room = False
-        #: Whether nobody did the last time. Then others hold what they have, but want no more.
-        self._is_unwanted = False
+        #: How often in a row nobody did.
+        self._times_unwanted = 0
         #: When the server was last known to be full.
         self._full_at = -math.inf
 
@@ -74,14 +77,16 @@ class Turns:
         """Note that the server had room: what was left to others is still there."""
         if self._left_room:
             self._left_room = False
-            self._is_unwanted = True
+            self._times_unwanted += 1
 
     def refused(self, size: int) -> None:
         """Note that the server was full: others have what this pool would like."""
         self._full_at = self._clock()
         if self._left_room:
-            self._left_room = self._is_unwanted = False
-        if not self._is_contested and not self._is_unwanted:
+            self._left_room = False
+            self._times_unwanted = 0
+        # Else others have what there is, but want no more, and it is this pool that would like to.
+        if not self._is_contested and self._times_unwanted < TIMES_UNWANTED:
             self._is_contested = True
             self._begin(max(1, size))
 
