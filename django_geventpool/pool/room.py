@@ -169,7 +169,6 @@ class Room:
         self.by_connection[connection] = slot
         self.statistics.connects += 1
         self.statistics.connect.record(seconds)
-        self.turns.opened()
         if self.full_pause:
             self.full_pause = 0.0
             self.dispatch()  # The others may connect too.

@@ -7,13 +7,10 @@ import random
 from collections.abc import Callable
 
 #: For how long a pool keeps each of its connections while others are known to want it, in seconds.
-TURN = 5.0
+TURN = 10.0
 
 #: How long to leave between two looks whether the server is full, while nobody else is known to want a connection.
 LOOK_AT_SERVER = 10.0
-
-#: How often in a row what a pool gives up must be there afterwards to be taken for unwanted: it may be another's.
-TIMES_UNWANTED = 3
 
 #: For how long a server that was full is taken to be so still, in seconds.
 FULL_FOR = 60.0
@@ -29,7 +26,7 @@ class Turns:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
     it, the pool asks over it whether the server is full. If so, it closes the connection, and leaves the room to others
     for longer than they pause between their attempts. If somebody has taken it, there will be another turn soon, for a
-    pool with many connections sooner than for one with few. If it is still there afterwards, it asks more seldom.
+    pool with many connections sooner than for one with few. If it gets all back that it may have, it asks more seldom.
 
     The only connection is never given up: each process needs room for one.
 
@@ -44,10 +41,6 @@ class Turns:
         self._next = clock() + LOOK_AT_SERVER
         #: Whether others are known to want more connections than there are.
         self._is_contested = False
-        #: Whether room was left to others, and it is yet to turn out whether somebody wanted it.
-        self._left_room = False
-        #: How often in a row nobody did.
-        self._times_unwanted = 0
         #: When the server was last known to be full.
         self._full_at = -math.inf
 
@@ -71,22 +64,11 @@ class Turns:
         """Note that a connection was given up: nobody else wants it, until it turns out that somebody does."""
         self._full_at = self._clock()
         self._is_contested = False
-        self._left_room = True
-
-    def opened(self) -> None:
-        """Note that the server had room: what was left to others is still there."""
-        if self._left_room:
-            self._left_room = False
-            self._times_unwanted += 1
 
     def refused(self, size: int) -> None:
         """Note that the server was full: others have what this pool would like."""
         self._full_at = self._clock()
-        if self._left_room:
-            self._left_room = False
-            self._times_unwanted = 0
-        # Else others have what there is, but want no more, and it is this pool that would like to.
-        if not self._is_contested and self._times_unwanted < TIMES_UNWANTED:
+        if not self._is_contested:
             self._is_contested = True
             self._begin(max(1, size))
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from django_geventpool.pool.turns import FULL_FOR, IDLE_AT_FULL_SERVER, LOOK_AT_SERVER, TIMES_UNWANTED, TURN, Turns
+from django_geventpool.pool.turns import FULL_FOR, IDLE_AT_FULL_SERVER, LOOK_AT_SERVER, TURN, Turns
 
 
 class Clock:
@@ -55,23 +55,6 @@ def test_when_nobody_took_what_was_given_up_it_looks_seldom_again(clock: Clock) 
     pause_of(turns, clock, 10)
     assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
     turns.refused(10)
-    assert pause_of(turns, clock, 10) == TURN / 10
-
-
-def test_who_finds_what_it_gave_up_still_there_takes_later_refusals_for_nobodys_need(clock: Clock) -> None:
-    turns = Turns(clock)
-    for _ in range(TIMES_UNWANTED):
-        turns.refused(10)  # It wants one more than there is.
-        pause_of(turns, clock, 10)
-        assert pause_of(turns, clock, 10) == TURN / 10
-        turns.step_aside()
-        turns.opened()
-    turns.refused(10)
-    pause_of(turns, clock, 10)
-    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
-    turns.step_aside()
-    turns.refused(10)  # Now somebody was there.
-    pause_of(turns, clock, 10)
     assert pause_of(turns, clock, 10) == TURN / 10
 
 
