@@ -138,13 +138,11 @@ class Pool:
         if self._room.waiting and not self._lock.is_mine():
             with self._lock:
                 is_turn_over = self._room.is_turn_over()
-            if is_turn_over:
-                is_full = self.driver.is_at_full_server(connection)
+            if is_turn_over and self.driver.is_at_full_server(connection):
                 with self._lock:
-                    self._room.end_turn(is_full)
-                if is_full:
-                    self._look_by(self._room.connect_after)
-                    return "yielded"
+                    self._room.step_aside()
+                self._look_by(self._room.connect_after)
+                return "yielded"
         return None
 
     def share(self, connection: Any) -> None:

@@ -255,11 +255,8 @@ class Room:
         """Tell whether to ask, over a connection that comes back, if others may be waiting for it."""
         return bool(self.waiting) and self.turns.is_over(len(self.by_connection))
 
-    def end_turn(self, is_full: bool) -> None:
+    def step_aside(self) -> None:
         """Leave room on a full server to other processes, for longer than they pause between two attempts."""
-        if not is_full:
-            self.turns.found_room()
-            return
         self.turns.step_aside()
         self.full_pause = FULL_SERVER_PAUSE[1]
         self.connect_after = self._clock() + self.full_pause * random.uniform(1.1, 1.6)

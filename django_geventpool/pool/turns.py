@@ -56,10 +56,6 @@ class Turns:
         pause = TURN / size if self._is_contested else LOOK_AT_SERVER
         self._next = self._clock() + pause * random.uniform(0.75, 1.25)
 
-    def found_room(self) -> None:
-        """Note that the server isn't full: whoever wants more can have it."""
-        self._is_contested = False
-
     def step_aside(self) -> None:
         """Note that a connection was given up: nobody else wants it, until it turns out that somebody does."""
         self._full_at = self._clock()

@@ -144,8 +144,8 @@ class RoomMachine(RuleBasedStateMachine):
         if self.room.is_turn_over():
             assert self.queue
             assert len(self.room.by_connection) > 1
-            self.room.end_turn(is_full)
             if is_full:
+                self.room.step_aside()
                 del self.lent[slot]
                 self.doom(slot)
 

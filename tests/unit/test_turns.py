@@ -58,14 +58,6 @@ def test_when_nobody_took_what_was_given_up_it_looks_seldom_again(clock: Clock) 
     assert pause_of(turns, clock, 10) == TURN / 10
 
 
-def test_a_server_that_has_room_again_is_looked_at_seldom(clock: Clock) -> None:
-    turns = Turns(clock)
-    turns.refused(10)
-    turns.found_room()
-    pause_of(turns, clock, 10)
-    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
-
-
 def test_the_only_connection_is_never_given_up(clock: Clock) -> None:
     turns = Turns(clock)
     turns.refused(1)
