@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 #: For how long a pool keeps each of its connections while others are known to want it, in seconds.
-TURN = 10.0
+TURN = 5.0
 
 #: How long to leave between two looks whether the server is full, while nobody else is known to want a connection.
 LOOK_AT_SERVER = 10.0
