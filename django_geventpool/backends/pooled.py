@@ -90,7 +90,7 @@ class PooledMixin(Base):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
-        if callable(conn_params.get("password")) and self.pool is None:
+        if self.pool is None:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
         return super().get_new_connection(conn_params)
