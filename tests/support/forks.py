@@ -66,8 +66,8 @@ def _be_child(function: Callable[[], Any], writer: int) -> None:
 
 
 def _has_ended(pid: int) -> bool:
+    # Not waitpid(), which is gevent's: it never hears of the process's first child if that ends before it is watched.
     try:
-        ended, _ = os.waitpid(pid, os.WNOHANG)
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:
-        return True
-    return ended == pid
+        return True  # The event loop was first.

@@ -50,13 +50,15 @@ def test_asynchronous_queries_find_what_is_there(site: Site) -> None:
     site.await_quiet()
 
 
-def test_each_thread_of_a_request_is_a_holder(site: Site) -> None:
+def test_each_thread_of_a_request_is_a_holder(site: Site, mode: str) -> None:
     pids = json.loads(site.get("/-/async/gather?seconds=0.5").body)["pids"]
-    here, elsewhere = set(pids[:3]), set(pids[3:])
     # The request's own thread, one query after the other, and three others at the same time.
-    assert len(elsewhere) == 3
-    assert len(here) == 1
-    assert not here & elsewhere
+    here, elsewhere = set(pids[:3]), set(pids[3:])
+    assert len(here | elsewhere) <= 4
+    if mode == "session":
+        assert len(here) == 1
+        assert len(elsewhere) == 3
+        assert not here & elsewhere
     site.await_quiet()
 
 
