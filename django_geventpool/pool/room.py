@@ -20,6 +20,9 @@ from .turns import Turns
 #: Least and most pause between attempts to connect to a full server, in seconds.
 FULL_SERVER_PAUSE = (0.05, 1.0)
 
+#: The part of the most pause that a pool makes that has no connection yet. The more it has, the more it leaves to others.
+MOST_PAUSE_OF_NEEDY = 0.25
+
 #: How often to look whether holders are gone that give no sign of it, in seconds.
 LOOK_AT_HOLDERS = 0.5
 
@@ -245,9 +248,10 @@ class Room:
         now = self._clock()
         if self.full_pause and now < self.connect_after:
             return  # Several tried at the same time.
-        self.turns.refused(len(self.by_connection))
+        size = len(self.by_connection)
+        self.turns.refused(size)
         least, most = FULL_SERVER_PAUSE
-        self.full_pause = min(max(2 * self.full_pause, least), most)
+        self.full_pause = min(max(2 * self.full_pause, least), most * max(MOST_PAUSE_OF_NEEDY, size / self.limit))
         # Workers that share a full server should not come back all at the same time.
         self.connect_after = now + self.full_pause * random.uniform(0.5, 1)
 

@@ -7,10 +7,11 @@ import random
 from collections.abc import Callable
 
 #: For how long a pool keeps each of its connections while others are known to want it, in seconds.
-TURN = 5.0
+TURN = 8.0
 
-#: How long to leave between two looks whether the server is full, while nobody else is known to want a connection.
-LOOK_AT_SERVER = 10.0
+#: Least and most time between two looks whether the server is full, while nobody else is known to want a connection, in
+#: seconds. Each is twice the one before, as processes that start together soon learn what each of them can have.
+LOOK_AT_SERVER = (1.0, 10.0)
 
 #: For how long a server that was full is taken to be so still, in seconds.
 FULL_FOR = 60.0
@@ -26,7 +27,8 @@ class Turns:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
     it, the pool asks over it whether the server is full. If so, it closes the connection, and leaves the room to others
     for longer than they pause between their attempts. If somebody has taken it, there will be another turn soon, for a
-    pool with many connections sooner than for one with few. If it gets all back that it may have, it asks more seldom.
+    pool with many connections sooner than for one with few. If it gets all back that it may have, it asks more seldom,
+    and again more seldom each time.
 
     The only connection is never given up: each process needs room for one.
 
@@ -37,8 +39,10 @@ class Turns:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        #: How long the next pause will be if nobody else is known to want a connection.
+        self._look = LOOK_AT_SERVER[0]
         #: No question before.
-        self._next = clock() + LOOK_AT_SERVER
+        self._next = clock() + self._look
         #: Whether others are known to want more connections than there are.
         self._is_contested = False
         #: When the server was last known to be full.
@@ -53,7 +57,11 @@ class Turns:
         return True
 
     def _begin(self, size: int) -> None:
-        pause = TURN / size if self._is_contested else LOOK_AT_SERVER
+        if self._is_contested:
+            pause = TURN / size
+        else:
+            pause = self._look
+            self._look = min(2 * pause, LOOK_AT_SERVER[1])
         self._next = self._clock() + pause * random.uniform(0.75, 1.25)
 
     def step_aside(self) -> None:
@@ -66,6 +74,7 @@ class Turns:
         self._full_at = self._clock()
         if not self._is_contested:
             self._is_contested = True
+            self._look = LOOK_AT_SERVER[0]
             self._begin(max(1, size))
 
     def idle_timeout(self, usual: float | None) -> float | None:

@@ -10,6 +10,7 @@ import pytest
 from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import room
+from django_geventpool.pool.slot import Slot
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver, ServerFull
@@ -110,18 +111,22 @@ def test_requests_pause_between_attempts(
     refused.taken()
 
 
-def test_pauses_grow_with_a_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("size", "most"), [(0, 0.25), (1, 0.25), (2, 0.5), (4, 1.0)])
+def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(
+    size: int, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[tuple[float, float]] = []
     monkeypatch.setattr(random, "uniform", lambda low, high: drawn.append((low, high)) or high)
     now = 100.0
-    full = room.Room(PoolOptions(), lambda slot, holder: None, lambda: now)
+    full = room.Room(PoolOptions(MAX_CONNS=4), lambda slot, holder: None, lambda: now)
+    full.by_connection = {number: Slot() for number in range(size)}
     pauses = []
     for _ in range(7):
         full.refused()
         full.refused()  # Another that tried at the same time.
         pauses.append(full.connect_after - now)
         now = full.connect_after
-    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+    assert pauses == pytest.approx([min(pause, most) for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0)])
     assert drawn.count((0.5, 1)) == 7
 
 

@@ -72,7 +72,7 @@ def test_a_server_that_is_too_slow_once_is_asked_again(
 def test_another_process_gets_in_though_there_is_always_somebody_who_waits(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "LOOK_AT_SERVER", 0.5)
+    monkeypatch.setattr(turns, "LOOK_AT_SERVER", (0.5, 0.5))
     database = make_database(MAX_CONNS=3, role_limit=3, CONN_WAIT_TIMEOUT=60)
     settled: list[None] = []
 

@@ -33,29 +33,39 @@ def pause_of(turns: Turns, clock: Clock, size: int) -> float:
     return clock.now - began
 
 
-def test_as_long_as_nobody_is_refused_it_looks_seldom(clock: Clock) -> None:
+def test_as_long_as_nobody_is_refused_it_looks_more_and_more_seldom(clock: Clock) -> None:
+    least, most = LOOK_AT_SERVER
     turns = Turns(clock)
-    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
-    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
-
-
-def test_the_more_connections_a_pool_has_the_shorter_are_its_turns_once_others_want_them(clock: Clock) -> None:
-    turns = Turns(clock)
-    turns.refused(10)
-    assert pause_of(turns, clock, 10) == TURN / 10
-    assert pause_of(turns, clock, 4) == TURN / 10
-    assert pause_of(turns, clock, 4) == TURN / 4
-
-
-def test_when_nobody_took_what_was_given_up_it_looks_seldom_again(clock: Clock) -> None:
-    turns = Turns(clock)
+    assert [pause_of(turns, clock, 10) for _ in range(3)] == [least, least, 2 * least]
+    for _ in range(3):
+        pause_of(turns, clock, 10)
+    assert pause_of(turns, clock, 10) == most
     turns.refused(10)
     pause_of(turns, clock, 10)
     turns.step_aside()
     pause_of(turns, clock, 10)
-    assert pause_of(turns, clock, 10) == LOOK_AT_SERVER
-    turns.refused(10)
-    assert pause_of(turns, clock, 10) == TURN / 10
+    # It begins anew after it has found somebody else there.
+    assert pause_of(turns, clock, 10) == least
+
+
+def test_the_more_connections_a_pool_has_the_shorter_are_its_turns_once_others_want_them(clock: Clock) -> None:
+    turns = Turns(clock)
+    turns.refused(8)
+    assert pause_of(turns, clock, 8) == TURN / 8
+    assert pause_of(turns, clock, 4) == TURN / 8
+    assert pause_of(turns, clock, 4) == TURN / 4
+
+
+def test_when_nobody_took_what_was_given_up_it_looks_more_seldom_again(clock: Clock) -> None:
+    turns = Turns(clock)
+    turns.refused(16)
+    pause_of(turns, clock, 16)
+    turns.step_aside()
+    pause_of(turns, clock, 16)
+    assert pause_of(turns, clock, 16) == LOOK_AT_SERVER[0]
+    assert pause_of(turns, clock, 16) == 2 * LOOK_AT_SERVER[0]
+    turns.refused(16)
+    assert pause_of(turns, clock, 16) == TURN / 16
 
 
 def test_the_only_connection_is_never_given_up(clock: Clock) -> None:
