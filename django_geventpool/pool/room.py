@@ -20,7 +20,7 @@ from .turns import Turns
 #: Least and most pause between attempts to connect to a full server, in seconds.
 FULL_SERVER_PAUSE = (0.05, 1.0)
 
-#: The part of the most pause that a pool makes that has no connection yet. The more it has, the more it leaves to others.
+#: The part of the most pause after which a pool without connections tries again; one with many leaves others the time.
 MOST_PAUSE_OF_NEEDY = 0.25
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
