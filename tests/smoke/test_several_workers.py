@@ -75,6 +75,12 @@ def share_of(worker: Worker, total: int, since: str) -> Share:
     )
 
 
+def take_tasks(workers: list[Worker]) -> None:
+    names = [worker.hostname for worker in workers]
+    replies = workers[0].client.control.add_consumer("celery", destination=names, reply=True, limit=len(names))
+    assert len(replies) == len(names), replies
+
+
 def time_of(server: PostgresServer) -> str:
     return str(server.query("SELECT clock_timestamp()")[0][0])
 
@@ -96,10 +102,10 @@ def test_none_of_four_workers_starves_at_a_full_server(
             concurrency=CONCURRENCY,
             database={"USER": role},
             settings={"broker_url": redis.url, "worker_prefetch_multiplier": 1},
-            # Who comes late is there, and takes tasks of no queue yet.
-            arguments=[] if number < WORKERS - late else ["--queues", "none"],
+            # They are there, and take no task before all of them have been sent.
+            arguments=["--queues", "none"],
         )
-        for number in range(WORKERS)
+        for _ in range(WORKERS)
     ]
     for worker in workers:
         worker.await_answer()
@@ -109,9 +115,10 @@ def test_none_of_four_workers_starves_at_a_full_server(
             for seconds, count in TASKS.items():
                 if number < count:
                     workers[0].send("write_down", seconds)
-        for worker in workers[WORKERS - late :]:
+        take_tasks(workers[: WORKERS - late])
+        if late:
             eventually(lambda: sum(worker.connections() for worker in workers) == ROLE_LIMIT, "a full server")
-            worker.client.control.add_consumer("celery", destination=[worker.hostname], reply=True)
+            take_tasks(workers[WORKERS - late :])
         # How long that may take, CONN_WAIT_TIMEOUT says.
         eventually(lambda: all(worker.connections() for worker in workers), "a connection of each")
         since = time_of(server)
