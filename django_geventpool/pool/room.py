@@ -260,10 +260,10 @@ class Room:
         return bool(self.waiting) and self.turns.is_over(len(self.by_connection))
 
     def step_aside(self) -> None:
-        """Leave room on a full server to other processes, for longer than they pause between two attempts."""
+        """Leave room on a full server to other processes, for longer than those pause that have half of their limit."""
         self.turns.step_aside()
         self.full_pause = FULL_SERVER_PAUSE[1]
-        self.connect_after = self._clock() + self.full_pause * random.uniform(1.1, 1.6)
+        self.connect_after = self._clock() + self.full_pause * random.uniform(0.55, 0.8)
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""

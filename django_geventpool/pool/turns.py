@@ -26,9 +26,9 @@ class Turns:
     A pool that has all that it may have connects no more, and so hears nothing of others that find the server full:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
     it, the pool asks over it whether the server is full. If so, it closes the connection, and leaves the room to others
-    for longer than they pause between their attempts. If somebody has taken it, there will be another turn soon, for a
-    pool with many connections sooner than for one with few. If it gets all back that it may have, it asks more seldom,
-    and again more seldom each time.
+    for longer than those pause between their attempts that have few connections. If somebody has taken it, there will
+    be another turn soon, for a pool with many connections sooner than for one with few. If it gets all back that it
+    may have, it asks more seldom, and again more seldom each time.
 
     The only connection is never given up: each process needs room for one.
 

@@ -15,7 +15,8 @@ from .conftest import MakeDatabase
 
 @pytest.fixture
 def database(make_database: MakeDatabase) -> Database:
-    return make_database(MAX_CONNS=2, CONN_WAIT_TIMEOUT=60)
+    # At a full server connections would be given up for others, and opened again.
+    return make_database(MAX_CONNS=2, CONN_WAIT_TIMEOUT=60, role_limit=3)
 
 
 def assert_all_was_given_back(database: Database) -> None:

@@ -60,7 +60,8 @@ def clients(pooler: PgBouncer, database: Database) -> int:
 def test_200_at_once_get_right_answers_over_max_conns_connections(put: Put, mode: str) -> None:
     # PgBouncer would refuse one more, and the pool would have to tell, see make_database.
     refusing = {"max_client_conn": LIMIT, "ignore_startup_parameters": "options"}
-    database, pooler = put(POOL_MODE=mode, pooler=refusing)
+    # The server has room, else connections would be given up for others, and opened again.
+    database, pooler = put(POOL_MODE=mode, pooler=refusing, role_limit=LIMIT + 1)
     with Watcher(database.server, database.role) as watcher:
         answers = results([Task(database.answer, "select %s::int, pg_sleep(0.02)::text", n) for n in range(200)])
         seen = watcher.seen()

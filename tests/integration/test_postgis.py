@@ -39,6 +39,7 @@ def test_points_are_stored_and_found_through_the_pool(
 
     database = make_database(
         server=postgis_server,
+        role_limit=3,
         MAX_CONNS=2,
         POOL_MODE=mode,
         settings={"ENGINE": "django_geventpool.backends.postgis"},

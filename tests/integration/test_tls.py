@@ -19,8 +19,9 @@ from .conftest import MakeDatabase
 def test_queries_go_over_tls_and_connections_are_used_again(
     make_database: MakeDatabase, tls: TlsServer, ssl_mode: str, mode: str
 ) -> None:
+    # At a full server connections would be given up for others, and opened again.
     database = make_database(
-        server=tls.postgres, MAX_CONNS=4, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60, **tls.options(ssl_mode)
+        server=tls.postgres, role_limit=5, MAX_CONNS=4, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60, **tls.options(ssl_mode)
     )
     protocol = "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"
     with Watcher(tls.postgres, database.role) as watcher:

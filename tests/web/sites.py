@@ -32,7 +32,8 @@ _numbers = itertools.count()
 class Site(WebServer):
     """The test project in a web server, whose connections are those of a role of their own.
 
-    The role's CONNECTION LIMIT is `bound`, so that the server would refuse what is too much.
+    They are `bound` at the most. The role may have one more: at a full server connections would be given up for others,
+    and opened again.
 
     :param folder: for the log.
     :param server: module and arguments.
@@ -57,7 +58,8 @@ class Site(WebServer):
         self.role = f"web_{os.getpid()}_{next(_numbers)}"
         self.bound = processes * LIMIT + others
         password = f" PASSWORD '{postgres.password}'" if postgres.password else ""
-        postgres.query(f"CREATE ROLE {self.role} LOGIN CONNECTION LIMIT {self.bound}{password} IN ROLE {postgres.user}")
+        limit = self.bound + 1
+        postgres.query(f"CREATE ROLE {self.role} LOGIN CONNECTION LIMIT {limit}{password} IN ROLE {postgres.user}")
         options = {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 60, **options}
         module, arguments = server
         super().__init__(
