@@ -52,6 +52,7 @@ class Pool:
         self._pid = os.getpid()
         self._lock = Lock()
         self._room = Room(options, self._holder_ended, time.monotonic)
+        self._room.look_by = self._look_by
         self._alarms = Alarms(name)
         self._closer = Closer(name, driver, self._lock, self._room)
         #: Slots of holders that ended. They get in without the lock, see Holder.end.
@@ -141,7 +142,6 @@ class Pool:
             if is_turn_over and self.driver.is_at_full_server(connection):
                 with self._lock:
                     self._room.step_aside()
-                self._look_by(self._room.connect_after)
                 return "yielded"
         return None
 
@@ -188,8 +188,6 @@ class Pool:
         self._look_by(self._alarms.wait_is_due(request.since))
         if request.deadline is not None:
             self._look_by(request.deadline)
-        if self._room.full_pause:
-            self._look_by(self._room.connect_after)
 
     def _await(self, request: Request) -> Slot:
         """Wait for the turn of a queued request."""

@@ -20,8 +20,12 @@ from .turns import Turns
 #: Least and most pause between attempts to connect to a full server, in seconds.
 FULL_SERVER_PAUSE = (0.05, 1.0)
 
-#: The part of the most pause after which a pool without connections tries again; one with many leaves others the time.
-MOST_PAUSE_OF_NEEDY = 0.25
+#: The part of the most pause that is the most for a pool with few connections. With more than this part of its limit,
+#: it leaves the others more time.
+NEEDY = 0.5
+
+#: Least and most time that is left to others after a connection was given up: longer than a needy pool pauses.
+LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
 LOOK_AT_HOLDERS = 0.5
@@ -32,6 +36,10 @@ LOOK_AT_SLOTS = 1.0
 
 def _none() -> int:
     return 0
+
+
+def _nobody_looks(_when: float) -> None:
+    pass
 
 
 class Room:
@@ -63,9 +71,13 @@ class Room:
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
         self.vacated: Callable[[], object] = _none
+        #: Called with the time (monotonic seconds) at which waiters may connect, which they don't notice by themselves.
+        self.look_by: Callable[[float], object] = _nobody_looks
         #: While the server is full: no connect before this time, and the pause that led to it.
         self.connect_after = 0.0
         self.full_pause = 0.0
+        #: How many may connect at the same time.
+        self._tries = math.inf
         self.turns = Turns(clock)
         self.statistics = Statistics()
         self._reclaim = reclaim
@@ -92,10 +104,10 @@ class Room:
         return len(self.slots) + self.elsewhere()
 
     def _may_connect(self) -> bool:
-        """Tell whether the server may have room. After a refusal, one at a time tries, until it has."""
-        if not self.full_pause:
-            return True
-        return self._clock() >= self.connect_after and all(slot.state is not State.CONNECTING for slot in self.slots)
+        """Tell whether the server may have room. After a refusal one tries at a time, after each success one more."""
+        if self.full_pause and self._clock() < self.connect_after:
+            return False
+        return sum(slot.state is State.CONNECTING for slot in self.slots) < self._tries
 
     def enqueue(self, request: Request) -> None:
         """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
@@ -172,9 +184,10 @@ class Room:
         self.by_connection[connection] = slot
         self.statistics.connects += 1
         self.statistics.connect.record(seconds)
-        if self.full_pause:
-            self.full_pause = 0.0
-            self.dispatch()  # The others may connect too.
+        if self.full_pause or self._tries < self.limit:
+            self.full_pause = self.connect_after = 0.0
+            self._tries += 1
+            self.dispatch()  # The next may connect too.
 
     def _why_not_keep(self, slot: Slot) -> Reason | None:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
@@ -209,12 +222,14 @@ class Room:
         """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
         self._unlend(slot)
         self._strike(slot, reason)
+        was_connecting = slot.state is State.CONNECTING
         slot.state = State.CLOSING
+        slot.reason = reason
         slot.since = self._clock()
         if slot.connection is None:
             self.vacate(slot)
-        elif self.full_pause:
-            self.dispatch()  # It may have been the one that tries, see _may_connect.
+        elif was_connecting:
+            self.dispatch()  # Another may try in its place.
         return slot.connection is not None
 
     def emptied(self, slot: Slot, reason: Reason) -> None:
@@ -231,6 +246,8 @@ class Room:
     def vacate(self, slot: Slot) -> None:
         """Note that the server has let go of a slot's connection."""
         self.slots.discard(slot)
+        if slot.reason == "yielded":
+            self._leave_to_others()
         self.dispatch()
         if self.closed:
             self.vacated()
@@ -251,19 +268,29 @@ class Room:
         size = len(self.by_connection)
         self.turns.refused(size)
         least, most = FULL_SERVER_PAUSE
-        self.full_pause = min(max(2 * self.full_pause, least), most * max(MOST_PAUSE_OF_NEEDY, size / self.limit))
+        most *= min(1.0, max(NEEDY, size / self.limit))
         # Workers that share a full server should not come back all at the same time.
-        self.connect_after = now + self.full_pause * random.uniform(0.5, 1)
+        self._pause(min(max(2 * self.full_pause, least), most), random.uniform(0.5, 1))
 
     def is_turn_over(self) -> bool:
         """Tell whether to ask, over a connection that comes back, if others may be waiting for it."""
         return bool(self.waiting) and self.turns.is_over(len(self.by_connection))
 
     def step_aside(self) -> None:
-        """Leave room on a full server to other processes, for longer than those pause that have half of their limit."""
+        """Note that one of the connections will be closed to leave its room on a full server to other processes."""
         self.turns.step_aside()
-        self.full_pause = FULL_SERVER_PAUSE[1]
-        self.connect_after = self._clock() + self.full_pause * random.uniform(0.55, 0.8)
+        self._leave_to_others()
+
+    def _leave_to_others(self) -> None:
+        # Again when the server has let go of the connection: others can have it only from then on.
+        self._pause(FULL_SERVER_PAUSE[1], random.uniform(*LEFT_TO_OTHERS))
+
+    def _pause(self, pause: float, part: float) -> None:
+        """Have nobody connect for a part of a pause."""
+        self.full_pause = pause
+        self._tries = 1
+        self.connect_after = max(self.connect_after, self._clock() + pause * part)
+        self.look_by(self.connect_after)
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
@@ -354,7 +381,7 @@ class Room:
             times += [s.since + leak_after for s in self.slots if s.holder is not None and not s.warned]
         if any(slot.holder is not None and slot.holder.is_gone is not None for slot in self.slots):
             times.append(now + LOOK_AT_HOLDERS)
-        if self.waiting and self.full_pause and self.connect_after > now:
+        if self.full_pause and self.connect_after > now:
             times.append(self.connect_after)
         times.append(self._deadlines.next())
         return min(times)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .holder import Holder
+    from .statistics import Reason
 
 _tickets = itertools.count()
 
@@ -27,11 +28,13 @@ class State(enum.Enum):
 class Slot:
     """Room for one server connection, from before it is opened until the server has let go of it."""
 
-    __slots__ = ("connection", "counts", "expires_at", "holder", "label", "since", "stack", "state", "warned")
+    __slots__ = ("connection", "counts", "expires_at", "holder", "label", "reason", "since", "stack", "state", "warned")
 
     def __init__(self) -> None:
         self.state = State.CONNECTING
         self.connection: Any = None
+        #: Why the connection is closed, while it is.
+        self.reason: Reason | None = None
         #: When the connection has lived long enough (monotonic seconds); None for never.
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).

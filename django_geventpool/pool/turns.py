@@ -57,7 +57,7 @@ class Turns:
         return True
 
     def _begin(self, size: int) -> None:
-        if self._is_contested:
+        if self._is_contested and self._clock() - self._full_at <= FULL_FOR:
             pause = TURN / size
         else:
             pause = self._look

@@ -9,7 +9,7 @@ import pytest
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.options import PoolOptions
-from django_geventpool.pool import room
+from django_geventpool.pool import alarms, room
 from django_geventpool.pool.slot import Slot
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
@@ -111,7 +111,7 @@ def test_requests_pause_between_attempts(
     refused.taken()
 
 
-@pytest.mark.parametrize(("size", "most"), [(0, 0.25), (1, 0.25), (2, 0.5), (4, 1.0)])
+@pytest.mark.parametrize(("size", "most"), [(0, 0.5), (2, 0.5), (3, 0.75), (4, 1.0), (5, 1.0)])
 def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(
     size: int, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,31 +130,44 @@ def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(
     assert drawn.count((0.5, 1)) == 7
 
 
-def test_a_success_does_not_let_all_try_without_a_pause(
+def test_after_a_pause_one_tries_and_one_more_with_each_success(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    pool = make_pool(MAX_CONNS=20, CONN_WAIT_TIMEOUT=0.3)
-    driver.capacity = 2
-    borrowers = [borrow(pool) for _ in range(100)]
-    eventually(lambda: sum(borrower.task.ended for borrower in borrowers) >= 98, "an end of the others' patience")
-    # Two may have what there is. The others had time for few tries: after 50 ms at the least, then 100 and 200.
-    assert refusals(driver) <= 20 + 20
-
-
-def test_after_a_pause_one_at_a_time_tries(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
-    pool = make_pool(MAX_CONNS=3)
-    answer, tried = threading.Event(), threading.Semaphore(0)
+    pool = make_pool(MAX_CONNS=6)
+    answers, tried = threading.Semaphore(0), threading.Semaphore(0)
     driver.capacity = 0
-    waiters = queue_up(pool, lambda: borrow(pool), 3)
-    driver.always("opened", lambda: (tried.release(), answer.wait()))
+    waiters = queue_up(pool, lambda: borrow(pool), 6)
+    driver.always("opened", lambda: (tried.release(), answers.acquire()))
     driver.capacity = None
-    assert tried.acquire(timeout=DEADLINE)
-    assert pool.stats().connecting == 1
-    assert pool.stats().waiting == 2
-    answer.set()
+    for opened, connecting in enumerate((1, 2, 3, 3, 2, 1)):
+        await_stats(pool, in_use=opened, connecting=connecting, waiting=6 - opened - connecting)
+        answers.release()
+    assert [tried.acquire(timeout=DEADLINE) for _ in waiters] == [True] * 6
     for waiter in [waiter.taken() for waiter in waiters]:
         waiter.give_back()
     assert_whole(pool)
+
+
+def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    pool = make_pool(MAX_CONNS=20)
+    driver.capacity = 0
+    waiters = queue_up(pool, lambda: borrow(pool), 20)
+    before = refusals(driver)
+    for _ in range(3):
+        driver.capacity += 1
+        pool._room.connect_after = 0.0
+        pool._housekeeper.wake()
+        await_stats(pool, in_use=driver.capacity, connecting=0)
+    # Two try after a success. What else would connect at once finds out by itself.
+    assert refusals(driver) - before == 3 * 2
+    driver.capacity = None
+    pool._room.connect_after = 0.0
+    pool._housekeeper.wake()
+    for waiter in [waiter.taken() for waiter in waiters]:
+        waiter.give_back()
 
 
 def test_a_full_server_ends_in_a_pool_timeout(driver: ScriptedDriver, make_pool: MakePool) -> None:
@@ -193,6 +206,28 @@ def test_a_request_that_comes_during_the_pause_is_not_forgotten(
         Task(lambda: pool.getconn(timeout=0)).result()
     driver.capacity = None
     assert borrow(pool, timeout=None).taken().has_connection
+
+
+def test_the_next_tries_when_the_one_before_was_refused_and_its_time_is_over(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
+    pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
+    arrived, answer = threading.Event(), threading.Event()
+
+    def refuse_late() -> None:
+        arrived.set()
+        answer.wait()
+        raise ServerFull("sorry")
+
+    driver.script("opened", refuse_late)
+    first = Task(lambda: pool.getconn(timeout=0))
+    assert arrived.wait(DEADLINE)
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    answer.set()
+    with pytest.raises(PoolTimeout):
+        first.result()
+    waiter.taken().give_back()
 
 
 def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
+from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, room
+from django_geventpool.pool.room import Room
+from django_geventpool.pool.slot import Slot
 from tests.support.interruptions import interruptions
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
@@ -64,6 +68,43 @@ def test_others_are_given_time_to_take_it(
     assert driver.count("connect") == 2
     pool._room.connect_after = 0.0
     later.give_back()
+
+
+def test_the_time_of_others_begins_when_the_server_has_let_go(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    driver.says_full = True
+    pool = make_pool(MAX_CONNS=2)
+    first, second = borrow(pool).taken(), borrow(pool).taken()
+    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
+    closed = threading.Event()
+    driver.script("close", closed.wait)
+    end_turn(pool)
+    first.give_back()
+    await_stats(pool, closing=1)
+    pool._room.connect_after = 0.0
+    pool._housekeeper.wake()
+    closed.set()
+    await_stats(pool, closing=0, waiting=1, size=1)
+    assert pool._room.connect_after > time.monotonic()
+    second.give_back()
+    waiter.taken().give_back()
+    assert driver.count("connect") == 2
+
+
+def test_others_are_given_more_time_than_those_need_that_have_few() -> None:
+    """The longest pause of a pool with half of its connections is shorter than the shortest time left to others."""
+    asides, pauses = [], []
+    for _ in range(100):
+        giver, needy = (Room(PoolOptions(MAX_CONNS=4), lambda slot, holder: None, lambda: 100.0) for _ in range(2))
+        giver.step_aside()
+        asides.append(giver.connect_after)
+        needy.by_connection = {number: Slot() for number in range(2)}
+        needy.full_pause = room.FULL_SERVER_PAUSE[1]
+        needy.refused()
+        pauses.append(needy.connect_after)
+    assert max(pauses) < min(asides)
 
 
 def test_a_server_with_room_is_asked_and_the_connection_kept(

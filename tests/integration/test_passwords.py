@@ -56,7 +56,8 @@ def set_password(database: Database, password: Any, where: str = "PASSWORD") -> 
 def test_it_is_asked_once_for_each_connection(
     make_database: MakeDatabase, server: PostgresServer, mode: str, where: str
 ) -> None:
-    database = make_database(server=server, MAX_CONNS=3, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60)
+    # At a full server connections would be given up for others, and opened again.
+    database = make_database(server=server, role_limit=4, MAX_CONNS=3, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60)
     vault = Vault(server.password)
     set_password(database, vault, where)
     assert [rows[0][0] for rows in results([Task(database.answer, "select %s::int", n) for n in range(50)])] == list(
