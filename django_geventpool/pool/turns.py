@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-#: For how long a pool keeps each of its connections while others are known to want it, in seconds.
+#: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
 TURN = 8.0
 
 #: Least and most time between two looks whether the server is full, while nobody else is known to want a connection, in
@@ -26,9 +26,9 @@ class Turns:
     A pool that has all that it may have connects no more, and so hears nothing of others that find the server full:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
     it, the pool asks over it whether the server is full. If so, it closes the connection, and leaves the room to others
-    for longer than those pause between their attempts that have few connections. If somebody has taken it, there will
-    be another turn soon, for a pool with many connections sooner than for one with few. If it gets all back that it
-    may have, it asks more seldom, and again more seldom each time.
+    for longer than a pool with few connections pauses between its attempts. If somebody has taken it, there will be
+    another turn soon, for a pool with many connections sooner than for one with few. If the pool gets all back that it
+    may have, it asks less often, and again less often each time.
 
     The only connection is never given up: each process needs room for one.
 

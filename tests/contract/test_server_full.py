@@ -170,6 +170,29 @@ def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
         waiter.give_back()
 
 
+def test_another_tries_while_a_failed_connection_is_closed(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
+    driver.capacity = 0
+    waiters = queue_up(pool, lambda: borrow(pool), 2)
+    await_stats(pool, size=0)
+    closed = threading.Event()
+    driver.script("opened", Refused("the database system is shutting down"))
+    driver.script("close", closed.wait)
+    driver.capacity = None
+    pool._room.connect_after = 0.0
+    pool._housekeeper.wake()
+    try:
+        waiters[1].taken()
+        assert pool.stats().closing == 1
+    finally:
+        closed.set()
+    assert isinstance(waiters[0].error, Refused)
+
+
 def test_a_full_server_ends_in_a_pool_timeout(driver: ScriptedDriver, make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0.2)
     driver.capacity = 0

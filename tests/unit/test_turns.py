@@ -68,6 +68,15 @@ def test_when_nobody_took_what_was_given_up_it_looks_more_seldom_again(clock: Cl
     assert pause_of(turns, clock, 16) == TURN / 16
 
 
+def test_when_the_server_has_not_been_full_for_long_it_looks_seldom_again(clock: Clock) -> None:
+    turns = Turns(clock)
+    turns.refused(16)
+    clock.now += FULL_FOR
+    assert turns.is_over(16)
+    assert pause_of(turns, clock, 16) == TURN / 16
+    assert pause_of(turns, clock, 16) == LOOK_AT_SERVER[0]
+
+
 def test_the_only_connection_is_never_given_up(clock: Clock) -> None:
     turns = Turns(clock)
     turns.refused(1)
