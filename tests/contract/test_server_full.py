@@ -174,7 +174,9 @@ def test_another_tries_while_a_failed_connection_is_closed(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    # Nothing else has the housekeeper look.
     monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
+    monkeypatch.setattr(room, "LOOK_AT_SLOTS", 1000.0)
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
     driver.capacity = 0
     waiters = queue_up(pool, lambda: borrow(pool), 2)
