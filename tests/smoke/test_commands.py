@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import GREEN, StartWorker
 from .workers import PROJECT_FOLDER, Worker, result_of
@@ -39,6 +39,12 @@ def celery(worker: Worker, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def inspect(worker: Worker, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Have a worker answer on the command line, which waits no longer than for the answers of those it names."""
+    worker.await_answer()
+    return celery(worker, "inspect", *arguments, "--destination", worker.hostname, "--timeout", str(DEADLINE))
 
 
 @pytest.fixture
@@ -78,10 +84,10 @@ def test_holders_are_named_by_their_tasks_and_nothing_else_is_told(worker: Worke
 
 def test_the_command_line_prints_a_summary_or_everything_as_json(worker: Worker, installed: None) -> None:
     worker.run("double", 1)
-    shown = celery(worker, "inspect", "pools")
+    shown = inspect(worker, "pools")
     assert shown.returncode == 0, shown.stderr
     assert f"->  {worker.hostname}: OK\n        default: 0 of " in shown.stdout
-    everything = celery(worker, "inspect", "pools", "holders", "--json")
+    everything = inspect(worker, "pools", "holders", "--json")
     assert everything.returncode == 0, everything.stderr
     answer = json.loads(everything.stdout)[worker.hostname]
     assert pool_of(answer)["holders"] == []
@@ -149,7 +155,11 @@ def test_idle_connections_are_closed(worker: Worker) -> None:
 
 def test_top_prints_one_table(worker: Worker, installed: None) -> None:
     worker.run("double", 1)
-    shown = celery(worker, "geventpool", "top", "--once")
+    worker.await_answer()
+    # It waits for a second, always.
+    shown = eventually(
+        lambda: (top := celery(worker, "geventpool", "top", "--once")).returncode != UNAVAILABLE and top, "an answer"
+    )
     assert shown.returncode == 0, shown.stderr
     heading, _, default, reports = (line for line in shown.stdout.splitlines() if line.strip())
     assert "wait p95" in heading

@@ -57,7 +57,7 @@ def test_some_revoked_in_mid_query_make_room_for_those_that_wait(green_worker: W
     eventually(lambda: worker.numbers()["waiting"] == 30, "30 tasks waiting for a connection")
     worker.revoke(doomed[:5])
     assert {result_of(task) for task in waiting} == {42}
-    assert worker.active("pg_sleep") == worker.limit - 5
+    worker.await_active(worker.limit - 5)
     worker.revoke(doomed[5:])
     assert_no_query_left(worker)
     worker.assert_whole()
@@ -80,6 +80,7 @@ def test_a_revoked_task_that_spawned_greenlets(green_worker: Worker, forget: boo
     gate = worker.new_gate()
     task = worker.send("fan_out_until", 30, gate, forget)
     worker.await_active(worker.limit)
+    eventually(lambda: worker.numbers()["waiting"] == 30 - worker.limit, "the other greenlets waiting for a connection")
     worker.revoke([task])
     assert task.state == "REVOKED"
     # Its greenlets live on, and all of them have their turn.
@@ -100,7 +101,7 @@ def test_prefork_revoked_in_mid_query(prefork_worker: Worker) -> None:
 
 def test_prefork_hard_time_limit_in_mid_query(prefork_worker: Worker) -> None:
     worker = prefork_worker
-    task = worker.send("sleep_in_query", 600, time_limit=2)
+    task = worker.send("sleep_in_query", 600, time_limit=5)
     worker.await_active(1)
     with pytest.raises(Exception, match="TimeLimitExceeded"):
         result_of(task)

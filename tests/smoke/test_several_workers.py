@@ -9,7 +9,7 @@ import pytest
 
 from servers.postgres import PostgresServer
 from servers.redis import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE, eventually
 from tests.support.watcher import Watcher
 
 from .conftest import GREEN, StartWorker
@@ -77,7 +77,9 @@ def share_of(worker: Worker, total: int, since: str) -> Share:
 
 def take_tasks(workers: list[Worker]) -> None:
     names = [worker.hostname for worker in workers]
-    replies = workers[0].client.control.add_consumer("celery", destination=names, reply=True, limit=len(names))
+    replies = workers[0].client.control.add_consumer(
+        "celery", destination=names, reply=True, timeout=DEADLINE, limit=len(names)
+    )
     assert len(replies) == len(names), replies
 
 

@@ -122,8 +122,12 @@ class Site(WebServer):
 
     def await_sessions(self, count: int, condition: str) -> list[int]:
         """Wait until so many connections meet a condition, and return their process ids."""
-        eventually(lambda: len(self.sessions(condition)) == count, f"{count} times {condition} of {self.command}")
-        return self.sessions(condition)
+
+        def found() -> list[int] | None:
+            pids = self.sessions(condition)
+            return pids if len(pids) == count else None
+
+        return eventually(found, f"{count} times {condition} of {self.command}")
 
     def await_no_connection(self) -> None:
         eventually(lambda: self.sessions() == [], f"no connection left of {self.command}")

@@ -51,7 +51,7 @@ def test_asynchronous_queries_find_what_is_there(site: Site) -> None:
 
 
 def test_each_thread_of_a_request_is_a_holder(site: Site, mode: str) -> None:
-    pids = json.loads(site.get("/-/async/gather?seconds=0.5").body)["pids"]
+    pids = json.loads(site.get("/-/async/gather?seconds=2").body)["pids"]
     # The request's own thread, one query after the other, and three others at the same time.
     here, elsewhere = set(pids[:3]), set(pids[3:])
     assert len(here | elsewhere) <= 4
@@ -73,7 +73,7 @@ def test_the_connection_comes_back_when_the_client_hangs_up_half_way(site: Site)
 
 @pytest.mark.parametrize("page", ["ask", "ask_elsewhere", "gather"])
 def test_the_connection_comes_back_when_the_client_hangs_up_in_mid_query(page: str, site: Site) -> None:
-    with unread(site.port, f"/-/async/{page}?seconds=1"):
+    with unread(site.port, f"/-/async/{page}?seconds=3"):
         eventually(lambda: site.sessions("state = 'active'"), "a query")
     site.await_quiet()
 

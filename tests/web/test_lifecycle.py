@@ -64,7 +64,7 @@ def test_a_worker_that_does_not_answer_in_time_leaves_no_connection(worker: str,
 
 def test_a_reload_lets_requests_finish_and_leaves_no_connection(site: Site) -> None:
     first = site.numbers()["process"]
-    finishing = begin(site.port, "/-/ask?seconds=1", 2 * LIMIT)
+    finishing = begin(site.port, "/-/ask?seconds=3", 2 * LIMIT)
     pids = site.await_sessions(LIMIT, ACTIVE)
     eventually(lambda: site.numbers()["pool"]["waiting"] == LIMIT, "the other requests waiting")
     site.send_signal(signal.SIGHUP)
@@ -77,7 +77,7 @@ def test_a_reload_lets_requests_finish_and_leaves_no_connection(site: Site) -> N
 
 
 def test_the_end_lets_requests_finish_and_leaves_no_connection(site: Site) -> None:
-    finishing = begin(site.port, "/-/ask?seconds=1", LIMIT)
+    finishing = begin(site.port, "/-/ask?seconds=3", LIMIT)
     site.await_sessions(LIMIT, ACTIVE)
     assert site.stop() == 0
     assert {future.result().status for future in finishing} == {200}

@@ -8,6 +8,7 @@ from concurrent.futures import wait
 import pytest
 
 from servers.web_server import gunicorn
+from tests.support.waiting import eventually
 
 from .conftest import StartSite
 from .load import TIMEOUT, ask_at_once, begin
@@ -73,6 +74,14 @@ def test_the_connection_comes_back_when_the_client_hangs_up_half_way(site: Site)
 
 def test_each_process_has_its_own_limit(start_site: StartSite) -> None:
     site = start_site(gunicorn(WSGI, "gevent", "--workers", "2"), processes=2)
+    processes: set[int] = set()
+
+    def all_answer() -> bool:
+        processes.add(site.numbers()["process"])
+        return len(processes) == 2
+
+    # The server listens before they have started: the first could get all of the requests.
+    eventually(all_answer, "an answer of each process")
     pages = ["/", "/-/ask?seconds=0.05"]
     answers = ask_at_once(site.port, pages, CLIENTS // 2)
     assert Counter(answer.status for answer in answers) == {200: CLIENTS}

@@ -12,7 +12,7 @@ from .cluster_worker import ClusterWorker, pools, results_of
 
 
 def test_revoked_tasks_that_wait(worker: ClusterWorker) -> None:
-    tasks = worker.send_many(5, "double", 1, countdown=2)
+    tasks = worker.send_many(5, "double", 1, countdown=5)
     eventually(lambda: len(worker.control("scheduled")) == 5, "5 tasks that wait for their time")
     worker.control("revoke", task_id=[task.id for task in tasks])
     for task in tasks:
@@ -36,7 +36,7 @@ def test_revoked_tasks_that_run(worker: ClusterWorker) -> None:
 
 @pools("gevent", "prefork")
 def test_hard_time_limits(worker: ClusterWorker) -> None:
-    tasks = worker.send_many(worker.at_once, "sleep_in_query", 600, time_limit=2)
+    tasks = worker.send_many(worker.at_once, "sleep_in_query", 600, time_limit=5)
     worker.await_busy(worker.at_once)
     for task in tasks:
         with pytest.raises(TimeLimitExceeded):

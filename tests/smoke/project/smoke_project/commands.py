@@ -8,7 +8,11 @@ from typing import Any
 from celery.worker.control import inspect_command
 from django.db import connection
 
+from celery_geventpool import processes
 from django_geventpool import pools
+
+# On a slow machine, prefork's children may take their time. Only for one that never answers is the end waited for.
+processes.PATIENCE = 5.0
 
 
 @inspect_command()
