@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import csv
 import os
-import random
 import re
 import shutil
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from servers.ports import HOST, free_ports
 from servers.postgres_address import Dsn
 from servers.postgres_binaries import find_bindir
 from servers.process import OwnedProcess, wait_until
@@ -25,8 +25,6 @@ PoolMode = Literal["session", "transaction", "statement"]
 _START_TIMEOUT = 10.0
 _STOP_TIMEOUT = 5.0
 _START_ATTEMPTS = 5
-# Below the range from which systems pick the ports of outgoing connections.
-_PORTS = range(10000, 20000)
 
 
 class PgBouncerNotFound(RuntimeError):
@@ -64,7 +62,7 @@ class PgBouncer:
         program = find_pgbouncer()
         if program is None:
             raise PgBouncerNotFound("no pgbouncer on PATH: apt-get install pgbouncer, or brew install pgbouncer")
-        self.host = "127.0.0.1"
+        self.host = HOST
         self.port = 0
         self._program = program
         self._dsn = dsn
@@ -130,7 +128,7 @@ class PgBouncer:
         is_new = self.port == 0
         for _ in range(_START_ATTEMPTS if is_new else 1):
             if is_new:
-                self.port = random.choice(_PORTS)
+                (self.port,) = free_ports(1)
             if self._launch(self._folder):
                 return
         log = self.log

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import shutil
 import signal
 import socket
@@ -13,16 +12,13 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from servers.ports import HOST, free_ports
 from servers.process import OwnedProcess, wait_until
 
 _START_TIMEOUT = 15.0
 _STOP_TIMEOUT = 10.0
 _START_ATTEMPTS = 5
 _PORT_IN_USE = "Address already in use"
-
-# Below the range from which systems pick the ports of outgoing connections: a client that tries to come back could
-# sit on the port of a server that is being restarted.
-_PORTS = range(10000, 20000)
 
 
 class RedisNotFound(RuntimeError):
@@ -42,7 +38,7 @@ class RedisServer:
         program = shutil.which("redis-server")
         if program is None:
             raise RedisNotFound("no redis-server on PATH: apt-get install redis-server, or brew install redis")
-        self.host = "127.0.0.1"
+        self.host = HOST
         self.port = 0
         self._program = program
         self._folder: Path | None = None
@@ -94,7 +90,7 @@ class RedisServer:
         is_new = self.port == 0
         for _ in range(_START_ATTEMPTS):
             if is_new:
-                self.port = random.choice(_PORTS)
+                (self.port,) = free_ports(1)
             has_started, news = self._launch(self._folder)
             if has_started:
                 return

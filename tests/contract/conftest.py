@@ -35,6 +35,14 @@ class Borrow(Protocol):
     def __call__(self, pool: Pool, *, order: list[Borrower] | None = None, **arguments: Any) -> Borrower: ...
 
 
+def end_lifetimes(pool: Pool) -> None:
+    """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
+    with pool._lock:
+        for slot in pool._room.slots:
+            slot.expires_at = 0.0
+    pool._housekeeper.wake()
+
+
 @pytest.fixture
 def driver() -> ScriptedDriver:
     return ScriptedDriver()

@@ -11,7 +11,7 @@ from tests.support.scripted import ScriptedDriver, Step
 from tests.support.tasks import Interruption, Task
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool
+from .conftest import Borrow, MakePool, end_lifetimes
 
 HOW: list[Interruption] = ["kill", "timeout"]
 
@@ -89,7 +89,7 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
     """Law 6. Greenlets don't switch under it, so if it is locked in a step, it is the step's own doing."""
-    pool = make_pool(MAX_CONNS=2, MIN_CONNS=1, CONN_IDLE_TIMEOUT=0.05, CONN_MAX_LIFETIME=0.3)
+    pool = make_pool(MAX_CONNS=2, MIN_CONNS=1, CONN_IDLE_TIMEOUT=0.05)
     locked: dict[Step, set[bool]] = {
         "connect": set(),
         "opened": set(),
@@ -109,7 +109,9 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
         waiter.tell()
         waiter.task.wait()
     pool.resize(1)
-    before = driver.count("close")
-    eventually(lambda: driver.count("close") > before and pool.stats().idle, "a renewed connection")
+    await_stats(pool, size=1, idle=1)
+    before = driver.count("connect")
+    end_lifetimes(pool)
+    eventually(lambda: driver.count("connect") > before and pool.stats().idle, "a renewed connection")
     pool.close()
     assert all(seen == {False} for seen in locked.values()), locked

@@ -17,7 +17,7 @@ from tests.support.scripted import Refused, ScriptedDriver
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool
+from .conftest import Borrow, MakePool, end_lifetimes
 
 
 def test_idle_connections_are_closed(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
@@ -89,7 +89,8 @@ def test_a_connection_that_has_lived_long_enough_is_closed(driver: ScriptedDrive
 def test_min_conns_are_renewed_when_they_have_lived_long_enough(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    pool = make_pool(MAX_CONNS=2, MIN_CONNS=2, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=0.05)
+    # What comes back, or is opened, too late is closed.
+    pool = make_pool(MAX_CONNS=2, MIN_CONNS=2, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=0.5)
     first = [borrow(pool).taken() for _ in range(2)]
     for borrower in first:
         borrower.give_back()
@@ -126,9 +127,10 @@ def test_lifetimes_have_a_jitter_of_up_to_a_tenth(
 
 
 def test_a_renewal_that_fails_frees_the_slot(driver: ScriptedDriver, make_pool: MakePool) -> None:
-    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_MAX_LIFETIME=0.05, CONN_IDLE_TIMEOUT=None)
+    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_IDLE_TIMEOUT=None)
     driver.script("opened", None, Refused("no"))
     pool.putconn(pool.getconn())
+    end_lifetimes(pool)
     await_stats(pool, size=0)
     assert not driver.live
     assert_whole(pool)
@@ -137,10 +139,11 @@ def test_a_renewal_that_fails_frees_the_slot(driver: ScriptedDriver, make_pool: 
 def test_a_pool_that_is_closed_during_a_renewal_keeps_no_connection(
     driver: ScriptedDriver, make_pool: MakePool
 ) -> None:
-    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_MAX_LIFETIME=0.05, CONN_IDLE_TIMEOUT=None)
+    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_IDLE_TIMEOUT=None)
     arrived, answer = threading.Event(), threading.Event()
     driver.script("opened", None, lambda: (arrived.set(), answer.wait()))
     pool.putconn(pool.getconn())
+    end_lifetimes(pool)
     assert arrived.wait(30)
     pool.close()
     answer.set()
@@ -149,10 +152,11 @@ def test_a_pool_that_is_closed_during_a_renewal_keeps_no_connection(
 
 
 def test_a_newcomer_may_have_a_renewed_connection(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
-    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_MAX_LIFETIME=0.05, CONN_IDLE_TIMEOUT=None)
+    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_IDLE_TIMEOUT=None)
     arrived, answer = threading.Event(), threading.Event()
     driver.script("opened", None, lambda: (arrived.set(), answer.wait()))
     pool.putconn(pool.getconn())
+    end_lifetimes(pool)
     assert arrived.wait(30)
     borrower = borrow(pool)
     await_stats(pool, waiting=1, connecting=1)
@@ -207,7 +211,7 @@ def test_a_holder_that_has_waited_is_warned_about_too(
 
 
 def test_nobody_is_warned_about_in_time(make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture) -> None:
-    pool = make_pool(MAX_CONNS=2, LEAK_WARNING_AFTER=0.2, CONN_IDLE_TIMEOUT=0.3)
+    pool = make_pool(MAX_CONNS=2, LEAK_WARNING_AFTER=1, CONN_IDLE_TIMEOUT=1.5)
     borrow(pool).taken().give_back()
     # The housekeeper has been at work after the time of the warning.
     await_stats(pool, size=0)

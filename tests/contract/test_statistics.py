@@ -128,7 +128,7 @@ def test_a_long_wait_is_warned_of_once_in_a_while(
     holder = borrow(pool).taken()
     with caplog.at_level(logging.WARNING, "geventpool.pool"):
         waiters = queue_up(pool, lambda: borrow(pool), 3)
-        eventually(lambda: len(caplog.records) == 2, "two warnings")
+        eventually(lambda: len(caplog.records) >= 2, "two warnings")
     assert time.monotonic() - began >= 0.45
     assert "limit 1, in use 1, idle 0, waiting" in caplog.messages[0]
     assert "MAX_CONNS" in caplog.messages[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import threading
 
@@ -10,6 +11,7 @@ from django.db import DatabaseError, transaction
 
 from django_geventpool import pools
 from tests.support.database import Database
+from tests.support.drivers import driver
 from tests.support.forks import in_child, let_others_run, start_afresh
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
@@ -92,22 +94,26 @@ def test_a_query_that_runs_while_the_process_forks_is_answered_to_the_parent(mak
 
     def run(number: int) -> tuple[int, int, int]:
         before = database.pid()
-        answer = database.fetch("select %s::int, pg_sleep(1)::text", number)[0][0]
+        answer = database.fetch("select %s::int, pg_advisory_xact_lock_shared(8)::text", number)[0][0]
         assert child_ended.wait(30)
         after = database.pid()
         database.give_back()
         return before, answer, after
 
-    running = [Task(run, number) for number in range(2)]
-    database.await_running("pg_sleep(1)", 2)
+    with contextlib.closing(driver.connect(**{**database.server.dsn, "user": database.role})) as blocker:
+        blocker.cursor().execute("select pg_advisory_lock(8)")
+        running = [Task(run, number) for number in range(2)]
+        database.await_running("pg_advisory_xact_lock_shared", 2)
 
-    def child() -> int:
-        answer = Task(database.answer, "select 7").result()
-        # The answers to the parent's queries come meanwhile.
-        let_others_run(2)
-        return int(answer[0][0])
+        def child() -> int:
+            answer = Task(database.answer, "select 7").result()
+            # Now the parent's queries come to an end, and this one after them.
+            Task(database.answer, "select pg_terminate_backend(%s)", blocker.info.backend_pid).result()
+            Task(database.answer, "select pg_advisory_xact_lock(8)::text").result()
+            let_others_run(1)
+            return int(answer[0][0])
 
-    assert in_child(child) == 7
+        assert in_child(child) == 7
     child_ended.set()
     for number, (before, answer, after) in enumerate(results(running)):
         assert answer == number

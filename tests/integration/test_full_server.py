@@ -43,7 +43,8 @@ def test_tasks_share_what_the_role_limit_allows(make_database: MakeDatabase) -> 
         answers = results([Task(database.answer, "select %s::int", number) for number in range(100)])
         assert watcher.seen().most <= 2
     assert [rows[0][0] for rows in answers] == list(range(100))
-    assert database.stats().size <= 2
+    # A connect that was refused may be on its way out.
+    eventually(lambda: database.stats().size <= 2, "no more connections than there may be")
 
 
 def test_tasks_wait_and_succeed_once_the_role_has_room(make_database: MakeDatabase) -> None:
@@ -88,7 +89,7 @@ def test_max_connections_reached_by_ordinary_roles(small_server: PostgresServer,
     with sessions_of(small_server, small_server.user, 3):
         tasks = [Task(database.answer, "select %s::int, pg_sleep(0.01)::text", number) for number in range(100)]
         assert [rows[0][0] for rows in results(tasks)] == list(range(100))
-    assert database.stats().size <= 5
+    eventually(lambda: database.stats().size <= 5, "no more connections than there may be")
     assert "remaining connection slots are reserved" in small_server.log
 
 

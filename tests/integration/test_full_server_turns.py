@@ -32,8 +32,13 @@ def test_the_roles_limit_is_known_to_be_reached(make_database: MakeDatabase) -> 
 def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, role_limit=2)
     dbname = database.server.dbname
-    others = int(database.server.query(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{dbname}'")[0][0])
-    database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {others}')
+    database.answer("select 1")
+    # A psql that has ended may be there for a moment.
+    ((sessions,),) = database.server.query(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{dbname}' AND backend_type = 'client backend'"
+        " AND application_name <> 'psql'"
+    )
+    database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {sessions}')
     try:
         assert is_at_full_server(database)
     finally:
@@ -59,7 +64,7 @@ def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase
 def test_a_server_that_is_too_slow_once_is_asked_again(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = make_database(MAX_CONNS=1, role_limit=1, options="-c statement_timeout=50")
+    database = make_database(MAX_CONNS=1, role_limit=1, options="-c statement_timeout=1000")
     with monkeypatch.context() as patch:
         patch.setattr(base, "FULL_SERVER_QUERY", "select pg_sleep(600)")
         assert not is_at_full_server(database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -40,22 +41,24 @@ def test_a_plain_psycopg2_connection_works_and_does_not_block_others(make_databa
     database.answer("select 1")
 
     def ask_plainly(sql: str) -> object:
-        connection = psycopg2.connect(**database.server.dsn)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchone()
-        finally:
-            connection.close()
+        # If it blocked them all, nobody could end its wait for the lock.
+        connection = psycopg2.connect(**database.server.dsn, options="-c lock_timeout=10s")
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()
 
     assert ask_plainly("select 7") == (7,)
-    slow = Task(ask_plainly, "select 8, pg_sleep(1)::text")
-    eventually(
-        lambda: database.server.query("select 1 from pg_stat_activity where query = 'select 8, pg_sleep(1)::text'"),
-        "the plain connection's query",
-    )
-    assert database.answer("select 9") == [(9,)]
-    assert not slow.ended, "the hub was blocked"
+    sql = "select 8, pg_advisory_lock(8)::text"
+    with contextlib.closing(psycopg2.connect(**database.server.dsn)) as holder:
+        holder.cursor().execute("select pg_advisory_lock(8)")
+        slow = Task(ask_plainly, sql)
+        eventually(
+            lambda: slow.ended or database.server.query(f"select 1 from pg_stat_activity where query = '{sql}'"),
+            "the plain connection's query",
+        )
+        assert not slow.ended, "the hub was blocked"
+        assert database.answer("select 9") == [(9,)]
+        assert not slow.ended
     assert slow.result() == (8, "")
 
 

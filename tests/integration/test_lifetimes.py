@@ -15,10 +15,22 @@ def pids(database: Database) -> set[str]:
     return {row[0] for row in database.sessions()}
 
 
+def use_at_once(database: Database, count: int) -> set[str]:
+    """Have so many hold connections at the same time; return the process ids of the server's side of these."""
+    everybody_holds = threading.Barrier(count)
+
+    def hold() -> str:
+        pid = str(database.pid())
+        everybody_holds.wait(30)
+        database.give_back()
+        return pid
+
+    return set(results([Task(hold) for _ in range(count)]))
+
+
 def test_idle_connections_above_min_conns_are_closed_with_no_traffic_at_all(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=5, MIN_CONNS=2, CONN_IDLE_TIMEOUT=1)
-    database.assert_whole()
-    before = pids(database)
+    before = use_at_once(database, 5)
     assert len(before) == 5
     eventually(lambda: database.count() == 2, "three of them closed")
     # Another pool's idle time starts after that: when it is over, the two should have been closed too, if ever.
@@ -50,14 +62,7 @@ def test_conn_idle_timeout_0_closes_at_once(make_database: MakeDatabase) -> None
 
 def test_reuse_conns_limits_how_many_idle_connections_are_kept(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=4, REUSE_CONNS=1)
-    everybody_holds = threading.Barrier(4)
-
-    def hold() -> None:
-        database.fetch("select 1")
-        everybody_holds.wait(30)
-        database.give_back()
-
-    results([Task(hold) for _ in range(4)])
+    assert len(use_at_once(database, 4)) == 4
     eventually(lambda: database.count() == 1, "all but one closed")
     assert database.stats().idle == 1
 
@@ -74,9 +79,9 @@ def test_an_old_connection_is_replaced_between_two_uses_but_never_during_one(mak
 
 
 def test_connections_kept_for_min_conns_are_renewed_with_no_traffic(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=2, MIN_CONNS=2, CONN_MAX_LIFETIME=1)
-    database.assert_whole()
-    before = pids(database)
+    # One that comes back when its time is over is not renewed.
+    database = make_database(MAX_CONNS=2, MIN_CONNS=2, CONN_MAX_LIFETIME=2)
+    before = use_at_once(database, 2)
     assert len(before) == 2
     eventually(lambda: len(pids(database)) == 2 and not pids(database) & before, "two others")
     assert database.answer("select 7") == [(7,)]

@@ -12,6 +12,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 
 from tests.support.database import Database
+from tests.support.drivers import DRIVER
 from tests.support.proxy import Proxy
 from tests.support.tasks import FRAMEWORK, Task, results
 from tests.support.waiting import eventually
@@ -68,7 +69,9 @@ def test_connect_timeout_is_honoured_against_a_black_hole_and_others_go_on(make_
         for task in tasks:
             with pytest.raises(OperationalError, match="time"):
                 task.result()
-        assert 1.9 <= time.monotonic() - start < 20
+        # Left to itself, libpq before 17 counts whole seconds of the clock.
+        least = 0.9 if (FRAMEWORK, DRIVER) == ("threads", "psycopg2") else 1.9
+        assert least <= time.monotonic() - start < 20
         eventually(lambda: database.stats().size == 0, "the slots given back")
 
 

@@ -70,12 +70,14 @@ def test_it_is_asked_once_for_each_connection(
 def test_new_connections_use_the_new_password_and_old_ones_go_on(
     make_database: MakeDatabase, server: PostgresServer
 ) -> None:
-    database = make_database(server=server, MAX_CONNS=5, CONN_WAIT_TIMEOUT=60)
+    # At a full server connections would be given up for others, and opened again: perhaps between the two changes.
+    database = make_database(server=server, role_limit=6, MAX_CONNS=5, CONN_WAIT_TIMEOUT=60)
     vault = Vault(server.password)
     set_password(database, vault)
     pid = database.pid()
     load = Load(database, 20)
     try:
+        eventually(lambda: database.stats().connects == 5, "all connections")
         load.await_more("right")
         server.query(f"ALTER ROLE {database.role} PASSWORD 's3cond-one'")
         vault.password = "s3cond-one"
