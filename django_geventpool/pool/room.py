@@ -20,11 +20,11 @@ from .turns import Turns
 #: Least and most pause between attempts to connect to a full server, in seconds.
 FULL_SERVER_PAUSE = (0.05, 1.0)
 
-#: The part of the most pause that is the most for a pool with few connections. With more than this part of its limit,
-#: it leaves the others more time.
+#: A pool with this part of its limit, or less, pauses for this part of the longest pause at the most. One with more
+#: leaves the others more time.
 NEEDY = 0.5
 
-#: Least and most time that is left to others after a connection was given up: longer than a needy pool pauses.
+#: Least and most time for others after a connection was given up, in parts of the longest pause: more than the needy pause.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
