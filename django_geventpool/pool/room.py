@@ -24,7 +24,7 @@ FULL_SERVER_PAUSE = (0.05, 1.0)
 #: leaves the others more time.
 NEEDY = 0.5
 
-#: Least and most time for others after a connection was given up, in parts of the longest pause: more than the needy pause.
+#: Least and most time for others after a connection was given up, in parts of the longest pause. The needy pause less.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
