@@ -97,8 +97,8 @@ def make_schema(server: Postgres) -> None:
 def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
     """Database aliases of this test. At its end each must be without a session on its server.
 
-    Each has a role with a CONNECTION LIMIT of MAX_CONNS, unless the test sets another. Unless that is no more than
-    MAX_CONNS, the pool must never have run into it.
+    Each has a role with a CONNECTION LIMIT of MAX_CONNS. Unless the test set another, the pool must never have run
+    into it.
     """
     logger = logging.getLogger("geventpool.pool")
     refusals = _Refusals()
@@ -117,8 +117,8 @@ def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
             **options: Any,
         ) -> Database:
             nonlocal may_be_refused
+            may_be_refused = may_be_refused or role_limit is not None
             database = Database(server, options, role_limit=role_limit, **(settings or {}))
-            may_be_refused = may_be_refused or (role_limit is not None and role_limit <= database.limit)
             stack.callback(database.close)
             return database
 
