@@ -277,7 +277,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert (
                 len(room.slots) >= room.limit
                 or time.monotonic() < room.connect_after
-                or (room.full_pause and any(slot.state is State.CONNECTING for slot in room.slots))
+                or sum(slot.state is State.CONNECTING for slot in room.slots) >= room._tries >= 1
             )
             assert not room.closed
 

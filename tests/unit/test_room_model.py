@@ -329,7 +329,8 @@ class RoomMachine(RuleBasedStateMachine):
     def nobody_waits_for_what_is_there(self) -> None:
         if self.queue:
             assert not self.room.idle
-            is_tried = self.room.full_pause and any(slot.state is State.CONNECTING for slot in self.room.slots)
+            # At least one tries, and more will after it.
+            is_tried = sum(slot.state is State.CONNECTING for slot in self.room.slots) >= self.room._tries >= 1
             assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.connect_after or is_tried
 
     @invariant()
