@@ -43,6 +43,12 @@ def end_lifetimes(pool: Pool) -> None:
     pool._housekeeper.wake()
 
 
+def end_pause(pool: Pool) -> None:
+    """Have the pause after a refusal be over, and the housekeeper notice."""
+    pool._room.connect_after = 0.0
+    pool._housekeeper.wake()
+
+
 @pytest.fixture
 def driver() -> ScriptedDriver:
     return ScriptedDriver()

@@ -17,12 +17,25 @@ from tests.support.scripted import Refused, ScriptedDriver, ServerFull
 from tests.support.tasks import Task, results
 from tests.support.waiting import DEADLINE, eventually
 
-from .conftest import Borrow, MakePool
+from .conftest import Borrow, MakePool, end_pause
 
 
 def refusals(driver: ScriptedDriver) -> int:
     """How many connects the server has refused."""
     return driver.count("connect") - driver.count("opened")
+
+
+def refuse_late(driver: ScriptedDriver) -> tuple[threading.Event, threading.Event]:
+    """Have the next connect refused when the second event is set; the first tells that it has got that far."""
+    arrived, answer = threading.Event(), threading.Event()
+
+    def refuse() -> None:
+        arrived.set()
+        answer.wait()
+        raise ServerFull("sorry")
+
+    driver.script("opened", refuse)
+    return arrived, answer
 
 
 def test_all_tasks_get_on_with_what_the_server_has(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
@@ -67,14 +80,7 @@ def test_a_refused_request_keeps_its_place(driver: ScriptedDriver, make_pool: Ma
     pool = make_pool(MAX_CONNS=2)
     order: list[Borrower] = []
     holder = borrow(pool).taken()
-    arrived, answer = threading.Event(), threading.Event()
-
-    def refuse_late() -> None:
-        arrived.set()
-        answer.wait()
-        raise ServerFull("too many connections for role")
-
-    driver.script("opened", refuse_late)
+    arrived, answer = refuse_late(driver)
     refused = borrow(pool, order=order)
     assert arrived.wait(30)
     # These come later, and wait already when the server answers the first.
@@ -106,8 +112,7 @@ def test_requests_pause_between_attempts(
         pool.getconn(timeout=0)
     assert driver.count("connect") == 1
     driver.capacity = None
-    pool._room.connect_after = 0.0
-    pool._housekeeper.wake()
+    end_pause(pool)
     refused.taken()
 
 
@@ -158,14 +163,12 @@ def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
     before = refusals(driver)
     for _ in range(3):
         driver.capacity += 1
-        pool._room.connect_after = 0.0
-        pool._housekeeper.wake()
+        end_pause(pool)
         await_stats(pool, in_use=driver.capacity, connecting=0)
     # Two try after a success. What else would connect at once finds out by itself.
     assert refusals(driver) - before == 3 * 2
     driver.capacity = None
-    pool._room.connect_after = 0.0
-    pool._housekeeper.wake()
+    end_pause(pool)
     for waiter in [waiter.taken() for waiter in waiters]:
         waiter.give_back()
 
@@ -185,8 +188,7 @@ def test_another_tries_while_a_failed_connection_is_closed(
     driver.script("opened", Refused("the database system is shutting down"))
     driver.script("close", closed.wait)
     driver.capacity = None
-    pool._room.connect_after = 0.0
-    pool._housekeeper.wake()
+    end_pause(pool)
     try:
         waiters[1].taken()
         assert pool.stats().closing == 1
@@ -238,14 +240,7 @@ def test_the_next_tries_when_the_one_before_was_refused_and_its_time_is_over(
 ) -> None:
     monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
-    arrived, answer = threading.Event(), threading.Event()
-
-    def refuse_late() -> None:
-        arrived.set()
-        answer.wait()
-        raise ServerFull("sorry")
-
-    driver.script("opened", refuse_late)
+    arrived, answer = refuse_late(driver)
     first = Task(lambda: pool.getconn(timeout=0))
     assert arrived.wait(DEADLINE)
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
@@ -283,14 +278,7 @@ def test_other_errors_of_connecting_are_raised(driver: ScriptedDriver, make_pool
 
 def test_a_closing_pool_sends_refused_requests_away(driver: ScriptedDriver, make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
-    arrived, answer = threading.Event(), threading.Event()
-
-    def refuse_late() -> None:
-        arrived.set()
-        answer.wait()
-        raise ServerFull("sorry")
-
-    driver.script("opened", refuse_late)
+    arrived, answer = refuse_late(driver)
     task = Task(pool.getconn)
     assert arrived.wait(30)
     pool.close()

@@ -16,7 +16,7 @@ from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool
+from .conftest import Borrow, MakePool, end_pause
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +83,7 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
     end_turn(pool)
     first.give_back()
     await_stats(pool, closing=1)
-    pool._room.connect_after = 0.0
-    pool._housekeeper.wake()
+    end_pause(pool)
     closed.set()
     await_stats(pool, closing=0, waiting=1, size=1)
     assert pool._room.connect_after > time.monotonic()
