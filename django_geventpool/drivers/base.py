@@ -31,6 +31,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     """
 
     name: str
+    error: type[Exception]
     #: What the driver raises when it can't connect.
     connect_error: type[Exception]
 

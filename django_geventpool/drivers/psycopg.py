@@ -17,6 +17,7 @@ class PsycopgDriver(BaseDriver[Connection]):
     """The driver of psycopg 3; its isolation levels are those of ``psycopg.IsolationLevel``."""
 
     name = "psycopg"
+    error = psycopg.Error
     connect_error = psycopg.OperationalError
 
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:

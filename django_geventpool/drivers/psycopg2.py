@@ -19,6 +19,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
     """The driver of psycopg2; its isolation levels are constants of ``psycopg2.extensions``."""
 
     name = "psycopg2"
+    error = psycopg2.Error
     connect_error = psycopg2.OperationalError
 
     def connect(self, opening: Callable[[Any], None]) -> Connection:

@@ -94,6 +94,7 @@ class Pool:
             holders.describe(),
             self.options.CONN_WAIT_TIMEOUT if timeout is _DEFAULT else timeout,
             self._stack(),
+            is_urgent=holders.is_urgent(),
         )
         slot = self._ask(request)
         while True:

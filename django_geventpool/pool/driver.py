@@ -18,6 +18,8 @@ class Driver(Protocol):
 
     #: The package's name, for logs.
     name: str
+    #: The base of the errors that it raises; whatever else comes out of it is somebody else's.
+    error: type[Exception]
 
     def connect(self, opening: Callable[[Any], None]) -> Any:
         """Open a connection, ready for use: configured, and outside of any transaction.

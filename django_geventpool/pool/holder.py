@@ -20,6 +20,15 @@ def _nobody_knows() -> object | None:
 #: is none. Called in the holder's own greenlet or thread; set by ``celery_geventpool``.
 describe: Callable[[], object | None] = _nobody_knows
 
+
+def _nobody_hurries() -> bool:
+    return False
+
+
+#: Says whether the running greenlet or thread works for the process itself, and not for one of its tasks or requests:
+#: then its requests go before all others. Set by ``celery_geventpool``.
+is_urgent: Callable[[], bool] = _nobody_hurries
+
 #: By class, as locals made before monkey-patching would be shared by all greenlets.
 _locals: dict[type, Any] = {}
 

@@ -81,6 +81,7 @@ class Request:
     :param label: names the task that asks, None where there is none.
     :param timeout: how many seconds to wait at the most; None for as long as it takes.
     :param stack: where the connection is asked for, None if nobody wants to know.
+    :param is_urgent: whether it goes before all that are not.
     """
 
     __slots__ = (
@@ -98,7 +99,13 @@ class Request:
     )
 
     def __init__(
-        self, holder: Holder, label: object | None, timeout: float | None, stack: StackSummary | None = None
+        self,
+        holder: Holder,
+        label: object | None,
+        timeout: float | None,
+        stack: StackSummary | None = None,
+        *,
+        is_urgent: bool = False,
     ) -> None:
         self.holder = holder
         self.label = label
@@ -106,7 +113,7 @@ class Request:
         self.stack = stack
         self.deadline = None if timeout is None else time.monotonic() + timeout
         #: The order of asking; a request that must wait again keeps its place.
-        self.ticket = next(_tickets)
+        self.ticket = (not is_urgent, next(_tickets))
         self.gate: threading.Lock | None = None
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from django_geventpool.pool import holder as holders
 from tests.support.borrower import Borrower
 from tests.support.pool_states import await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
@@ -70,11 +73,11 @@ def test_a_newcomer_does_not_take_a_slot_that_a_close_has_freed(
 
 def test_all_waiters_are_served_when_connections_come_back_at_once(make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=4)
-    holders = [borrow(pool).taken() for _ in range(4)]
+    lenders = [borrow(pool).taken() for _ in range(4)]
     waiters = queue_up(pool, lambda: borrow(pool), 4)
-    for holder in holders:
-        holder.give_back()
-    assert {waiter.taken().connection for waiter in waiters} == {holder.connection for holder in holders}
+    for lender in lenders:
+        lender.give_back()
+    assert {waiter.taken().connection for waiter in waiters} == {lender.connection for lender in lenders}
 
 
 def test_one_holder_may_borrow_several_connections(make_pool: MakePool) -> None:
@@ -89,3 +92,20 @@ def test_one_holder_may_borrow_several_connections(make_pool: MakePool) -> None:
     assert Task(use).result() == 2
     await_stats(pool, in_use=0, idle=2)
     assert pool.stats().reclaimed == 0
+
+
+def test_the_urgent_go_before_others_in_the_order_of_their_asking(
+    make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    order: list[Borrower] = []
+    first = borrow(pool).taken()
+    waiters = queue_up(pool, lambda: borrow(pool, order=order), 3)
+    monkeypatch.setattr(holders, "is_urgent", lambda: True)
+    urgent = queue_up(pool, lambda: borrow(pool, order=order), 2)
+    for waiter in (*waiters, *urgent):
+        waiter.tell()
+    first.give_back()
+    for waiter in (*waiters, *urgent):
+        waiter.task.result()
+    assert order == [*urgent, *waiters]

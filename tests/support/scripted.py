@@ -13,11 +13,15 @@ Step = Literal["connect", "opened", "is_alive", "clean", "is_at_full_server", "c
 Action = BaseException | Callable[[], object] | None
 
 
-class ServerFull(Exception):
+class ScriptedError(Exception):
+    """What the driver raises of its own."""
+
+
+class ServerFull(ScriptedError):
     """The server has no connection left."""
 
 
-class Refused(Exception):
+class Refused(ScriptedError):
     """Connecting failed for another reason."""
 
 
@@ -44,6 +48,7 @@ class ScriptedDriver:
     """
 
     name = "scripted"
+    error = ScriptedError
 
     def __init__(self) -> None:
         #: The connections that the server has now.
