@@ -26,12 +26,13 @@ class Lease:
     def __init__(self, obtain: Callable[[], Pool]) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self._obtain = weakref.WeakMethod(obtain)
-        self._pool: Pool | None = None
         self._client = Client(self)
+        self._pool: Pool | None = None
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if self._client.request is not None and self._pool is not None and not is_finalizing():
-            self._pool.look_now()
+        pool: Pool | None = getattr(self, "_pool", None)  # Somebody may have been interrupted in making it.
+        if pool is not None and self._client.request is not None and not is_finalizing():
+            pool.look_now()
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""

@@ -100,10 +100,11 @@ class _Life:
         holder.live_with(self)
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if is_finalizing():
-            return  # Of the interpreter there may not be much left.
-        # If this is interrupted, nothing is lost but time: the pools look now and then whether their holders are gone.
-        self.holder.end()
+        holder: Holder | None = getattr(self, "holder", None)  # Somebody may have been interrupted in making it.
+        # At the end of the interpreter there may not be much left of it. If this is interrupted, nothing is lost but
+        # time: the pools look now and then whether their holders are gone.
+        if holder is not None and not is_finalizing():
+            holder.end()
 
 
 def current() -> Holder:

@@ -83,7 +83,7 @@ class Room:
         if self.idle:
             slot = self.idle[-1]
         elif self._count() < self.limit and self._may_connect():
-            slot = Slot(request)
+            slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
             return False
