@@ -32,6 +32,7 @@ class Lease:
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         pool: Pool | None = getattr(self, "_pool", None)  # Somebody may have been interrupted in making it.
         if pool is not None and self._client.request is not None and not is_finalizing():
+            self._client.leave()
             pool.look_now()
 
     def open(self) -> None:

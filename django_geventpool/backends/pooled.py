@@ -261,6 +261,8 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
+    # The pool keeps one for itself: a wrapper that it keeps would never be gone, nor what that has taken.
+    wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     # Read again: the limit may have been changed since the wrapper was made.
     return Pool(wrapper.alias, _make_driver(wrapper), read_options(wrapper))
 

@@ -18,10 +18,11 @@ class Client:
     :param owner: the object.
     """
 
-    __slots__ = ("_owner", "request")
+    __slots__ = ("_has_left", "_owner", "request")
 
     def __init__(self, owner: object) -> None:
         self._owner = weakref.ref(owner)
+        self._has_left = False
         #: What it asked for last; None if that is settled for sure.
         self.request: Request | None = None
 
@@ -31,7 +32,11 @@ class Client:
         slot = None if self.request is None else self.request.held
         return None if slot is None else slot.connection
 
+    def leave(self) -> None:
+        """Count as gone; called by the object's finalizer, in which there still are references to it."""
+        self._has_left = True
+
     @property
     def is_gone(self) -> bool:
         """Whether the last reference to the object is gone."""
-        return self._owner() is None
+        return self._has_left or self._owner() is None
