@@ -143,7 +143,9 @@ def check_celery(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
     return [
         checks.Warning(
             "The project has a Celery app, and databases with a pool, but not the app celery_geventpool: its workers "
-            "don't show their pools' numbers, and the pools can't name their tasks.",
+            "don't name the tasks that hold connections, start in spite of wrong options, have no --pool-metrics-port, "
+            "don't show the pools of prefork's child processes, and keep the connections that they use outside of "
+            "tasks (for results of revoked tasks, in remote commands).",
             hint='Add "celery_geventpool" to INSTALLED_APPS, or call celery_geventpool.install(app) in the module '
             "that makes the Celery app.",
             id="geventpool.W003",

@@ -26,5 +26,5 @@ def show(value: object, length: int = 80) -> str:
     """Return a value as Python writes it, cut to a length, for a message that refuses it."""
     try:
         return printable(repr(value), length)
-    except ValueError:  # Python writes no number of thousands of digits.
+    except (ValueError, RecursionError):  # A number of thousands of digits, or what is nested too deep.
         return f"<{type(value).__name__}>"

@@ -90,8 +90,17 @@ class PooledMixin(PooledWrapper, Base):
         return self._lease
 
     def close_pool(self) -> None:
-        """Close the alias's pool; Django does, before it clones or drops a test database."""
+        """Close the alias's pool, and those of other aliases that may be of the same database.
+
+        Django does, before it clones or drops a test database, which nobody may be connected to: not another alias
+        either, as one with TEST["MIRROR"] is.
+        """
         pools.close(self.alias)
+        name = self.settings_dict["NAME"]
+        for alias, target in pools.targets().items():
+            # The host may be written in several ways, and a service may stand for everything.
+            if _database_of(target) in (name, None) or not name:
+                pools.close(alias)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what the driver is to connect with, without the pool's own options.
@@ -234,6 +243,10 @@ class PooledMixin(PooledWrapper, Base):
 
     def _pool_of_target(self) -> Pool:
         return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
+
+
+def _database_of(target: object) -> str | None:
+    return dict(zip(_TARGET, target, strict=False)).get("dbname") if isinstance(target, tuple) else None
 
 
 def _as_text(value: str) -> str:
