@@ -30,7 +30,7 @@ _SYNONYMS = {
         "max_lifetime lifetime conn_lifetime connection_lifetime max_conn_lifetime max_connection_lifetime "
         "pool_max_lifetime server_lifetime recycle pool_recycle max_age conn_max_age"
     ),
-    "ON_RELEASE_DISCARD_ALL": "discard_all release_discard_all server_reset_query reset_query reset_on_return",
+    "ON_RELEASE_DISCARD_ALL": "discard_all release_discard_all server_reset_query reset_query reset_on_return pool_reset_on_return",
     "POOL_MODE": "pooling_mode pool_type",
     "LEAK_WARNING_AFTER": "leak_warning leak_timeout leak_detection_threshold remove_abandoned_timeout",
     "REUSE_CONNS": "reuse_conn reuse_connections max_idle_conns max_idle_connections pool_max_idle max_cached",

@@ -26,7 +26,7 @@ class RequestLabel:
 
     def __str__(self) -> str:
         # As it was sent: a path can't break a line of a log.
-        return f"request {printable(self.method)} {printable(quote(self.path))}"
+        return f"request {printable(self.method)} {printable(quote(self.path, errors='replace'))}"
 
 
 def connect() -> None:

@@ -16,7 +16,7 @@ from django_geventpool.text import printable, show
 from .samples import Sample
 
 #: How long the broker may take, beside the time that the workers have (seconds).
-PATIENCE = 5.0
+PATIENCE = 4.0
 #: How long to wait before a broker that refused is tried once more.
 _PAUSE = 0.5
 

@@ -145,3 +145,10 @@ def clone_test_database() -> None:
             print("databases", [row[0] for row in cursor.fetchall()])
     finally:
         teardown_databases(old_config, verbosity=1, parallel=2)
+
+
+def manage(*arguments: str) -> None:
+    """Do what manage.py does."""
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", *arguments])
