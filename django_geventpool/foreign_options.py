@@ -6,31 +6,29 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-#: The pool's options, each with what others call it. Case and underscores make no difference; times that others have
-#: in milliseconds, and numbers that others have in two parts, have to be written anew anyway.
+#: The pool's options, each with what others call it. Case, underscores and a leading "pool" make no difference.
 _SYNONYMS = {
     "MAX_CONNS": (
-        "max_conn max_connections max_open_conns max_size max_pool_size maximum_pool_size pool_max_size pool_max "
-        "pool_size size_of_pool max_overflow pool_max_overflow max_active max_total default_pool_size "
+        "max_conn max_connections max_open_conns max_size max_pool_size maximum_pool_size pool_max "
+        "pool_size size_of_pool max_overflow max_active max_total default_pool_size "
         "reserve_pool_size max_db_connections max_user_connections max_client_conn conn_limit connection_limit"
     ),
     "MIN_CONNS": (
-        "min_conn min_connections min_size min_pool_size minimum_pool_size pool_min_size pool_min min_idle "
-        "minimum_idle initial_size"
+        "min_conn min_connections min_size min_pool_size minimum_pool_size pool_min min_idle minimum_idle initial_size"
     ),
     "CONN_WAIT_TIMEOUT": (
-        "timeout conn_timeout connection_timeout pool_timeout wait_timeout pool_wait_timeout query_wait_timeout "
+        "timeout conn_timeout connection_timeout wait_timeout query_wait_timeout "
         "acquire_timeout checkout_timeout getconn_timeout borrow_timeout max_wait max_wait_time"
     ),
     "CONN_IDLE_TIMEOUT": (
-        "max_idle max_idle_time max_conn_idle_time conn_max_idle idle_timeout pool_idle_timeout server_idle_timeout "
+        "max_idle max_idle_time max_conn_idle_time conn_max_idle idle_timeout server_idle_timeout "
         "connection_idle_timeout"
     ),
     "CONN_MAX_LIFETIME": (
         "max_lifetime lifetime conn_lifetime connection_lifetime max_conn_lifetime max_connection_lifetime "
-        "pool_max_lifetime server_lifetime recycle pool_recycle max_age conn_max_age"
+        "server_lifetime recycle max_age conn_max_age"
     ),
-    "ON_RELEASE_DISCARD_ALL": "discard_all release_discard_all server_reset_query reset_query reset_on_return pool_reset_on_return",
+    "ON_RELEASE_DISCARD_ALL": "discard_all release_discard_all server_reset_query reset_query reset_on_return",
     "POOL_MODE": "pooling_mode pool_type",
     "LEAK_WARNING_AFTER": "leak_warning leak_timeout leak_detection_threshold remove_abandoned_timeout",
     "REUSE_CONNS": "reuse_conn reuse_connections max_idle_conns max_idle_connections pool_max_idle max_cached",
@@ -39,12 +37,10 @@ _SYNONYMS = {
 #: What needs no option here, and why.
 _NEEDLESS = {
     **dict.fromkeys(
-        ("pre_ping", "pool_pre_ping", "server_check_query", "test_on_borrow", "check_query", "conn_health_check"),
+        ("pre_ping", "server_check_query", "test_on_borrow", "check_query", "conn_health_check"),
         "a connection is looked at whenever it is lent, which costs nothing",
     ),
-    **dict.fromkeys(
-        ("use_lifo", "pool_use_lifo", "server_round_robin"), "the connection that was used last is always lent first"
-    ),
+    **dict.fromkeys(("use_lifo", "server_round_robin"), "the connection that was used last is always lent first"),
     **dict.fromkeys(("max_waiting", "max_queue", "max_queue_size"), "CONN_WAIT_TIMEOUT bounds the wait"),
     **dict.fromkeys(("num_workers", "reconnect_timeout"), "connections are opened by those who wait for them"),
     **dict.fromkeys(("pool_class", "poolclass", "pool_name", "echo_pool"), "there is one kind of pool for each alias"),
@@ -104,8 +100,9 @@ def find(database: Mapping[str, Any], names: frozenset[str]) -> Iterator[Stray]:
 
 def meant(name: str, value: object, names: frozenset[str]) -> str | None:
     """Say what is meant by an upper-case name among the OPTIONS that the pool doesn't know; None if nobody can tell."""
-    if _plain(name) in _by_plain_name(names):
-        return f"did you mean {_by_plain_name(names)[_plain(name)]}?"
+    known = _ours(name, names)
+    if known is not None:
+        return f"did you mean {known}?"
     if name in _DJANGO:
         return f"Django reads it beside OPTIONS, not in it: move {name} there."
     return _advise(name, value, names)
@@ -114,24 +111,24 @@ def meant(name: str, value: object, names: frozenset[str]) -> str | None:
 def _advise(name: str, value: object, names: frozenset[str], *, guess: bool = False) -> str | None:
     plain = _plain(name)
     if plain in map(_plain, _GROUPS):
-        return _advise_on_group(value, names)
-    known = _by_plain_name(names)
-    if guess and plain not in known:
-        plain = next(iter(difflib.get_close_matches(plain, map(_plain, names), n=1, cutoff=_ALIKE)), plain)
-    if plain in known:
-        return f"set {_quoted(known[plain])} in OPTIONS."
-    needless = {_plain(other): why for other, why in _NEEDLESS.items()}
-    return f"remove it: {needless[plain]}." if plain in needless else None
+        return f"remove it, and set in OPTIONS itself {in_place_of(value, names)}."
+    near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=_ALIKE) if guess else []
+    known = _ours(name, names) or next(iter(near), None)
+    if known is not None:
+        return f"set {_quoted(known)} in OPTIONS."
+    why = _find(name, {_plain(other): why for other, why in _NEEDLESS.items()})
+    return None if why is None else f"remove it: {why}."
 
 
-def _advise_on_group(value: object, names: frozenset[str]) -> str:
-    known = _by_plain_name(names)
+def in_place_of(group: object, names: frozenset[str]) -> str:
+    """Name what is to be set for the options of another pool that stand together."""
     others: dict[str, list[str]] = {}
-    for name in value if isinstance(value, Mapping) else ():
-        if _plain(str(name)) in known:
-            others.setdefault(known[_plain(str(name))], []).append(str(name))
+    for name in group if isinstance(group, Mapping) else ():
+        known = _ours(str(name), names)
+        if known is not None:
+            others.setdefault(known, []).append(str(name))
     wanted = ", ".join(f"{_quoted(name)} for {' and '.join(theirs)}" for name, theirs in others.items())
-    return f"remove it, and set in OPTIONS itself {wanted or _quoted('MAX_CONNS') + ' and the like'}."
+    return wanted or '"MAX_CONNS" and the like'
 
 
 def _quoted(name: str) -> str:
@@ -139,10 +136,15 @@ def _quoted(name: str) -> str:
     return f'"{name}" (in seconds)' if name.startswith(("CONN_", "LEAK_")) else f'"{name}"'
 
 
-def _by_plain_name(names: frozenset[str]) -> dict[str, str]:
-    """Return the pool's options by their plain names and those of their synonyms."""
+def _ours(name: str, names: frozenset[str]) -> str | None:
+    """Return the option of the pool's that a name, or a synonym of it, stands for."""
     synonyms = {_plain(other): name for name, others in _SYNONYMS.items() for other in others.split()}
-    return {**synonyms, **{_plain(name): name for name in names}}
+    return _find(name, {**synonyms, **{_plain(name): name for name in names}})
+
+
+def _find(name: str, known: Mapping[str, str]) -> str | None:
+    plain = _plain(name)
+    return known.get(plain) or known.get(plain.removeprefix("pool"))
 
 
 def _plain(name: str) -> str:

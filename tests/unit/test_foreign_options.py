@@ -99,6 +99,13 @@ def test_a_group_in_options_is_refused_with_the_right_names() -> None:
         split({"POOL_OPTIONS": {"POOL_SIZE": 3}})
 
 
+def test_djangos_own_pool_is_refused_with_the_right_names() -> None:
+    with pytest.raises(
+        InvalidOption, match=r'remove "pool", and set "MIN_CONNS" for min_size, "MAX_CONNS" for max_size i'
+    ):
+        split({"pool": {"min_size": 2, "max_size": 10}})
+
+
 def test_what_needs_no_option_says_why() -> None:
     (stray,) = strays({"OPTIONS": {"pool_pre_ping": True}})
     assert stray.advice.startswith("remove it: a connection is looked at")
