@@ -128,7 +128,7 @@ def _read_answer(call: socket.socket, deadline: float) -> dict[str, Any] | None:
             answer = json.loads(_read_line(call, deadline, _LONGEST_ANSWER))
         except (OSError, ValueError):
             return None
-    return answer if "answer" in answer else None
+    return answer if isinstance(answer, dict) and "answer" in answer else None
 
 
 def _read_line(connection: socket.socket, deadline: float, longest: int) -> bytes:
