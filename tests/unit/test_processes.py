@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,8 +126,9 @@ def test_clients_that_never_send_or_trickle_are_given_up(path: Path) -> None:
 
     def trickle(connection: socket.socket) -> None:
         try:
-            while not stop.wait(0.001):
+            while not stop.is_set():
                 connection.sendall(b" ")
+                time.sleep(0.0002)
         except OSError:
             pass
 
