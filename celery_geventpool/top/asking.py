@@ -80,7 +80,8 @@ def _unreachable(why: object) -> CeleryCommandException:
 
 def _cleaned(answer: Any) -> dict[str, Any]:
     """Return an answer that may be shown on a terminal, whoever gave it."""
-    return _printable(answer) if isinstance(answer, dict) else {"error": show(answer)}
+    is_answer = isinstance(answer, dict) and ("error" in answer or answer.keys() >= {"pools", "unused", "tasks"})
+    return _printable(answer) if is_answer else {"error": show(answer)}
 
 
 def _printable(part: Any) -> Any:
