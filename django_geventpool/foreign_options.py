@@ -111,7 +111,7 @@ def meant(name: str, value: object, names: frozenset[str]) -> str | None:
 def _advise(name: str, value: object, names: frozenset[str], *, guess: bool = False) -> str | None:
     plain = _plain(name)
     if plain in map(_plain, _GROUPS):
-        return f"remove it, and set in OPTIONS itself {in_place_of(value, names)}."
+        return f"remove it, and set in OPTIONS itself {in_place_of(value, names) or 'MAX_CONNS and the like'}."
     near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=_ALIKE) if guess else []
     known = _ours(name, names) or next(iter(near), None)
     if known is not None:
@@ -121,14 +121,13 @@ def _advise(name: str, value: object, names: frozenset[str], *, guess: bool = Fa
 
 
 def in_place_of(group: object, names: frozenset[str]) -> str:
-    """Name what is to be set for the options of another pool that stand together."""
+    """Name what is to be set for the options of another pool that stand together; nothing if none is known."""
     others: dict[str, list[str]] = {}
     for name in group if isinstance(group, Mapping) else ():
         known = _ours(str(name), names)
         if known is not None:
             others.setdefault(known, []).append(str(name))
-    wanted = ", ".join(f"{_quoted(name)} for {' and '.join(theirs)}" for name, theirs in others.items())
-    return wanted or '"MAX_CONNS" and the like'
+    return ", ".join(f"{_quoted(name)} for {' and '.join(theirs)}" for name, theirs in others.items())
 
 
 def _quoted(name: str) -> str:

@@ -97,10 +97,10 @@ def split(options: object) -> tuple[PoolOptions, dict[str, Any]]:
             raise InvalidOption(_unknown(name, value))
     driver = {name: value for name, value in options.items() if name not in ours}
     if driver.get("pool"):
-        instead = foreign_options.in_place_of(driver["pool"], NAMES)
+        theirs = foreign_options.in_place_of(driver["pool"], NAMES)
         raise InvalidOption(
             'OPTIONS["pool"] switches on Django\'s own pool, which can\'t work beside this engine\'s: remove "pool", '
-            f"and set {instead} instead."
+            f"and set MAX_CONNS and the like instead{theirs and ': '}{theirs}."
         )
     return PoolOptions(**ours), driver
 

@@ -44,7 +44,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"POOL_MODE": "statement"}, 'POOL_MODE must be "session" or "transaction"'),
     ({"REUSE_CONNS": 1, "MIN_CONNS": 2}, "REUSE_CONNS (1) must not be below MIN_CONNS (2)"),
     ({"pool": True}, 'remove "pool"'),
-    ({"pool": {"min_size": 2}}, 'remove "pool", and set "MIN_CONNS" for min_size'),
+    ({"pool": {"min_size": 2}}, 'remove "pool", and set MAX_CONNS and the like instead: "MIN_CONNS" for min_size.'),
     ({"MAX_CONNS": 10**400}, "MAX_CONNS must be at most 262143"),
     ({"CONN_WAIT_TIMEOUT": 10**400}, "CONN_WAIT_TIMEOUT must be a number of seconds"),
     ({"POOL_SIZE": 5}, "did you mean MAX_CONNS?"),
