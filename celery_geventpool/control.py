@@ -6,7 +6,6 @@ Importing this module registers them, in workers and in the process of the comma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from celery.worker import state as worker_state
@@ -18,14 +17,14 @@ _OPTIONS = ("holders", "buckets")
 
 
 @inspect_command(variadic="options", signature="[holders] [buckets]")
-def pools(state: Any, options: Sequence[str] = (), **_kwargs: Any) -> dict[str, Any]:
+def pools(state: Any, options: object = (), **_kwargs: Any) -> dict[str, Any]:
     """Show the numbers of the connection pools and, with "holders", who holds connections."""
     from . import operations, processes, summary
 
-    unknown = [str(option) for option in options if option not in _OPTIONS]
-    if unknown:
-        return {"error": f"inspect pools knows no {', '.join(unknown)}; it takes: {', '.join(_OPTIONS)}."}
-    answers, silent = processes.ask_all("show", more=list(options))
+    try:
+        answers, silent = processes.ask_all("show", more=_checked(options))
+    except operations.Refused as error:
+        return {"error": str(error)}
     found = [pool for answer in answers for pool in answer]
     used = {pool["alias"] for pool in found}
     answer = {
@@ -38,8 +37,22 @@ def pools(state: Any, options: Sequence[str] = (), **_kwargs: Any) -> dict[str, 
     return {"ok": summary.summarize(answer), **answer}
 
 
+def _checked(options: object) -> list[str]:
+    """Return what ``inspect pools`` is to show beside the numbers. Who sends commands himself may send anything."""
+    from django_geventpool.text import printable, show
+
+    from . import operations
+
+    wanted = list(options) if isinstance(options, list | tuple) else [] if options is None else [options]
+    unknown = [option for option in wanted if option not in _OPTIONS]
+    if unknown:
+        shown = ", ".join(option if isinstance(option, str) else show(option) for option in unknown)
+        raise operations.Refused(f"inspect pools knows no {printable(shown)}; it takes: {', '.join(_OPTIONS)}.")
+    return [str(option) for option in wanted]
+
+
 @control_command(args=[("alias", str), ("limit", str)], signature="ALIAS N")
-def pool_resize(state: Any, alias: str | None = None, limit: object = None, **_kwargs: Any) -> dict[str, Any]:
+def pool_resize(state: Any, alias: object = None, limit: object = None, **_kwargs: Any) -> dict[str, Any]:
     """Change the limit of a connection pool (MAX_CONNS) until the worker ends."""
     from . import operations, processes, summary
 
@@ -54,7 +67,7 @@ def pool_resize(state: Any, alias: str | None = None, limit: object = None, **_k
 
 
 @control_command(args=[("alias", str)], signature="[ALIAS]")
-def pool_close_idle(state: Any, alias: str | None = None, **_kwargs: Any) -> dict[str, Any]:
+def pool_close_idle(state: Any, alias: object = None, **_kwargs: Any) -> dict[str, Any]:
     """Close the idle connections of a connection pool, or of all."""
     from . import operations, processes, summary
 

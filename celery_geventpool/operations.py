@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,8 @@ from django_geventpool.checks import pooled_databases
 from django_geventpool.errors import InvalidOption
 from django_geventpool.pool import HeldConnection, Pool
 from django_geventpool.pool.statistics import Times
+from django_geventpool.text import printable
+from django_geventpool.text import show as written
 
 from .task import TaskLabel
 
@@ -77,7 +80,7 @@ def _holder(held: HeldConnection) -> Answer:
     }
 
 
-def resize(alias: str, limit: object) -> Answer:
+def resize(alias: object, limit: object) -> Answer:
     """Change the limit of an alias in this process, for as long as the process lives.
 
     The pool need not be there yet, and one that takes its place has the new limit too.
@@ -85,8 +88,8 @@ def resize(alias: str, limit: object) -> Answer:
     :param limit: a whole number of at least 1 and MIN_CONNS, or the text of one.
     :raises Refused: for an alias without a pool, and any other limit.
     """
-    _check_alias(alias)
-    number = int(limit) if isinstance(limit, str) and limit.isdecimal() else limit
+    alias = _known(alias)
+    number = int(limit) if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}", limit) else limit
     # Wrappers that are made from now on, and the pools that are made for them, go by the settings.
     database = connections.settings[alias]
     changed = {**database["OPTIONS"], "MAX_CONNS": number}
@@ -103,18 +106,21 @@ def resize(alias: str, limit: object) -> Answer:
     return {"alias": alias, "before": before, "limit": after}
 
 
-def close_idle(alias: str | None) -> dict[str, int]:
-    """Close the idle connections of an alias, or of all, in this process; return how many by alias.
+def close_idle(alias: object) -> dict[str, int]:
+    """Close the idle connections of an alias, or of all if it is None, in this process; return how many by alias.
 
     :raises Refused: for an alias without a pool.
     """
     if alias is not None:
-        _check_alias(alias)
+        alias = _known(alias)
     return {name: pool.close_idle() for name, pool in pools.items() if alias in (None, name)}
 
 
-def _check_alias(alias: str) -> None:
+def _known(alias: object) -> str:
+    """Return an alias that has a pool; remote commands may bring anything."""
     known = limits()
-    if alias not in known:
-        names = ", ".join(f'"{name}"' for name in known) or "none"
-        raise Refused(f'No database "{alias}" has a pool. Those that have one: {names}.')
+    if isinstance(alias, str) and alias in known:
+        return alias
+    names = ", ".join(f'"{name}"' for name in known) or "none"
+    asked = f'"{printable(alias)}"' if isinstance(alias, str) else written(alias)
+    raise Refused(f"No database {asked} has a pool. Those that have one: {names}.")

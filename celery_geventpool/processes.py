@@ -6,6 +6,7 @@ until it is asked: an answer is of the moment, and costs nothing as long as nobo
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -25,6 +26,12 @@ logger = logging.getLogger("geventpool.worker")
 
 #: How long to wait for the children, all together, in seconds. Celery's command line waits for a second.
 PATIENCE = 0.6
+#: How long a child waits for a request, and for its answer to be taken: less, as the next may be waiting meanwhile.
+_PATIENCE_OF_CHILD = 0.3
+#: How long a child pauses that has no room for a connection.
+_PAUSE = 1.0
+#: The most that is read of a request, and of an answer (bytes).
+_LONGEST_REQUEST, _LONGEST_ANSWER = 100_000, 100_000_000
 
 _METHODS: dict[str, Callable[..., Any]] = {
     "show": operations.show,
@@ -82,7 +89,8 @@ def ask_all(method: str, **arguments: Any) -> tuple[list[Any], list[int]]:
         return answers, []
     deadline = time.monotonic() + PATIENCE
     request = json.dumps({"method": method, "arguments": arguments}).encode() + b"\n"
-    asked = {int(path.name): call for path in _folder[0].iterdir() if (call := _call(path, request)) is not None}
+    paths = [path for path in _folder[0].iterdir() if path.name.isdecimal()]
+    asked = {int(path.name): call for path in paths if (call := _call(path, request)) is not None}
     silent = []
     for pid, call in sorted(asked.items()):
         answer = _read_answer(call, deadline)
@@ -114,36 +122,80 @@ def _call(path: Path, request: bytes) -> socket.socket | None:
 
 
 def _read_answer(call: socket.socket, deadline: float) -> dict[str, Any] | None:
+    """Return an answer; None from a child that gives none in time, or can't."""
     with call:
         try:
-            line = _read_line(call, deadline)
-            return json.loads(line) if line else None
-        except OSError:
+            answer = json.loads(_read_line(call, deadline, _LONGEST_ANSWER))
+        except (OSError, ValueError):
             return None
+    return answer if isinstance(answer, dict) and "answer" in answer else None
 
 
-def _read_line(connection: socket.socket, deadline: float) -> bytes:
-    """Read up to the end of the line, or of the connection."""
-    line = b""
-    while not line.endswith(b"\n"):
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
+def _read_line(connection: socket.socket, deadline: float, longest: int) -> bytes:
+    """Read up to the end of the line.
+
+    :raises OSError: if it doesn't come in time, or at all.
+    :raises ValueError: if it is too long.
+    """
+    parts: list[bytes] = []
+    length = 0
+    while not parts or not parts[-1].endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the line did not end in time")
+        connection.settimeout(left)
         part = connection.recv(65536)
         if not part:
-            return b""
-        line += part
-    return line
+            raise ConnectionResetError("the line did not end")
+        length += len(part)
+        if length > longest:
+            raise ValueError(f"a line of more than {longest} bytes")
+        parts.append(part)
+    return b"".join(parts)
 
 
 # A child
 
 
 def _serve(listener: socket.socket) -> None:
+    """Answer one request after the other, as long as the process lives, whatever they are."""
     while True:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            # There are as many open files as there may be.
+            logger.debug("A question for the pools' numbers could not be accepted", exc_info=True)
+            time.sleep(_PAUSE)
+            continue
         with connection:
             try:
-                request = json.loads(_read_line(connection, time.monotonic() + PATIENCE))
-                answer = _METHODS[request["method"]](**request["arguments"])
-                connection.sendall(json.dumps({"answer": answer}).encode() + b"\n")
-            except (OSError, ValueError):
-                logger.debug("A question for the pools' numbers was not answered", exc_info=True)
+                _answer(connection)
+            except OSError:
+                logger.debug("Who asked for the pools' numbers is gone", exc_info=True)
+            except Exception:
+                logger.exception("A question for the pools' numbers could not be answered")
+
+
+def _answer(connection: socket.socket) -> None:
+    line = _read_line(connection, time.monotonic() + _PATIENCE_OF_CHILD, _LONGEST_REQUEST)
+    try:
+        answer = {"answer": _call_method(json.loads(line))}
+    except (ValueError, RecursionError) as error:  # What is refused is a ValueError, too.
+        answer = {"error": str(error)}
+    connection.settimeout(_PATIENCE_OF_CHILD)
+    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _call_method(request: Any) -> Any:
+    """Do what a request asks for.
+
+    :raises ValueError: for anything but a request.
+    """
+    method, arguments = (request.get("method"), request.get("arguments")) if isinstance(request, dict) else (None, None)
+    if not isinstance(method, str) or method not in _METHODS or not isinstance(arguments, dict):
+        raise ValueError("no request")
+    try:
+        inspect.signature(_METHODS[method]).bind(**arguments)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return _METHODS[method](**arguments)

@@ -8,6 +8,7 @@ from typing import Any
 from celery import Task, _state
 
 from django_geventpool.request import describe_current_request
+from django_geventpool.text import printable
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class TaskLabel:
     id: str | None
 
     def __str__(self) -> str:
-        return f"task {self.name}[{self.id}]"
+        # Whoever sends a task chooses its id.
+        return f"task {printable(str(self.name))}[{printable(str(self.id))}]"
 
 
 def describe_current_task() -> TaskLabel | None:

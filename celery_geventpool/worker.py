@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from django_geventpool import checks, green
+from django_geventpool.options import PoolOptions
 
 from .checks import REUSE_WARNING
 
@@ -24,7 +25,7 @@ def check() -> None:
     """
     try:
         for alias in checks.pooled_databases():
-            connections[alias]
+            _options_of(alias)
     except ImproperlyConfigured as error:
         raise SystemExit(f"celery_geventpool: {error}") from error
     if not green.are_locks_green():
@@ -34,6 +35,15 @@ def check() -> None:
             f"celery_geventpool: {framework} has patched the sockets of this process, but not its locks and threads: a "
             f"task that waits for a connection would block all others. Call {patch} without leaving threads out."
         )
+
+
+def _options_of(alias: str) -> PoolOptions:
+    """Return the options of a pool; importing its engine, but connecting nothing.
+
+    :raises ImproperlyConfigured: for those that can't be used, or an engine without its driver.
+    """
+    pool_options: PoolOptions = connections[alias].pool_options  # type: ignore[attr-defined]
+    return pool_options
 
 
 def spare_collections() -> None:
@@ -49,7 +59,7 @@ def spare_collections() -> None:
 def log_start(worker: WorkController) -> None:
     """Say in the log what the tasks of this worker share, and what will not work."""
     for alias, database in checks.pooled_databases().items():
-        pool_options = connections[alias].pool_options  # type: ignore[attr-defined]
+        pool_options = _options_of(alias)
         logger.info(
             'Pool "%s": engine %s, limit %d, mode %s, framework %s, driver %s',
             alias,

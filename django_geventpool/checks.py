@@ -11,23 +11,20 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from . import green, options, passwords
+from . import engines, foreign_options, green, options, passwords
 from .errors import InvalidOption
 from .server_checks import check_server
 
 _PACKAGE = __name__.partition(".")[0]
 
-#: The last parts of the names of Django's own engines, and of those of others that stand on them.
-_POSTGRESQL = ("postgresql", "postgis", "postgresql_psycopg2")
-
 
 def pooled_databases() -> dict[str, dict[str, Any]]:
-    """Return the settings of the databases that use one of the pool's engines, by alias."""
-    return {
-        alias: database
-        for alias, database in settings.DATABASES.items()
-        if str(database.get("ENGINE", "")).startswith(f"{_PACKAGE}.backends.")
-    }
+    """Return the settings of the databases that use one of the pool's engines, or one derived from them, by alias."""
+    return {alias: database for alias, database in settings.DATABASES.items() if engines.is_pooled(_engine(database))}
+
+
+def _engine(database: dict[str, Any]) -> str:
+    return str(database.get("ENGINE", ""))
 
 
 def check_databases(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
@@ -36,14 +33,7 @@ def check_databases(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
 
 
 def _check_database(alias: str, database: dict[str, Any]) -> Iterator[checks.CheckMessage]:
-    try:
-        options.split(database.get("OPTIONS", {}))
-    except InvalidOption as error:
-        yield checks.Error(
-            f'DATABASES["{alias}"]["OPTIONS"]: {error}',
-            hint="The options and their defaults are listed in the README of celery-geventpool.",
-            id="geventpool.E001",
-        )
+    yield from _check_options(alias, database)
     try:
         passwords.check(alias, database)
     except ImproperlyConfigured as error:
@@ -57,6 +47,23 @@ def _check_database(alias: str, database: dict[str, Any]) -> Iterator[checks.Che
         )
     if database["ENGINE"] == f"{_PACKAGE}.backends.postgresql_psycopg2" and _is_psycopg3():
         yield _check_driver(alias, both_installed=_has_psycopg2())
+
+
+def _check_options(alias: str, database: dict[str, Any]) -> Iterator[checks.CheckMessage]:
+    try:
+        options.split(database.get("OPTIONS", {}))
+    except InvalidOption as error:
+        yield checks.Error(
+            f'DATABASES["{alias}"]["OPTIONS"]: {error}',
+            hint="The options and their defaults are listed in the README of celery-geventpool.",
+            id="geventpool.E001",
+        )
+    for stray in foreign_options.find(database, options.NAMES):
+        yield checks.Warning(
+            f'DATABASES["{alias}"]{stray.place} {stray.fate}.',
+            hint=f"{stray.advice[0].upper()}{stray.advice[1:]}",
+            id="geventpool.W012",
+        )
 
 
 def _is_psycopg3() -> bool:
@@ -88,21 +95,27 @@ def _check_driver(alias: str, *, both_installed: bool) -> checks.CheckMessage:
 
 
 def check_servers(databases: Sequence[str] | None = None, **_kwargs: Any) -> Sequence[checks.CheckMessage]:
-    """Check the servers of the databases that ``manage.py check --database`` names."""
-    pooled = pooled_databases()
-    return [message for alias in databases or () if alias in pooled for message in check_server(alias)]
+    """Check the servers of the databases that ``manage.py check --database`` names, unless their settings are wrong."""
+    pooled = pooled_databases() if databases else {}
+    return [
+        message
+        for alias in databases or ()
+        if alias in pooled and not any(found.is_serious() for found in _check_database(alias, pooled[alias]))
+        for message in check_server(alias)
+    ]
 
 
 def check_green(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
     """Check that psycopg2 is green where the process is: the pool's engines see to it only when they first connect."""
     framework = green.active()
-    pooled = pooled_databases()
+    if framework == "threads" or _is_psycopg3() or not _has_psycopg2() or _is_psycopg2_green():
+        return []
     others = [
         alias
         for alias, database in settings.DATABASES.items()
-        if alias not in pooled and str(database.get("ENGINE", "")).rpartition(".")[2] in _POSTGRESQL
+        if engines.is_postgresql(_engine(database)) and not engines.is_pooled(_engine(database))
     ]
-    if framework == "threads" or not others or _is_psycopg3() or not _has_psycopg2() or _is_psycopg2_green():
+    if not others:
         return []
     return [
         checks.Warning(
@@ -130,7 +143,9 @@ def check_celery(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
     return [
         checks.Warning(
             "The project has a Celery app, and databases with a pool, but not the app celery_geventpool: its workers "
-            "don't show their pools' numbers, and the pools can't name their tasks.",
+            "don't name the tasks that hold connections, start in spite of wrong options, have no --pool-metrics-port, "
+            "don't show the pools of prefork's child processes, and keep the connections that they use outside of "
+            "tasks (for results of revoked tasks, in remote commands).",
             hint='Add "celery_geventpool" to INSTALLED_APPS, or call celery_geventpool.install(app) in the module '
             "that makes the Celery app.",
             id="geventpool.W003",

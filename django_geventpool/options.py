@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from . import foreign_options
 from .errors import InvalidOption
+from .text import show
 
 PoolMode = Literal["session", "transaction"]
+
+#: The most that PostgreSQL's max_connections can be.
+_MOST_CONNECTIONS = 262_143
 
 
 @dataclass(frozen=True)
@@ -76,45 +83,58 @@ class PoolOptions:
 NAMES = frozenset(field.name for field in fields(PoolOptions))
 
 
-def split(options: Mapping[str, Any]) -> tuple[PoolOptions, dict[str, Any]]:
+def split(options: object) -> tuple[PoolOptions, dict[str, Any]]:
     """Part ``DATABASES[alias]["OPTIONS"]`` into the pool's options and the driver's.
 
-    :raises InvalidOption: for an upper-case name that the pool doesn't know, and for what PoolOptions refuses.
+    :raises InvalidOption: for anything but a dictionary, for an upper-case name that the pool doesn't know, and for
+        what PoolOptions refuses.
     """
+    if not isinstance(options, Mapping):
+        raise InvalidOption(_wrong("OPTIONS", "a dictionary", options))
     ours = {name: value for name, value in options.items() if str(name).isupper()}
-    for name in ours:
+    for name, value in ours.items():
         if name not in NAMES:
-            raise InvalidOption(_unknown(name))
+            raise InvalidOption(_unknown(name, value))
     driver = {name: value for name, value in options.items() if name not in ours}
     if driver.get("pool"):
+        theirs = foreign_options.in_place_of(driver["pool"], NAMES)
         raise InvalidOption(
             'OPTIONS["pool"] switches on Django\'s own pool, which can\'t work beside this engine\'s: remove "pool", '
-            "and set MAX_CONNS and the like instead."
+            f"and set MAX_CONNS and the like instead{theirs and ': '}{theirs}."
         )
     return PoolOptions(**ours), driver
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"the pool's options are {', '.join(sorted(NAMES))}."
+def _unknown(name: str, value: object) -> str:
+    hint = foreign_options.meant(name, value, NAMES)
+    if hint is None:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the pool's options are {', '.join(sorted(NAMES))}."
     return f"Unknown pool option {name}: {hint}"
 
 
 def _wrong(name: str, wanted: str, value: object) -> str:
-    return f"{name} must be {wanted}, not {value!r}."
+    return f"{name} must be {wanted}, not {show(value)}."
 
 
 def _check_count(name: str, value: object, least: int = 0) -> None:
     # bool is a kind of int, but True is no count.
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InvalidOption(_wrong(name, f"a whole number of at least {least}", value))
+    if value > _MOST_CONNECTIONS:
+        raise InvalidOption(_wrong(name, f"at most {_MOST_CONNECTIONS}, as no server has more connections", value))
 
 
 def _check_seconds(name: str, value: object, zero: str | None = None) -> None:
     if value is None:
         return
     wanted = f"a number of seconds (0 {zero}) or None" if zero else "a number of seconds above 0, or None"
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+    # A whole number may be too large for a float; only infinity is none that a clock can be set to.
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or not (0 <= value <= sys.float_info.max or value == math.inf)
+    ):
         raise InvalidOption(_wrong(name, wanted, value))
     if value == 0 and zero is None:
         raise InvalidOption(_wrong(name, wanted, value))

@@ -14,9 +14,10 @@ def check(alias: str, settings: Mapping[str, Any]) -> None:
 
     :raises ImproperlyConfigured: for a function that can't be called without arguments.
     """
+    given = settings.get("OPTIONS")
     for name, password in (
         ('["PASSWORD"]', settings.get("PASSWORD")),
-        ('["OPTIONS"]["password"]', settings.get("OPTIONS", {}).get("password")),
+        ('["OPTIONS"]["password"]', given.get("password") if isinstance(given, Mapping) else None),
     ):
         if callable(password) and not _takes_no_arguments(password):
             raise ImproperlyConfigured(

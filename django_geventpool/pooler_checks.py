@@ -21,9 +21,14 @@ _ROUNDS = 5
 #: How long the second client may have to wait for a server connection (seconds).
 _PATIENCE = 5.0
 
-_MANY = (
-    "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size, or connect to the server "
-    "itself: this pool needs no other. See docs/pgbouncer.md."
+_HINT_IN_SESSION_MODE = (
+    "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size: each connection has one of "
+    "the server's for as long as it is open. Or connect to the server itself: this pool needs no other. See "
+    "docs/pgbouncer.md."
+)
+_HINT_IN_TRANSACTION_MODE = (
+    "MAX_CONNS, times the number of processes, may be more than PgBouncer's default_pool_size: transactions wait there "
+    "for their turn. See docs/pgbouncer.md."
 )
 
 
@@ -32,18 +37,22 @@ def check_pooler(alias: str) -> Iterator[CheckMessage]:
     settings = connections[alias].settings_dict
     text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
     if not shares_servers(alias):
-        yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_MANY, id="geventpool.I002")
+        yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_SESSION_MODE, id="geventpool.I002")
         return
     text += ", in transaction mode"
     trouble = list(_check_transaction_mode(text, settings))
-    yield from trouble or [Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_MANY, id="geventpool.I002")]
+    yield from trouble or [
+        Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_TRANSACTION_MODE, id="geventpool.I002")
+    ]
 
 
 def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[CheckMessage]:
     if not settings.get("DISABLE_SERVER_SIDE_CURSORS"):
         yield CheckWarning(
-            f"{text}, in which server-side cursors (QuerySet.iterator) fail.",
-            hint=f'Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE". {_MANY}',
+            f"{text}, in which QuerySet.iterator() fails outside of atomic: the server-side cursor that it reads from "
+            "stays with a server connection that others get.",
+            hint='Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE": iterator() then reads all rows at once. See '
+            "docs/pgbouncer.md.",
             id="geventpool.W006",
         )
     if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL:

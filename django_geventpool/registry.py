@@ -76,6 +76,10 @@ class Pools(Mapping[str, Pool]):
             del self._entries[alias]
         return pool
 
+    def targets(self) -> dict[str, object]:
+        """Return what the pool of each alias connects to."""
+        return {alias: target for alias, (target, _) in list(self._entries.items())}
+
     def close_all(self) -> None:
         """Close all pools of this process; the next connections make new ones."""
         for alias in self:

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from django.core.signals import request_finished, request_started
 
+from .text import printable
+
 #: By class, as locals made before monkey-patching would be shared by all greenlets.
 _locals: dict[type, Any] = {}
 
@@ -24,7 +26,7 @@ class RequestLabel:
 
     def __str__(self) -> str:
         # As it was sent: a path can't break a line of a log.
-        return f"request {self.method} {quote(self.path)}"
+        return f"request {printable(self.method)} {printable(quote(self.path, errors='replace'))}"
 
 
 def connect() -> None:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import click
 from celery import Celery
 from celery.exceptions import CeleryCommandException
 from celery.platforms import EX_UNAVAILABLE
-from kombu.exceptions import OperationalError
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from .asking import Asker
 from .samples import Sample
 from .table import draw
 
@@ -33,8 +34,11 @@ def run(app: Celery, console: Console, *, once: bool, interval: float, timeout: 
 
     :raises CeleryCommandException: when no worker answers the first question, or the broker can't be reached.
     """
+    # At once, and beside the table: it may go to a file.
+    click.echo(f"Asking the workers, who have {timeout:g} s to answer ...", err=True)
+    asker = Asker(app)
     asked = time.monotonic()
-    samples = _ask(app, timeout, asked)
+    samples = asker.ask(timeout, asked)
     if not samples:
         raise CeleryCommandException(
             f"No worker answered within {timeout:g} s. Is one running, and is -A its app? A busy one may need a longer "
@@ -45,12 +49,12 @@ def run(app: Celery, console: Console, *, once: bool, interval: float, timeout: 
         console.print(draw(samples.values(), None, asked, console))
         return
     with _screen(console) as show:
-        for table in _follow(app, samples, console, interval, min(timeout, interval)):
+        for table in _follow(asker, samples, console, interval, min(timeout, interval)):
             show(table)
 
 
 def _follow(
-    app: Celery, samples: dict[str, Sample], console: Console, interval: float, timeout: float
+    asker: Asker, samples: dict[str, Sample], console: Console, interval: float, timeout: float
 ) -> Iterator[RenderableType]:
     """Yield a table after each interval."""
     before: dict[str, Sample] = {}
@@ -59,22 +63,13 @@ def _follow(
         yield draw(samples.values(), before, asked, console) if samples else "No worker answers."
         time.sleep(max(0.0, asked + interval - time.monotonic()))
         asked = time.monotonic()
-        answers = _ask(app, timeout, asked)
+        answers = asker.ask(timeout, asked)
         before.update({name: samples[name] for name in answers if name in samples})
         samples = {
             name: sample
             for name, sample in {**samples, **answers}.items()
             if asked - sample.when < _FORGET_AFTER * interval
         }
-
-
-def _ask(app: Celery, timeout: float, now: float) -> dict[str, Sample]:
-    """Return the answers of all workers that give one in time, by worker."""
-    try:
-        replies = app.control.broadcast("pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout)
-    except (OSError, OperationalError) as error:
-        raise CeleryCommandException(f"The broker can't be reached: {error}", EX_UNAVAILABLE) from error
-    return {worker: Sample(worker, now, answer) for reply in replies or () for worker, answer in reply.items()}
 
 
 @contextmanager

@@ -56,10 +56,11 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
     for sample in sorted(now, key=lambda sample: sample.worker):
         earlier = None if before is None else before.get(sample.worker, sample)
         silence = asked - sample.when
-        name = f"{sample.worker}\nsilent for {silence:.0f} s" if silence else sample.worker
+        # As texts: in strings, brackets have a meaning.
+        name = Text(f"{sample.worker}\nsilent for {silence:.0f} s" if silence else sample.worker)
         for cells in _rows(sample, earlier, console):
             table.add_row(name, *(cells.get(heading, "") for heading in headings[1:]), style="dim" if silence else "")
-            name = ""
+            name = Text()
     return table
 
 
@@ -75,7 +76,7 @@ def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[d
     for index, row in enumerate(rows):
         holder = row.longest_holder
         yield {
-            "pool": f"{row.alias} in {row.pid}" if several and row.pid is not None else row.alias,
+            "pool": Text(f"{row.alias} in {row.pid}" if several and row.pid is not None else row.alias),
             "in use": _in_use(row, console),
             "idle": str(row.idle),
             "waiting": Text(str(row.waiting), "yellow" if row.waiting else ""),

@@ -34,7 +34,9 @@ class OccupancyMixin(PooledMixin):
         self._met: set[int] = set()
 
     def _is_per_transaction(self) -> bool:
-        return self.pool is not None and self.pool_options.POOL_MODE == "transaction"
+        # As they are given: wrong ones are refused when it connects.
+        given = self.settings_dict["OPTIONS"]
+        return isinstance(given, dict) and given.get("POOL_MODE") == "transaction" and self.pool is not None
 
     # Letting go
 

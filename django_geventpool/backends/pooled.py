@@ -8,7 +8,6 @@ import threading
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.base import psycopg_version
@@ -19,6 +18,8 @@ from .. import checks, options, passwords
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
+from ..engines import PooledWrapper
+from ..errors import InvalidOption
 from ..pool import Pool
 from ..pool.driver import Driver
 from ..pool.holder import current, nobody
@@ -48,7 +49,7 @@ _Local = threading.local
 _read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
 
 
-class PooledMixin(Base):
+class PooledMixin(PooledWrapper, Base):
     """Mixed into a ``DatabaseWrapper`` of Django's, before it: connections come from the alias's pool.
 
     Django's wrapper knows what to do with a pool (that of psycopg 3); this puts ours in its place.
@@ -65,8 +66,17 @@ class PooledMixin(Base):
         self._lease = Lease(self._pool_of_target)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
-        # Read now: bad options should be heard of at the start, not at the first query.
-        self.pool_options = read_options(self)
+
+    @property
+    def pool_options(self) -> options.PoolOptions:
+        """The pool's options, as the settings say now.
+
+        They are not looked at before: each model, when it is imported, has a wrapper made, and what is wrong is said
+        by the system checks, which run later.
+
+        :raises UnusableDatabase: for options that can't be used, named with their alias.
+        """
+        return read_options(self)
 
     @property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
@@ -82,11 +92,24 @@ class PooledMixin(Base):
         return self._lease
 
     def close_pool(self) -> None:
-        """Close the alias's pool; Django does, before it clones or drops a test database."""
+        """Close the alias's pool, and those of other aliases that may be of the same database.
+
+        Django does, before it clones or drops a test database, which nobody may be connected to: not another alias
+        either, as one with TEST["MIRROR"] is.
+        """
         pools.close(self.alias)
+        name = self.settings_dict["NAME"]
+        for alias, target in pools.targets().items():
+            # The host may be written in several ways, and a service may stand for everything.
+            if _database_of(target) in (name, None) or not name:
+                pools.close(alias)
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return what the driver is to connect with, without the pool's own options."""
+        """Return what the driver is to connect with, without the pool's own options.
+
+        :raises UnusableDatabase: for options that can't be used; nothing connects without asking here first.
+        """
+        read_options(self)
         parameters: dict[str, Any] = super().get_connection_params()
         return {name: value for name, value in parameters.items() if name not in options.NAMES}
 
@@ -218,7 +241,7 @@ class PooledMixin(Base):
     def obtain_pool(self) -> Pool:
         """Return the pool of this wrapper's alias and database, made when it is first asked for.
 
-        :raises ImproperlyConfigured: for options that can't be used.
+        :raises UnusableDatabase: for options that can't be used.
         """
         self._aim(self.get_connection_params())
         return self._pool_of_target()
@@ -228,6 +251,10 @@ class PooledMixin(Base):
 
     def _pool_of_target(self) -> Pool:
         return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
+
+
+def _database_of(target: object) -> str | None:
+    return dict(zip(_TARGET, target, strict=False)).get("dbname") if isinstance(target, tuple) else None
 
 
 def _as_text(value: str) -> str:
@@ -246,17 +273,26 @@ os.register_at_fork(after_in_child=_forget_parents_connections)
 def read_options(wrapper: PooledMixin) -> options.PoolOptions:
     """Return the validated pool options of a wrapper's settings.
 
-    :raises ImproperlyConfigured: for options that can't be used, named with their alias.
+    :raises UnusableDatabase: for options that can't be used, named with their alias.
     """
     given = wrapper.settings_dict["OPTIONS"]
     last_given, pool_options = _read.get(wrapper.alias, (None, None))
     if pool_options is None or given is not last_given:
         try:
             pool_options, _ = options.split(given)
-        except ImproperlyConfigured as error:
-            raise type(error)(f'DATABASES["{wrapper.alias}"]["OPTIONS"]: {error}') from None
+        except InvalidOption as error:
+            from .unusable import UnusableDatabase
+
+            raise UnusableDatabase(f'DATABASES["{_known_alias(wrapper)}"]["OPTIONS"]: {error}') from None
         _read[wrapper.alias] = (given, pool_options)
     return pool_options
+
+
+def _known_alias(wrapper: PooledMixin) -> str:
+    """Return a wrapper's alias, or that of the database from which Django has the options of one without a database."""
+    given = wrapper.settings_dict["OPTIONS"]
+    aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)
+    return next(aliases, wrapper.alias) if wrapper.alias == NO_DB_ALIAS else wrapper.alias
 
 
 def make_pool(wrapper: PooledMixin) -> Pool:

@@ -9,12 +9,17 @@ import time
 from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
+from ..text import printable
+
 if TYPE_CHECKING:
     from .client import Client
     from .holder import Holder
     from .statistics import Reason
 
 _tickets = itertools.count()
+
+#: How much of a holder's name is shown, in characters: of a task's, its id is the end.
+_LENGTH_OF_NAME = 500
 
 
 class State(enum.Enum):
@@ -93,16 +98,16 @@ class Slot:
         self.connection = connection
 
     def who(self) -> str:
-        """Name the holder: its task, or else its greenlet or thread."""
+        """Name the holder: its task, or else its greenlet or thread; in one line."""
         if self.request is None:
             return "nobody"
         label = self.request.label
         if label is not None:
             try:
-                return str(label)
+                return printable(str(label), _LENGTH_OF_NAME)
             except Exception:  # noqa: BLE001  a label is somebody else's code, and this is for messages
                 return f"<{type(label).__name__}>"
-        return self.request.holder.name
+        return printable(self.request.holder.name, _LENGTH_OF_NAME)
 
     def __repr__(self) -> str:
         return f"<Slot {self.state.value}>"

@@ -11,9 +11,11 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.utils import ConnectionHandler
 from django.test import override_settings
 
+from django_geventpool import pools
 from django_geventpool.checks import check_databases
 from django_geventpool.errors import PoolTimeout
 from servers.postgres import PostgresServer
@@ -42,17 +44,28 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"POOL_MODE": "statement"}, 'POOL_MODE must be "session" or "transaction"'),
     ({"REUSE_CONNS": 1, "MIN_CONNS": 2}, "REUSE_CONNS (1) must not be below MIN_CONNS (2)"),
     ({"pool": True}, 'remove "pool"'),
-    ({"pool": {"min_size": 2}}, 'remove "pool"'),
+    ({"pool": {"min_size": 2}}, 'remove "pool", and set MAX_CONNS and the like instead: "MIN_CONNS" for min_size.'),
+    ({"MAX_CONNS": 10**400}, "MAX_CONNS must be at most 262143"),
+    ({"CONN_WAIT_TIMEOUT": 10**400}, "CONN_WAIT_TIMEOUT must be a number of seconds"),
+    ({"POOL_SIZE": 5}, "did you mean MAX_CONNS?"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda value: str(value) * isinstance(value, dict))
 def test_bad_options_are_refused_before_the_first_connect(options: dict[str, Any], message: str) -> None:
-    handler = ConnectionHandler({"default": {"ENGINE": ENGINE, "NAME": "any", "OPTIONS": options}})
-    with pytest.raises(ImproperlyConfigured) as caught:
-        handler["default"]
-    assert message in str(caught.value)
-    assert 'DATABASES["default"]["OPTIONS"]' in str(caught.value)
+    handler = ConnectionHandler({"default": {"ENGINE": ENGINE, "NAME": "any", "HOST": "127.0.0.1", "OPTIONS": options}})
+    wrapper = handler["default"]  # As each model has when it is imported.
+    assert wrapper.ops.max_name_length() == 63
+    nobodys = type(wrapper)(wrapper.settings_dict, alias=NO_DB_ALIAS)  # With which Django makes test databases.
+    for use in (wrapper.cursor, wrapper.ensure_connection, nobodys.cursor, lambda: wrapper.pool_options):
+        with pytest.raises(ImproperlyConfigured) as caught:
+            use()
+        assert message in str(caught.value)
+    assert "default" not in pools
+    with pytest.raises(ImproperlyConfigured, match=r'^DATABASES\["default"\]\["OPTIONS"\]: '):
+        wrapper.cursor()
+    wrapper.close()
+    wrapper.close_pool()
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda value: str(value) * isinstance(value, dict))
@@ -74,13 +87,34 @@ def test_conn_max_age_is_warned_about_and_works(make_database: MakeDatabase) -> 
     assert database.answer("select 7") == [(7,)]
 
 
-def test_a_process_with_bad_options_does_not_start(make_database: MakeDatabase) -> None:
+def test_bad_options_end_no_process_that_connects_to_nothing(make_database: MakeDatabase) -> None:
+    process = start_program("set_up", {**make_database().settings, "OPTIONS": {"MAX_CONN": 5}})
+    assert output_of(process) == "postgresql\n"
+    assert process.returncode == 0
+
+
+#: What manage.py is asked, and what it says: of its checks, or when it connects.
+COMMANDS = {
+    "check": "?: (geventpool.E001) DATABASES",
+    "check --database default": "?: (geventpool.E001) DATABASES",
+    "migrate": "?: (geventpool.E001) DATABASES",
+    "migrate --skip-checks": "UnusableDatabase: DATABASES",
+    "runserver --noreload 0": "?: (geventpool.E001) DATABASES",
+    "inspectdb": "UnusableDatabase: DATABASES",
+    "test tests.testapp --pattern=django_tests.py": "UnusableDatabase: DATABASES",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_bad_options_are_one_line_of_a_command_and_nothing_connects(make_database: MakeDatabase, command: str) -> None:
     database = make_database()
-    broken = {**database.settings, "OPTIONS": {"MAX_CONN": 5}}
-    process = start_program("set_up", broken)
+    process = start_program("manage", {**database.settings, "OPTIONS": {"MAX_CONN": 5}}, *command.split())
     output = output_of(process)
-    assert process.returncode != 0
-    assert "did you mean MAX_CONNS?" in output
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    (line,) = (line for line in output.splitlines() if "did you mean MAX_CONNS?" in line)
+    assert line.startswith(COMMANDS[command])
+    assert database.server.query("SELECT 1 FROM pg_database WHERE datname LIKE 'test_%'") == []
 
 
 def test_no_driver_installed(make_database: MakeDatabase) -> None:

@@ -11,7 +11,7 @@ from tests.support.programs import output_of, start_program
 from tests.support.tasks import FRAMEWORK
 from tests.support.waiting import eventually
 
-from .conftest import MakeDatabase
+from .conftest import MODES, MakeDatabase
 
 
 @pytest.fixture
@@ -66,6 +66,30 @@ def test_test_databases_are_cloned_and_dropped(database: Database) -> None:
     assert process.returncode == 0, output
     name = f"test_of_{database.role}"
     assert f"databases {[name, f'{name}_1', f'{name}_2']}" in output
+    assert databases(database) == []
+    eventually(lambda: database.count() == 0, "no session left")
+
+
+#: Of another alias, what makes Django give it the same test database.
+SHARED = {
+    "mirror": {"TEST": {"MIRROR": "default"}},
+    "same name": {},
+    "mirror with another address": {"TEST": {"MIRROR": "default"}, "HOST": "localhost"},
+}
+
+
+@MODES
+@pytest.mark.parametrize("shared", SHARED)
+def test_a_test_database_of_two_aliases_is_dropped_at_the_end(database: Database, shared: str, mode: str) -> None:
+    if "HOST" in SHARED[shared] and database.server.host != "127.0.0.1":
+        pytest.skip("the server has one address only")
+    default = {**database.settings, "OPTIONS": {"MAX_CONNS": 2, "MIN_CONNS": 2, "POOL_MODE": mode}}
+    process = start_program(
+        "run_tests", default, "--pattern=django_mirror_tests.py", aliases={"replica": {**default, **SHARED[shared]}}
+    )
+    output = output_of(process)
+    assert process.returncode == 0, output
+    assert re.search(r"^Ran 3 tests", output, re.MULTILINE), output
     assert databases(database) == []
     eventually(lambda: database.count() == 0, "no session left")
 

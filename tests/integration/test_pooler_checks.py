@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
+from django.db import DatabaseError, transaction
 
 from django_geventpool.pooler_checks import shares_servers
 from django_geventpool.server_checks import check_server
 from servers.pgbouncer import PoolMode
 from servers.postgres_address import Postgres
 from tests.support.database import Database
-from tests.support.waiting import eventually
+from tests.support.drivers import driver
+from tests.support.tasks import Task, results
+from tests.support.waiting import DEADLINE, eventually
+from tests.testapp.models import Item
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
 
@@ -46,6 +52,8 @@ def test_session_mode_is_worth_an_info(make_database: MakeDatabase, put_pgbounce
     assert list(found) == ["geventpool.I002"]
     assert "a pooler such as PgBouncer" in found["geventpool.I002"].msg
     assert "transaction mode" not in found["geventpool.I002"].msg
+    # A connection more than PgBouncer has waits until another is closed: see test_threads_pooler_checks.
+    assert "Keep MAX_CONNS, times the number of processes, within" in str(found["geventpool.I002"].hint)
     assert database.stats().in_use == 0
 
 
@@ -70,6 +78,69 @@ def test_transaction_mode_with_these_settings_is_worth_an_info(
     found = messages(database)
     assert list(found) == ["geventpool.I002"]
     assert "in transaction mode" in found["geventpool.I002"].msg
+    assert "may be more than PgBouncer's default_pool_size" in str(found["geventpool.I002"].hint)
+
+
+def test_in_transaction_mode_more_connections_than_pgbouncer_has_are_no_trouble(
+    make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore
+) -> None:
+    """As the hint says: transactions wait, connections don't."""
+    database = make_database(MAX_CONNS=4, role_limit=5, CONN_WAIT_TIMEOUT=0)
+    put_pgbouncer_before(database, "transaction", size=1)
+    all_connected = threading.Barrier(4)
+
+    def work(number: int) -> list[tuple[Any, ...]]:
+        database.connection.ensure_connection()
+        all_connected.wait(DEADLINE)
+        return database.answer("select %s::int", number)
+
+    assert results([Task(work, number) for number in range(4)]) == [[(number,)] for number in range(4)]
+
+
+def test_in_transaction_mode_iterators_fail_outside_of_atomic_only(
+    make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, schema: None
+) -> None:
+    """As the warning says."""
+    database = make_database(MAX_CONNS=2, role_limit=3)
+    put_pgbouncer_before(database, "transaction", size=2)
+    items = Item.objects.using(database.alias).filter(name="iterated").order_by("number")
+    items.bulk_create(Item(name="iterated", number=number) for number in range(300))
+    try:
+        for is_atomic in (True, False):
+            with transaction.atomic(using=database.alias) if is_atomic else contextlib.nullcontext():
+                iterator = items.iterator(chunk_size=10)
+                next(iterator)
+                with in_another_transaction(database):
+                    if is_atomic:
+                        assert sum(1 for _ in iterator) == 299
+                    else:
+                        with pytest.raises((DatabaseError, driver.Error), match="does not exist"):
+                            list(iterator)
+    finally:
+        database.give_back()
+        items.delete()
+        database.give_back()
+
+
+@contextlib.contextmanager
+def in_another_transaction(database: Database) -> Iterator[None]:
+    """Have another client in a transaction, on the server connection that was used last if that is free."""
+    begun, over = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with transaction.atomic(using=database.alias):
+            database.fetch("select 1")
+            begun.set()
+            assert over.wait(DEADLINE)
+        database.give_back()
+
+    task = Task(run)
+    try:
+        assert begun.wait(DEADLINE)
+        yield
+    finally:
+        over.set()
+        task.result()
 
 
 @pytest.mark.parametrize(("pooler_mode", "expected"), [("session", False), ("transaction", True)])

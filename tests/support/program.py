@@ -25,6 +25,7 @@ def main(function: str, databases: str, *arguments: str) -> None:
         INSTALLED_APPS=["celery_geventpool", "tests.testapp"],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         TIME_ZONE="Asia/Tokyo",
+        ALLOWED_HOSTS=["localhost"],
         USE_TZ=True,
     )
     getattr(importlib.import_module("tests.support.programs"), function)(*arguments)

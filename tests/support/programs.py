@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from .helper import ROOT
@@ -15,10 +16,18 @@ from .tasks import FRAMEWORK, Task, results
 
 
 def start_program(
-    function: str, settings: dict[str, Any], *arguments: str, **environment: str
+    function: str,
+    settings: dict[str, Any],
+    *arguments: str,
+    aliases: Mapping[str, dict[str, Any]] | None = None,
+    **environment: str,
 ) -> subprocess.Popen[bytes]:
-    """Start a process, patched as this one is, that calls a function of this module with "default" as its database."""
-    command = [sys.executable, "-m", "tests.support.program", FRAMEWORK, function, json.dumps({"default": settings})]
+    """Start a process, patched as this one is, that calls a function of this module with "default" as its database.
+
+    `aliases` are the settings of more databases.
+    """
+    databases = json.dumps({"default": settings, **(aliases or {})})
+    command = [sys.executable, "-m", "tests.support.program", FRAMEWORK, function, databases]
     return subprocess.Popen(
         [*command, *arguments],
         cwd=ROOT,
@@ -145,3 +154,10 @@ def clone_test_database() -> None:
             print("databases", [row[0] for row in cursor.fetchall()])
     finally:
         teardown_databases(old_config, verbosity=1, parallel=2)
+
+
+def manage(*arguments: str) -> None:
+    """Do what manage.py does."""
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["manage.py", *arguments])

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from celery_geventpool.top import samples
+from celery_geventpool.top.asking import _cleaned
 from celery_geventpool.top.samples import Sample
 from celery_geventpool.top.table import draw
 from django_geventpool.pool.statistics import BOUNDS, Histogram
@@ -133,6 +134,26 @@ def test_what_has_no_room_is_left_out() -> None:
     assert shown(now, width=120)[2] == "celery@host default █████░░░░░ 2/4 0 0 - - 0 0 10"
     assert shown(now, width=100)[2] == "celery@host default 2/4 0 0 - - 0 0 10"
     assert shown(now, width=80)[2] == "celery@host default 2/4 0 - - 0 0"
+
+
+def test_names_of_workers_and_tasks_can_not_change_the_table() -> None:
+    answer = {
+        "pools": [pool("[red]shop", longest_holder="task x[1]\n\x1b[2Jforged", longest_held=1.0)],
+        "unused": {"a\nb": 3},
+        "tasks": 0,
+        "silent": [],
+    }
+    now = Sample("[bold]w@host", 100.0, _cleaned(answer))
+    _, _, *rows = shown(now, width=200)
+    assert rows == [
+        r"[bold]w@host [red]shop █████░░░░░ 2/4 0 0 - - 0 0 10 1.0 s task x[1]\n\x1b[2Jforged",
+        r"a\nb ░░░░░░░░░░ 0/3 0 0 - - 0 0",
+    ]
+
+
+@pytest.mark.parametrize("answer", ["what?\n", 5, None, ["x"], {}, {"ok": "pong"}, {"error": "no\n"}])
+def test_an_answer_that_is_none_is_shown_as_an_error(answer: object) -> None:
+    assert any("can't answer: " in line for line in shown(Sample("w@host", 100.0, _cleaned(answer))))
 
 
 def test_a_terminal_that_knows_ascii_only_gets_no_blocks() -> None:

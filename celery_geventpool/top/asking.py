@@ -1,0 +1,94 @@
+"""Asking the workers, in a thread of its own: a broker that can't be reached, or says nothing, is given up soon."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import CeleryCommandException
+from celery.platforms import EX_UNAVAILABLE
+from kombu.exceptions import OperationalError
+
+from django_geventpool.text import printable, show
+
+from .samples import Sample
+
+#: How long the broker may take, beside the time that the workers have (seconds).
+PATIENCE = 4.0
+#: How long to wait before a broker that refused is tried once more.
+_PAUSE = 0.5
+
+
+class Asker:
+    """Asks all workers for their pools' numbers.
+
+    :param app: whose workers they are.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # One for all questions, as there are transports whose connections belong to a thread.
+        threading.Thread(target=self._ask_again_and_again, name="asker", daemon=True).start()
+
+    def ask(self, timeout: float, now: float) -> dict[str, Sample]:
+        """Return the answers of all workers that give one in time, by worker.
+
+        :param timeout: how long they have, in seconds.
+        :param now: the time that the answers are of (monotonic seconds).
+        :raises CeleryCommandException: when the broker can't be reached; then this can't be used any more.
+        """
+        self._timeouts.put(timeout)
+        try:
+            outcome = self._outcomes.get(timeout=timeout + PATIENCE)
+        except queue.Empty:
+            raise _unreachable(f"it did not answer within {PATIENCE:g} s") from None
+        if isinstance(outcome, (OSError, OperationalError)):
+            raise _unreachable(outcome) from outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return {
+            printable(worker): Sample(printable(worker), now, _cleaned(answer))
+            for reply in outcome
+            for worker, answer in reply.items()
+        }
+
+    def _ask_again_and_again(self) -> None:
+        while True:
+            try:
+                outcome: Any = self._broadcast(self._timeouts.get())
+            except Exception as error:  # noqa: BLE001  it is raised in the thread that asked
+                outcome = error
+            self._outcomes.put(outcome)
+
+    def _broadcast(self, timeout: float) -> list[dict[str, Any]]:
+        with self._app.connection_or_acquire() as connection:
+            # Kombu's own tries go on for longer than anybody looks at an empty screen. Each host has one, at least.
+            connection.ensure_connection(max_retries=max(1, len(connection.alt)), interval_start=_PAUSE)
+            replies = self._app.control.broadcast(
+                "pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout, connection=connection
+            )
+        return list(replies or ())
+
+
+def _unreachable(why: object) -> CeleryCommandException:
+    return CeleryCommandException(f"The broker can't be reached: {why}", EX_UNAVAILABLE)
+
+
+def _cleaned(answer: Any) -> dict[str, Any]:
+    """Return an answer that may be shown on a terminal, whoever gave it."""
+    is_answer = isinstance(answer, dict) and ("error" in answer or answer.keys() >= {"pools", "unused", "tasks"})
+    return _printable(answer) if is_answer else {"error": show(answer)}
+
+
+def _printable(part: Any) -> Any:
+    if isinstance(part, str):
+        return printable(part)
+    if isinstance(part, list):
+        return [_printable(each) for each in part]
+    if isinstance(part, dict):
+        return {_printable(key): _printable(value) for key, value in part.items()}
+    return part

@@ -1,0 +1,48 @@
+"""Which database engines are the pool's: those whose wrapper class is derived from its own, whatever their names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.utils import load_backend
+
+_OWN = f"{__name__.partition('.')[0]}.backends."
+#: Django's own engines, which are never derived from anybody's.
+_STOCK = ("django.db.backends.", "django.contrib.gis.db.backends.")
+_STOCK_POSTGRESQL = ("postgresql", "postgis")
+
+
+class PooledWrapper:
+    """Base of the ``DatabaseWrapper`` classes whose connections come from a pool."""
+
+
+def is_pooled(engine: str) -> bool:
+    """Tell whether an ENGINE is one of the pool's, or is derived from one. Nothing connects."""
+    # Before anything is imported: an engine of ours is one without its driver or its libraries, too.
+    if engine.startswith(_OWN):
+        return True
+    wrapper_class = _load(engine)
+    return wrapper_class is not None and issubclass(wrapper_class, PooledWrapper)
+
+
+def is_postgresql(engine: str) -> bool:
+    """Tell whether an ENGINE is one of Django's for PostgreSQL, or is derived from one. Nothing connects."""
+    if engine.startswith(_STOCK):
+        return engine.rpartition(".")[2] in _STOCK_POSTGRESQL
+    wrapper_class = _load(engine)
+    if wrapper_class is None:
+        return False
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    return issubclass(wrapper_class, DatabaseWrapper)
+
+
+def _load(engine: str) -> type[Any] | None:
+    """Return the wrapper class of an engine that isn't Django's own, None if it can't be imported; Django says why."""
+    if not engine or engine.startswith(_STOCK):
+        return None
+    try:
+        wrapper_class = load_backend(engine).DatabaseWrapper
+    except Exception:  # noqa: BLE001  an engine is somebody else's code, which may lack whatever it needs
+        return None
+    return wrapper_class if isinstance(wrapper_class, type) else None

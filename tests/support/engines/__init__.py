@@ -1,0 +1,1 @@
+"""Engines of a project, derived from ours."""
