@@ -122,6 +122,19 @@ class PooledMixin(Base):
         super().inc_thread_sharing()
         self._lease.share()
 
+    def close(self) -> None:
+        """Give the connection back, also while an event loop runs in this thread.
+
+        Django refuses then, as closing may wait. Under gevent and eventlet the loop may be that of any greenlet, and a
+        connection that isn't given back is kept from all.
+        """
+        close = super().close
+        unguarded = getattr(close, "__wrapped__", None)
+        if unguarded is None or self.pool is None:
+            close()
+        else:
+            unguarded(self)
+
     def _close(self) -> None:
         if self.pool is None:
             super()._close()  # type: ignore[misc]
