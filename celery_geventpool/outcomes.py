@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django_geventpool import green
-from django_geventpool.utils import connected, give_back
+from django_geventpool.taken import connected
+from django_geventpool.utils import give_back
 
 from .own_work import Scope
 

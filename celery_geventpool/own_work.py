@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from celery import _state
 from django.db import Error
 
-from django_geventpool.utils import connected, give_back
+from django_geventpool.taken import connected
+from django_geventpool.utils import give_back
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+from . import taken
+
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -76,7 +78,8 @@ def give_back_all() -> None:
 
     One that is inside an ``atomic`` block is left alone: it ends with the block.
     """
-    give_back(connections.all(initialized_only=True))
+    known = connections.all(initialized_only=True)
+    give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
 
 
 def give_back(wrappers: Iterable[BaseDatabaseWrapper], but: Container[BaseDatabaseWrapper] = ()) -> None:
@@ -94,12 +97,3 @@ def give_back(wrappers: Iterable[BaseDatabaseWrapper], but: Container[BaseDataba
                 first = first or error
     if first is not None:
         raise first
-
-
-def connected() -> list[BaseDatabaseWrapper]:
-    """Return what this greenlet or thread has connections of pools with."""
-    return [
-        wrapper
-        for wrapper in connections.all(initialized_only=True)
-        if wrapper.connection is not None and hasattr(wrapper, "pool_options")
-    ]

@@ -14,7 +14,7 @@ from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.db.utils import DatabaseErrorWrapper
 
-from .. import checks, options, passwords
+from .. import checks, options, passwords, taken
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
@@ -101,6 +101,7 @@ class PooledMixin(Base):
             patch_psycopg()
             super().connect()
             return
+        taken.note(self)
         try:
             super().connect()
             self.after_taking()
