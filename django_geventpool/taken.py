@@ -26,16 +26,12 @@ def note(wrapper: BaseDatabaseWrapper) -> None:
 
 def connected() -> list[BaseDatabaseWrapper]:
     """Return the wrappers that took a connection here and have one still, but for those that threads share."""
-    found = []
-    noted = _noted()
-    for reference in noted[:]:
-        wrapper = reference()
-        if wrapper is not None and wrapper.connection is not None:
-            if not wrapper.allow_thread_sharing:
-                found.append(wrapper)
-        elif reference in noted:
-            noted.remove(reference)
-    return found
+    wrappers = [reference() for reference in list(_noted())]
+    return [
+        wrapper
+        for wrapper in wrappers
+        if wrapper is not None and wrapper.connection is not None and not wrapper.allow_thread_sharing
+    ]
 
 
 def _noted() -> list[weakref.ref[BaseDatabaseWrapper]]:
