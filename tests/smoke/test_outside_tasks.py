@@ -110,7 +110,7 @@ def test_nor_does_a_workers_beat(start_worker: StartWorker) -> None:
         start=False,
         apps=["celery_geventpool", "django_celery_beat"],
         settings={"beat_max_loop_interval": 0.1},
-        arguments=["-B", "-S", "django"],
+        arguments=["-B", "--scheduler", "django"],
     )
     migrate(worker)
     worker.start()
