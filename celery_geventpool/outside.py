@@ -1,42 +1,120 @@
-"""What a worker does with the database outside of tasks, in greenlets and threads that live as long as it does.
+"""Where Celery runs code in a worker outside of tasks: there it is made to give back what that takes.
 
-A result backend in the database stores there what becomes of tasks that were revoked, timed out, were unknown, or
-whose process died; remote control asks it about tasks. Nothing in Celery gives those connections back.
+Each place is one through which all code of its kind goes, whatever is connected, registered or scheduled, and when.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from celery import _state, signals
-from celery.worker.control import Panel
+from celery import bootsteps
+from celery.beat import Scheduler
+from celery.concurrency.base import BasePool
+from celery.utils.dispatch import Signal
+from celery.worker import pidbox
+from celery.worker.consumer import Consumer
+from kombu.asynchronous.timer import Entry
 
-from django_geventpool.utils import close_connection, give_back_all
+from .own_work import Scope, in_scope, release
+from .places import Wrap, replace
+from .worker import shares_process
 
-#: Sent after a result was stored, by whoever stored it; some also from within tasks.
-SIGNALS = (signals.task_revoked, signals.task_unknown, signals.task_failure, signals.task_retry)
+#: The methods of bootsteps that are called while a worker runs; the others are called while it is put together.
+_STEP_METHODS = ("start", "stop", "close", "terminate", "shutdown", "register_with_event_loop")
 
-
-def on_result_stored(**_kwargs: Any) -> None:
-    """A result may have been stored: outside of a task, the connection goes back."""
-    if _state.get_current_task() is None:
-        give_back_all()
-
-
-def have_commands_give_back() -> None:
-    """Have each remote control command give back what it takes; calling it more than once changes nothing."""
-    for name, command in Panel.data.items():
-        if not isinstance(command, _GivingBack):
-            Panel.data[name] = _GivingBack(command)
+#: What a pool calls before and after a task, or in its stead.
+_CALLBACKS = ("accept_callback", "callback", "error_callback", "timeout_callback")
 
 
-class _GivingBack:
-    """A command that gives its connections back at its end."""
+def install() -> None:
+    """Have this process, a worker's, give back what is taken outside of tasks; once is enough."""
+    for owner, name, wrap in _PLACES:
+        replace(owner, name, wrap)
 
-    def __init__(self, command: Any) -> None:
-        self._command = command
-        self.__doc__ = command.__doc__
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with close_connection():
-            return self._command(*args, **kwargs)
+def install_in_beat() -> None:
+    """Have beat, by itself or a worker's, give back what it takes to look for tasks that are due."""
+    replace(Scheduler, "tick", _end_of_turn)
+
+
+def _send(send: Callable[..., Any]) -> Callable[..., Any]:
+    def send_in_scope(signal: Signal, *args: Any, **kwargs: Any) -> Any:
+        if not signal.receivers:
+            return send(signal, *args, **kwargs)
+        # A task, or what it has started, may send signals too.
+        with Scope(is_own=False):
+            return send(signal, *args, **kwargs)
+
+    return send_in_scope
+
+
+def _apply_steps(apply: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_in_scope(blueprint: bootsteps.Blueprint, *args: Any, **kwargs: Any) -> Any:
+        with Scope():
+            result = apply(blueprint, *args, **kwargs)
+        for step in blueprint.order:  # type: ignore[attr-defined]
+            for name in _STEP_METHODS:
+                method = getattr(step, name, None)
+                if method is not None:
+                    setattr(step, name, in_scope(method))
+        return result
+
+    return apply_in_scope
+
+
+def _apply_async(apply_async: Callable[..., Any]) -> Callable[..., Any]:
+    def apply_async_with_scopes(pool: BasePool, *args: Any, **options: Any) -> Any:
+        for name in _CALLBACKS:
+            callback = options.get(name)
+            if callback is not None:
+                # In green pools and in threads they keep nobody waiting.
+                options[name] = in_scope(callback, is_patient=shares_process(type(pool)))
+        return apply_async(pool, *args, **options)
+
+    return apply_async_with_scopes
+
+
+def _create_task_handler(create: Callable[..., Any]) -> Callable[..., Any]:
+    def create_in_scope(*args: Any, **kwargs: Any) -> Any:
+        return in_scope(create(*args, **kwargs))
+
+    return create_in_scope
+
+
+def _on_message(on_message: Callable[..., Any]) -> Callable[..., Any]:
+    on_message = in_scope(on_message)
+
+    def on_message_apart(box: pidbox.Pidbox, *args: Any) -> None:
+        if isinstance(box, pidbox.gPidbox):
+            # One that waits for a connection must not keep the next from being heard: it may be the one that kills what
+            # holds the connections.
+            box.c.pool.spawn_n(on_message, box, *args)  # type: ignore[attr-defined]
+        else:
+            on_message(box, *args)
+
+    return on_message_apart
+
+
+def _end_of_turn(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Give back what this turn of a loop has taken, whoever was called in it."""
+
+    def run_and_release(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        finally:
+            release()
+
+    return run_and_release
+
+
+_PLACES: tuple[tuple[type, str, Wrap], ...] = (
+    (Signal, "send", _send),
+    (Signal, "send_robust", _send),
+    (bootsteps.Blueprint, "apply", _apply_steps),
+    (Entry, "__call__", in_scope),
+    (BasePool, "apply_async", _apply_async),
+    (Consumer, "create_task_handler", _create_task_handler),
+    (Consumer, "perform_pending_operations", _end_of_turn),
+    (pidbox.Pidbox, "on_message", _on_message),
+)

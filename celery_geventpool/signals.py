@@ -13,7 +13,7 @@ from django_geventpool import patch_psycopg, pools, request
 from django_geventpool.pool import holder
 from django_geventpool.utils import give_back_all
 
-from . import control, outside, processes, worker  # noqa: F401 (control registers the remote commands)
+from . import control, outside, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
 from .task import describe_current_work
 
@@ -22,6 +22,8 @@ def connect() -> None:
     """Connect the handlers, each once, and have the pools name tasks and requests."""
     request.connect()
     holder.describe = describe_current_work
+    holder.is_urgent = own_work.ask
+    holder.limit_wait = own_work.limit_wait
     handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
         (signals.celeryd_init, on_worker_creation),
         (signals.worker_init, on_worker_init),
@@ -30,7 +32,7 @@ def connect() -> None:
         (signals.task_postrun, on_task_postrun),
         (signals.worker_process_shutdown, on_shutdown),
         (signals.worker_shutdown, on_shutdown),
-        *((signal, outside.on_result_stored) for signal in outside.SIGNALS),
+        (signals.beat_init, on_beat_init),
     )
     for signal, handler in handlers:
         signal.connect(handler, dispatch_uid=f"{__name__}.{handler.__name__}")
@@ -46,7 +48,10 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
     worker.check()
     if worker.is_prefork(sender):
         processes.expect_children()
-    outside.have_commands_give_back()
+    outside.install()
+    if worker.shares_process(sender.pool_cls):  # type: ignore[attr-defined]
+        revoking.install()
+    sender.app.steps["worker"].add(steps.OwnWork)
     _start_clean()
     worker.spare_collections()
 
@@ -54,6 +59,7 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
 def on_process_init(**_kwargs: Any) -> None:
     """A process that runs tasks: prefork's children, and solo's only one."""
     endpoint.leave_to_parent()
+    outside.install()  # Such a process may be one that was not forked.
     _start_clean()
     processes.listen()
 
@@ -70,6 +76,11 @@ def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
     worker.log_start(instance)
 
 
+def on_beat_init(**_kwargs: Any) -> None:
+    """Beat, by itself or as a worker's process."""
+    outside.install_in_beat()
+
+
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:
     """The end of a task, in its own greenlet, however it ended: its connections go back."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
@@ -79,5 +90,6 @@ def on_task_postrun(task: Any, **_kwargs: Any) -> None:
 
 def on_shutdown(**_kwargs: Any) -> None:
     """The end of a worker, or of one of its processes."""
+    steps.finish()
     pools.close_all()
     processes.forget_children()

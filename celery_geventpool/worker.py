@@ -102,7 +102,16 @@ def is_prefork(worker: WorkController) -> bool:
     return any(name in _pool_module(worker) for name in ("prefork", "processes"))
 
 
+def shares_process(pool_class: type | str) -> bool:
+    """Tell whether tasks of a pool class run beside the worker's own work: in greenlets or threads of one process."""
+    names_one = any(name in _module(pool_class) for name in ("gevent", "eventlet", "thread"))
+    return names_one or bool(getattr(pool_class, "is_green", False))
+
+
 def _pool_module(worker: WorkController) -> str:
     """Return the name of the module of the worker's pool class."""
-    pool_class = worker.pool_cls  # type: ignore[attr-defined]
+    return _module(worker.pool_cls)  # type: ignore[attr-defined]
+
+
+def _module(pool_class: type | str) -> str:
     return pool_class if isinstance(pool_class, str) else str(pool_class.__module__)

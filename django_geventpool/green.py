@@ -87,6 +87,21 @@ def start_thread(function: Callable[..., object], *args: Any) -> None:
     _thread.start_new_thread(function, args)
 
 
+def may_wait() -> bool:
+    """Tell whether the current greenlet may wait: the hub, where signal handlers and callbacks may run, may not."""
+    framework = active()
+    if framework == "gevent":
+        from gevent import get_hub, getcurrent
+
+        return getcurrent() is not get_hub()
+    if framework == "eventlet":
+        from eventlet.hubs import get_hub as get_eventlet_hub
+        from greenlet import getcurrent as getcurrent_greenlet
+
+        return getcurrent_greenlet() is not get_eventlet_hub().greenlet  # type: ignore[no-untyped-call]
+    return True
+
+
 def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
     """Call ``function`` when the current GreenThread of eventlet ends; do nothing in any other greenlet."""
     from eventlet.greenthread import GreenThread, getcurrent

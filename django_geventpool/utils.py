@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
-from typing import ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
+
+from . import taken
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,6 +78,22 @@ def give_back_all() -> None:
 
     One that is inside an ``atomic`` block is left alone: it ends with the block.
     """
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
+    known = connections.all(initialized_only=True)
+    give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
+
+
+def give_back(wrappers: Iterable[BaseDatabaseWrapper], but: Container[BaseDatabaseWrapper] = ()) -> None:
+    """Close some of the database connections of this greenlet or thread; those inside an ``atomic`` block stay.
+
+    :param but: further ones that stay.
+    :raises django.db.Error: the first error, when all of them had their turn.
+    """
+    first: Error | None = None
+    for wrapper in wrappers:
+        if wrapper not in but and not wrapper.in_atomic_block:
+            try:
+                wrapper.close()
+            except Error as error:
+                first = first or error
+    if first is not None:
+        raise first

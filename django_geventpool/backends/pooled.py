@@ -14,7 +14,7 @@ from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from django.db.utils import DatabaseErrorWrapper
 
-from .. import checks, options, passwords
+from .. import checks, options, passwords, taken
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
@@ -126,6 +126,7 @@ class PooledMixin(PooledWrapper, Base):
             patch_psycopg()
             super().connect()
             return
+        taken.note(self)
         try:
             super().connect()
             self.after_taking()
@@ -152,6 +153,19 @@ class PooledMixin(PooledWrapper, Base):
         super().dec_thread_sharing()
         if not self.allow_thread_sharing and self._thread_ident == get_ident():  # type: ignore[attr-defined]
             self._lease.share(current())
+
+    def close(self) -> None:
+        """Give the connection back, also while an event loop runs in this thread.
+
+        Django refuses then, as closing may wait. Under gevent and eventlet the loop may be that of any greenlet, and a
+        connection that isn't given back is kept from all.
+        """
+        close = super().close
+        unguarded = getattr(close, "__wrapped__", None)
+        if unguarded is None or self.pool is None:
+            close()
+        else:
+            unguarded(self)
 
     def _close(self) -> None:
         if self.pool is None:

@@ -97,7 +97,7 @@ class Pool:
         request = Request(
             holders.current(),
             holders.describe(),
-            self.options.CONN_WAIT_TIMEOUT if timeout is _DEFAULT else timeout,
+            holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
             self._stack(),
             client=client,
             is_urgent=holders.is_urgent(),

@@ -31,6 +31,15 @@ def _nobody_hurries() -> bool:
 #: then its requests go before all others. Set by ``celery_geventpool``.
 is_urgent: Callable[[], bool] = _nobody_hurries
 
+
+def _as_configured(timeout: float | None) -> float | None:
+    return timeout
+
+
+#: Returns how many seconds the running greenlet or thread may wait, None for as long as it takes, given
+#: CONN_WAIT_TIMEOUT. Set by ``celery_geventpool``.
+limit_wait: Callable[[float | None], float | None] = _as_configured
+
 #: By class, as locals made before monkey-patching would be shared by all greenlets.
 _locals: dict[type, Any] = {}
 

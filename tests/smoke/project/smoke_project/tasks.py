@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import gc
 import os
@@ -234,3 +235,15 @@ def run_eagerly() -> dict[str, bool]:
         "it is the same one": outside == inside == fetch("select pg_backend_pid()"),
         "the transaction goes on": same_transaction,
     }
+
+
+@shared_task
+def run_event_loop_until(begun: str, path: str) -> None:
+    """Run an event loop of asyncio, which says so with a file, until there is another file."""
+
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(Path(begun).touch)
+        await loop.run_in_executor(None, wait_for_file, path)
+
+    asyncio.run(wait())

@@ -1,0 +1,23 @@
+"""Looks at the results of tasks when they are revoked. A worker has it that is told to with the setting `include`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+from celery.worker.control import inspect_command
+
+from smoke_project.tasks import fetch
+
+#: By task, what was stored when the signal came.
+states: dict[str, str | None] = {}
+
+
+@signals.task_revoked.connect
+def look_at_result(request: Any, **_kwargs: Any) -> None:
+    states[request.id] = fetch("select status from django_celery_results_taskresult where task_id = %s", request.id)
+
+
+@inspect_command()
+def states_when_revoked(state: Any) -> dict[str, str | None]:
+    return states
