@@ -17,13 +17,17 @@ class Lease:
     :param obtain: the wrapper's method that returns the pool to take a connection from.
     """
 
-    __slots__ = ("_connection", "_obtain", "_pool")
+    __slots__ = ("_connection", "_obtain", "_pool", "_visitor", "is_known")
 
     def __init__(self, obtain: Callable[[], Pool]) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self._obtain = weakref.WeakMethod(obtain)
         self._pool: Pool | None = None
         self._connection: Any = None
+        #: Stands for the wrapper on connections whose sessions it has set up.
+        self._visitor = object()
+        #: The session of the connection that was lent last is still as this wrapper had set it up.
+        self.is_known = False
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -35,7 +39,22 @@ class Lease:
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
         self._connection = self._pool.getconn()
+        self.is_known = self._connection.meet(self._visitor)
         return self._connection
+
+    @property
+    def connection(self) -> Any:
+        """The connection itself, which the wrapper may have a proxy of; None if there is none."""
+        return self._connection
+
+    def know(self) -> None:
+        """Note that the session of the connection is set up for this wrapper now."""
+        if self._connection is not None:  # A receiver of connection_created may have closed it.
+            self._connection.known_to = self._visitor
+
+    def know_none(self) -> None:
+        """Rely on no session any more that was set up until now."""
+        self._visitor = object()
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
@@ -51,7 +70,9 @@ class Lease:
             self._pool.share(self._connection)
 
     def time_zone(self) -> str | None:
-        """Return the time zone of the connection's session, as the server reported it last."""
+        """Return the time zone of the connection's session, as the server reported it last; None without one."""
+        if self._connection is None:
+            return None
         assert self._pool is not None
         return self._pool.driver.time_zone(self._connection)
 

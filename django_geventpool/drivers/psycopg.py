@@ -72,6 +72,7 @@ class PsycopgDriver(BaseDriver[Connection]):
             connection.isolation_level = self._isolation_level  # type: ignore[assignment]
         if self._discard_all:
             execute(connection, "DISCARD ALL")
+            connection.known_to = None
             connection.forget_prepared_statements()
             self._configure(connection)
         return connection.pgconn.transaction_status == TransactionStatus.IDLE
