@@ -155,8 +155,9 @@ class OccupancyMixin(PooledMixin):
             if "get_new_connection" in self.doors:
                 self.connection = self.get_new_connection(self.get_connection_params())
             else:
-                self.connection = self._lease.getconn()
+                connection = self._lease.getconn()
                 self.meet_connection()
+                self.connection = connection
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
