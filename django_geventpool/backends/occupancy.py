@@ -23,7 +23,7 @@ class OccupancyMixin(PooledMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._per_transaction = self._is_per_transaction()
+        self._choose_mode()
         self.open_cursors = OpenCursors()
         self._pins = 0
         #: Somebody asked for the connection itself, with ``ensure_connection``.
@@ -37,8 +37,10 @@ class OccupancyMixin(PooledMixin):
         #: The time zone of the sessions that it has set up.
         self._session_time_zone: str | None = None
 
-    def _is_per_transaction(self) -> bool:
-        return self.pool is not None and self.pool_options.POOL_MODE == "transaction"
+    def _choose_mode(self) -> None:
+        self._per_transaction = self.pool is not None and self.pool_options.POOL_MODE == "transaction"
+        #: An engine derived from this one may do more on the way to a cursor.
+        self._minds_others = self._per_transaction and self.is_derived
 
     # Letting go
 
@@ -58,10 +60,13 @@ class OccupancyMixin(PooledMixin):
             self._let_go()
 
     def _let_go(self) -> None:
-        """Close the connection as Django would, but go on with the next one as with this one.
+        """Give the connection back, and go on with the next one as with this one.
 
-        So engines derived from this one hear, in ``close``, that they need to set up the next one's session.
+        Engines derived from this one hear in Django's ``close`` that the next one's session is theirs to set up.
         """
+        if not self.is_derived:
+            self._close()
+            return
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
         # Queries on the way must not give the connection back.
         self._pins += 1
@@ -133,7 +138,7 @@ class OccupancyMixin(PooledMixin):
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it."""
         if not self._set_up:
             # A copy of a wrapper may be given other settings.
-            self._per_transaction = self._is_per_transaction()
+            self._choose_mode()
         if not self._per_transaction:
             super().connect()
             return
@@ -162,7 +167,7 @@ class OccupancyMixin(PooledMixin):
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
             if not self._lease.is_known or self._lease.time_zone() != self._session_time_zone:
-                self.init_connection_state()
+                (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
                 self._session_time_zone = self._lease.time_zone()
@@ -180,11 +185,11 @@ class OccupancyMixin(PooledMixin):
 
     def cursor(self) -> Any:
         """Make a cursor, on a connection that is taken if there is none."""
-        return self._in_passing(super().cursor) if self._per_transaction else super().cursor()
+        return self._in_passing(super().cursor) if self._minds_others else super().cursor()
 
     def chunked_cursor(self) -> Any:
         """Make a cursor on the server, if there may be such."""
-        return self._in_passing(super().chunked_cursor) if self._per_transaction else super().chunked_cursor()
+        return self._in_passing(super().chunked_cursor) if self._minds_others else super().chunked_cursor()
 
     def _cursor(self, name: str | None = None) -> Any:
         make = super()._cursor  # type: ignore[misc]
@@ -197,18 +202,21 @@ class OccupancyMixin(PooledMixin):
         self._pins += 1
         try:
             cursor = make_cursor(*args)
-            # Of another kind's end nobody tells.
-            kept = kept or self.open_cursors.count == count
-        finally:
+            if self.open_cursors.count == count:
+                kept = True  # Nobody tells of this one's end.
+        except BaseException:
             self._pins -= 1
             self._kept = kept
             self.release_if_free()
+            raise
+        self._pins -= 1
+        self._kept = kept
         return cursor
 
     def _prepare_cursor(self, cursor: Any) -> Any:
         prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
-        if self._per_transaction:
-            track(prepared, self)  # Engines derived from this one may have cursors of their own.
+        if self._minds_others:
+            track(prepared, self)  # It may be a cursor of their own.
         return prepared
 
     def make_cursor(self, cursor: Any) -> Any:

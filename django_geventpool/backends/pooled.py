@@ -125,8 +125,11 @@ class PooledMixin(Base):
     def init_connection_state(self) -> None:
         """Set up a session that this wrapper can't rely on; receivers of ``connection_created`` come after it."""
         super().init_connection_state()
-        if self.pool is None:
-            return
+        if self.pool is not None:
+            self.set_up_session()
+
+    def set_up_session(self) -> None:
+        """Have the session as Django wants it."""
         if self.doors & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
         elif self.timezone_name and self._lease.time_zone() != self.timezone_name:

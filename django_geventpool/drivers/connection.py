@@ -90,11 +90,12 @@ class PooledConnection(_Connection):
         return is_known
 
     def _forget_attributes(self) -> None:
-        names = vars(self).keys()
+        attributes = vars(self)
         if not self._own_attributes:
-            self._own_attributes = frozenset((*names, "known_to", "_own_attributes"))
+            self._own_attributes = frozenset((*attributes, "known_to", "_own_attributes"))
+        if len(attributes) <= len(self._own_attributes):
             return
-        for name in names - self._own_attributes:
+        for name in attributes.keys() - self._own_attributes:
             # The drivers have attributes that come later, whose default is the class's.
             if not hasattr(type(self), name):
                 delattr(self, name)

@@ -52,7 +52,8 @@ class PsycopgDriver(BaseDriver[Connection]):
 
     def time_zone(self, connection: Connection) -> str | None:
         """Return the session's time zone, which the server reports with each change."""
-        return connection.info.parameter_status("TimeZone")
+        name = connection.pgconn.parameter_status(b"TimeZone")
+        return None if name is None else name.decode("utf-8", "replace")
 
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status
