@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.backends.postgresql import base
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
 
+from django_geventpool.backends.occupancy import OccupancyMixin
 from tests.support.database import Database
 from tests.support.engines import Base, engine_of
 from tests.support.forks import in_child
@@ -201,23 +203,44 @@ class ByAttribute(ByConnection):
         self.connection.tenant_is_set = True
 
 
-class Behind(UntilClose):
-    """Has ours before its own."""
-
-    def close(self) -> None:
-        Engine.close(self)
-
-
 class _Closing:
+    """A mixin that has never heard of us."""
+
     is_set: bool
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self.is_set = False
-        super()._close()  # type: ignore[misc]
+        super().close()  # type: ignore[misc]
 
 
-class Mixed(_Closing, Behind):
-    """Has a mixin that has never heard of us."""
+class Mixed(_Closing, UntilClose):
+    def close(self) -> None:
+        _Closing.close(self)
+
+
+class OnDjangos(base.DatabaseWrapper):
+    """On Django's own engine."""
+
+    tenant = "nobody"
+    is_set = False
+
+    def close(self) -> None:
+        self.is_set = False
+        super().close()
+
+    def _cursor(self, name: str | None = None) -> Any:
+        cursor = super()._cursor(name)
+        if not self.is_set:
+            Engine.set_on_connection(self, self.connection)
+            self.is_set = True
+        return cursor
+
+    def set_on(self, cursor: Any) -> None:
+        Engine.set_on(self, cursor)
+
+
+class Behind(OccupancyMixin, OnDjangos):
+    """Has ours before another's that is on Django's."""
 
 
 ENGINES = [
@@ -239,6 +262,7 @@ ENGINES = [
     ByTable,
     ByAttribute,
     Mixed,
+    Behind,
 ]
 
 
