@@ -11,6 +11,7 @@ from django.db import connections
 
 from django_geventpool import checks, green
 from django_geventpool.options import PoolOptions
+from django_geventpool.session_checks import check_session_apps
 
 from .checks import REUSE_WARNING
 
@@ -70,7 +71,7 @@ def log_start(worker: WorkController) -> None:
             connections[alias].Database.__name__,  # type: ignore[attr-defined]
         )
     reuse = [REUSE_WARNING] if worker.app.conf.get("CELERY_DB_REUSE_MAX") else []
-    for message in [*checks.check_databases(), *reuse]:
+    for message in [*checks.check_databases(), *check_session_apps(), *reuse]:
         logger.warning("%s %s (%s)", message.msg, message.hint, message.id)
     _warn_if_not_green(worker)
 

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import engines, foreign_options, green, options, passwords
 from .errors import InvalidOption
 from .server_checks import check_server
+from .session_checks import check_session_apps
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -158,4 +159,5 @@ def register() -> None:
     checks.register(check_databases)
     checks.register(check_green)
     checks.register(check_celery)
+    checks.register(check_session_apps)
     checks.register(check_servers, checks.Tags.database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.base import CursorDebugWrapper
@@ -20,22 +21,26 @@ class OpenCursors:
         self.count = 0
 
 
-class _Tracked(CursorWrapper):
-    db: OccupancyMixin
+class _Tracked:
+    _occupant: OccupancyMixin
     _counted_in: OpenCursors | None = None
 
-    def __init__(self, cursor: Any, db: OccupancyMixin) -> None:
-        super().__init__(cursor, db)
-        self._counted_in = db.open_cursors
+    def count_for(self, occupant: OccupancyMixin) -> None:
+        """Count as open, and have the wrapper told of the end."""
+        self._occupant = occupant
+        self._counted_in = occupant.open_cursors
         self._counted_in.count += 1
 
     def close(self) -> None:
         """Close the cursor; the last one to close lets go of the connection."""
         try:
-            self.cursor.close()
+            self._close()
         finally:
             self._uncount()
-            self.db.release_if_free()
+            self._occupant.release_if_free()
+
+    def _close(self) -> None:
+        raise NotImplementedError
 
     def __del__(self) -> None:
         # Never closed: the connection goes back with the next occasion. Here it can't: this may run anywhere.
@@ -47,9 +52,38 @@ class _Tracked(CursorWrapper):
             counted_in.count -= 1
 
 
-class TrackedCursor(_Tracked):
+class TrackedCursor(_Tracked, CursorWrapper):
     """Django's usual cursor."""
 
+    def __init__(self, cursor: Any, db: OccupancyMixin) -> None:
+        super().__init__(cursor, db)
+        self.count_for(db)
 
-class TrackedDebugCursor(_Tracked, CursorDebugWrapper):
+    def _close(self) -> None:
+        self.cursor.close()
+
+
+class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
     """Django's cursor that logs queries."""
+
+
+def track(cursor: Any, occupant: OccupancyMixin) -> bool:
+    """Have a cursor of somebody else's class tell of its end; False if it can't be made to."""
+    if isinstance(cursor, _Tracked):
+        return True
+    try:
+        cursor.__class__ = _tracked(type(cursor))  # type: ignore[arg-type]
+    except TypeError:
+        return False  # Written in C, or with __slots__.
+    cursor.count_for(occupant)
+    return True
+
+
+@functools.cache
+def _tracked(kind: type) -> type:
+    def close(self: Any) -> None:
+        # Most have none, but pass on what the driver's cursor has.
+        inherited = getattr(kind, "close", None)
+        self.cursor.close() if inherited is None else inherited(self)
+
+    return type(kind.__name__, (_Tracked, kind), {"__module__": kind.__module__, "_close": close})

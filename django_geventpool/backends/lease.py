@@ -21,13 +21,17 @@ class Lease:
     :param obtain: the wrapper's method that returns the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_obtain", "_pool")
+    __slots__ = ("__weakref__", "_client", "_obtain", "_pool", "_visitor", "is_known")
 
     def __init__(self, obtain: Callable[[], Pool]) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self._obtain = weakref.WeakMethod(obtain)
         self._client = Client(self)
         self._pool: Pool | None = None
+        #: Stands for the wrapper on connections whose sessions it has set up.
+        self._visitor = object()
+        #: The session of the connection that was lent last is still as this wrapper had set it up.
+        self.is_known = False
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         pool: Pool | None = getattr(self, "_pool", None)  # Somebody may have been interrupted in making it.
@@ -44,7 +48,23 @@ class Lease:
         obtain = self._obtain()
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
-        return self._pool.getconn(client=self._client)
+        connection = self._pool.getconn(client=self._client)
+        self.is_known = connection.meet(self._visitor)
+        return connection
+
+    @property
+    def connection(self) -> Any:
+        """The connection itself, which the wrapper may have a proxy of; None if there is none."""
+        return self._client.connection
+
+    def know(self) -> None:
+        """Note that the session of the connection is set up for this wrapper now."""
+        if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
+            connection.known_to = self._visitor
+
+    def know_none(self) -> None:
+        """Rely on no session any more that was set up until now."""
+        self._visitor = object()
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
@@ -56,18 +76,17 @@ class Lease:
         if self._pool is not None:
             self._pool.share(self._client, holder)
 
-    @property
-    def _connection(self) -> Any:
-        return self._client.connection
-
     def time_zone(self) -> str | None:
-        """Return the time zone of the connection's session, as the server reported it last."""
+        """Return the time zone of the connection's session, as the server reported it last; None without one."""
+        connection = self.connection
+        if connection is None:
+            return None
         assert self._pool is not None
-        return self._pool.driver.time_zone(self._connection)
+        return self._pool.driver.time_zone(connection)
 
     def is_in_transaction(self) -> bool:
         """Return whether the server has a transaction open for the connection, if there is one."""
-        connection = self._connection
+        connection = self.connection
         if connection is None:
             return False
         assert self._pool is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _thread
+from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db.backends.signals import connection_created
 
-from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor
+from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
 
 
@@ -21,7 +23,7 @@ class OccupancyMixin(PooledMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._per_transaction = self._is_per_transaction()
+        self._choose_mode()
         self.open_cursors = OpenCursors()
         self._pins = 0
         #: Somebody asked for the connection itself, with ``ensure_connection``.
@@ -30,13 +32,19 @@ class OccupancyMixin(PooledMixin):
         self._set_up = False
         #: The transaction is that of an outermost ``atomic`` block.
         self._in_outermost_atomic = False
-        #: The connections that ``connection_created`` was sent for.
-        self._met: set[int] = set()
+        #: A connection is given back between two transactions.
+        self._is_letting_go = False
+        #: The time zone of the sessions that it has set up.
+        self._session_time_zone: str | None = None
 
-    def _is_per_transaction(self) -> bool:
+    def _choose_mode(self) -> None:
         # As they are given: wrong ones are refused when it connects.
         given = self.settings_dict["OPTIONS"]
-        return isinstance(given, dict) and given.get("POOL_MODE") == "transaction" and self.pool is not None
+        self._per_transaction = (
+            isinstance(given, dict) and given.get("POOL_MODE") == "transaction" and self.pool is not None
+        )
+        #: An engine derived from this one may do more on the way to a cursor.
+        self._minds_others = self._per_transaction and self.is_derived
 
     # Letting go
 
@@ -53,7 +61,28 @@ class OccupancyMixin(PooledMixin):
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and self._is_in_own_thread()
         ):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Give the connection back, and go on with the next one as with this one.
+
+        Engines derived from this one hear in Django's ``close`` that the next one's session is theirs to set up.
+        """
+        if not self.is_derived:
             self._close()
+            return
+        state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
+        # Queries on the way must not give the connection back.
+        self._pins += 1
+        self._is_letting_go = True
+        try:
+            self.close()
+        except SynchronousOnlyOperation:
+            pass  # A task's, that another greenlet of this thread runs a loop of asyncio's next to. Later, then.
+        finally:
+            self._is_letting_go = False
+            self._pins -= 1
+            self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
 
     def _is_in_own_thread(self) -> bool:
         owner: int = self._thread_ident  # type: ignore[attr-defined]
@@ -75,7 +104,8 @@ class OccupancyMixin(PooledMixin):
         finally:
             if self.connection is None:
                 self._lease.give_back()  # In case somebody but Django has set it to None.
-            self._start_afresh()
+            if not self._is_letting_go:
+                self._start_afresh()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if a request should not leave it to the next; Django asks at the start and end of each.
@@ -95,19 +125,24 @@ class OccupancyMixin(PooledMixin):
     def _start_afresh(self) -> None:
         self.open_cursors = OpenCursors()
         self._kept = self._set_up = False
+        self._lease.know_none()
 
     # Taking
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: somebody wants to use it directly."""
-        super().ensure_connection()
-        self._kept = True
+        kept, self._kept = self._kept, True
+        try:
+            super().ensure_connection()
+        except BaseException:
+            self._kept = kept
+            raise
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it."""
         if not self._set_up:
             # A copy of a wrapper may be given other settings.
-            self._per_transaction = self._is_per_transaction()
+            self._choose_mode()
         if not self._per_transaction:
             super().connect()
             return
@@ -119,43 +154,74 @@ class OccupancyMixin(PooledMixin):
             else:
                 super().connect()
                 self._set_up = True
-                self._met.add(self._serial())
+                self._session_time_zone = self._lease.time_zone()
+                self._lease.know()
         finally:
             self._pins -= 1
 
     def _go_on(self) -> None:
         try:
-            self.connection = self._lease.getconn()
+            if "get_new_connection" in self.doors:
+                self.connection = self.get_new_connection(self.get_connection_params())
+            else:
+                connection = self._lease.getconn()
+                self.meet_connection()
+                self.connection = connection
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            self.after_taking()
-            if self._serial() not in self._met:
+            if not self._lease.is_known or self._lease.time_zone() != self._session_time_zone:
+                (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
-                self._met.add(self._serial())
+                self.keep_settings()
+                self._session_time_zone = self._lease.time_zone()
+            self._lease.know()
+            self.share_if_allowed()
         except BaseException:
-            self.connection = None
-            self._lease.give_back()
+            try:
+                self._let_go()
+            finally:
+                self.connection = None
+                self._lease.give_back()
             raise
-
-    def _serial(self) -> int:
-        serial: int = self.connection.serial
-        return serial
 
     # Django's calls that take a connection, and don't mean to keep it
 
+    def cursor(self) -> Any:
+        """Make a cursor, on a connection that is taken if there is none."""
+        return self._in_passing(super().cursor) if self._minds_others else super().cursor()
+
+    def chunked_cursor(self) -> Any:
+        """Make a cursor on the server, if there may be such."""
+        return self._in_passing(super().chunked_cursor) if self._minds_others else super().chunked_cursor()
+
     def _cursor(self, name: str | None = None) -> Any:
-        if not self._per_transaction:
-            return super()._cursor(name)  # type: ignore[misc]
-        kept = self._kept
+        make = super()._cursor  # type: ignore[misc]
+        return self._in_passing(make, name) if self._per_transaction else make(name)
+
+    def _in_passing(self, make_cursor: Callable[..., Any], *args: Any) -> Any:
+        """Make a cursor, which keeps the connection while it is open."""
+        kept, count = self._kept, self.open_cursors.count
+        # Engines derived from this one may query on the way.
+        self._pins += 1
         try:
-            cursor = super()._cursor(name)  # type: ignore[misc]
+            cursor = make_cursor(*args)
+            if self.open_cursors.count == count:
+                kept = True  # Nobody tells of this one's end.
         except BaseException:
+            self._pins -= 1
             self._kept = kept
             self.release_if_free()
             raise
+        self._pins -= 1
         self._kept = kept
         return cursor
+
+    def _prepare_cursor(self, cursor: Any) -> Any:
+        prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
+        if self._minds_others:
+            track(prepared, self)  # It may be a cursor of their own.
+        return prepared
 
     def make_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor."""

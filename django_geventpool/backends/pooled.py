@@ -24,7 +24,7 @@ from ..pool import Pool
 from ..pool.driver import Driver
 from ..pool.holder import current, nobody
 from ..registry import pools
-from . import parts
+from . import derived, parts
 from .client import PooledClient
 from .lease import Lease
 from .versions import check_psycopg
@@ -56,10 +56,16 @@ class PooledMixin(PooledWrapper, Base):
     """
 
     client_class = PooledClient
+    #: The methods of Django's that classes of others override.
+    doors: frozenset[str] = frozenset()
+    #: Whether it is the engine of others.
+    is_derived = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         parts.loosen(cls)
+        cls.doors = derived.doors_of(cls)
+        cls.is_derived = derived.is_derived(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -118,7 +124,9 @@ class PooledMixin(PooledWrapper, Base):
         if self.pool is None:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
-        return super().get_new_connection(conn_params)
+        connection = super().get_new_connection(conn_params)
+        self.meet_connection()
+        return connection
 
     def connect(self) -> None:
         """Take a connection from the pool, and give it back if anything goes wrong with it."""
@@ -129,17 +137,46 @@ class PooledMixin(PooledWrapper, Base):
         taken.note(self)
         try:
             super().connect()
-            self.after_taking()
+            self.keep_settings()
+            self.share_if_allowed()
         except BaseException:
             # Killed on the way, or a receiver of connection_created failed.
-            self.connection = None
-            self._lease.give_back()
+            try:
+                self.close()  # Which engines derived from this one hear of.
+            finally:
+                self.connection = None
+                self._lease.give_back()
             raise
 
-    def after_taking(self) -> None:
-        """Do what Django does for new connections only, and what it doesn't know of."""
-        if self.timezone_name and self._lease.time_zone() != self.timezone_name:
+    def init_connection_state(self) -> None:
+        """Set up a session that this wrapper can't rely on; receivers of ``connection_created`` come after it."""
+        super().init_connection_state()
+        if self.pool is not None:
+            self.set_up_session()
+
+    def set_up_session(self) -> None:
+        """Have the session as Django wants it."""
+        if self.doors & derived.CONFIGURATION:
+            self._configure_connection(self.connection)  # type: ignore[attr-defined]
+        elif self.timezone_name and self._lease.time_zone() != self.timezone_name:
+            # The role stays, and all else is as it was made. But a time zone may have been set.
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
+
+    def meet_connection(self) -> None:
+        """Have engines derived from this one take a connection that somebody else had for a new one."""
+        if self.is_derived and self._lease.connection is not None and not self._lease.is_known:
+            derived.forget_connection(self, self._lease.connection)
+
+    def keep_settings(self) -> None:
+        """Have what was set for this wrapper, on the way or by a receiver, not go with the first rollback.
+
+        With a new connection it might. Here it would bring the settings of the last holder back.
+        """
+        if not self.autocommit and self.connection is not None:
+            self.connection.commit()
+
+    def share_if_allowed(self) -> None:
+        """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         if self.allow_thread_sharing:
             self._lease.share(nobody())
 
@@ -178,12 +215,15 @@ class PooledMixin(PooledWrapper, Base):
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and be as if it had been closed."""
         self._lease.forget()
-        self.connection = None
-        self.run_on_commit = []
-        if self.in_atomic_block:
-            # The block can't go on, as after a close() inside it.
-            self.closed_in_transaction = True
-            self.needs_rollback = True
+        try:
+            self.close()  # Which engines derived from this one hear of.
+        finally:
+            self.connection = None
+            self.run_on_commit = []
+            if self.in_atomic_block:
+                # The block can't go on, as after a close() inside it.
+                self.closed_in_transaction = True
+                self.needs_rollback = True
 
     def validate_thread_sharing(self) -> None:
         """Raise an error if this wrapper is another thread's or greenlet's, with what to do if it can't be but so."""

@@ -62,6 +62,10 @@ class PooledConnection(_Connection):
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
+    #: Who has set up the session and was the last to have it; None when somebody else had it, or it was discarded.
+    known_to: object | None = None
+    #: The attributes that it had when it was lent for the first time.
+    _own_attributes: frozenset[str] = frozenset()
     _socket: socket.socket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -73,6 +77,28 @@ class PooledConnection(_Connection):
         self.serial = next(_serials)
         self._cursors = weakref.WeakSet()
         _owned.add(self)
+
+    def meet(self, visitor: object) -> bool:
+        """Begin to be held; True if the session is as this holder left it, and nobody has had it since.
+
+        Else it is as a new connection for the holder: without what others have set on the Python object.
+        """
+        is_known = self.known_to is visitor
+        self.known_to = None
+        if not is_known:
+            self._forget_attributes()
+        return is_known
+
+    def _forget_attributes(self) -> None:
+        attributes = vars(self)
+        if not self._own_attributes:
+            self._own_attributes = frozenset((*attributes, "known_to", "_own_attributes"))
+        if len(attributes) <= len(self._own_attributes):
+            return
+        for name in attributes.keys() - self._own_attributes:
+            # The drivers have attributes that come later, whose default is the class's.
+            if not hasattr(type(self), name):
+                delattr(self, name)
 
     def is_ours(self) -> bool:
         """Tell whether this process opened it, and not the one that it was forked from."""

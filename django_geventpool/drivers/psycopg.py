@@ -52,7 +52,8 @@ class PsycopgDriver(BaseDriver[Connection]):
 
     def time_zone(self, connection: Connection) -> str | None:
         """Return the session's time zone, which the server reports with each change."""
-        return connection.info.parameter_status("TimeZone")
+        name = connection.pgconn.parameter_status(b"TimeZone")
+        return None if name is None else name.decode("utf-8", "replace")
 
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status
@@ -72,6 +73,7 @@ class PsycopgDriver(BaseDriver[Connection]):
             connection.isolation_level = self._isolation_level  # type: ignore[assignment]
         if self._discard_all:
             execute(connection, "DISCARD ALL")
+            connection.known_to = None
             connection.forget_prepared_statements()
             self._configure(connection)
         return connection.pgconn.transaction_status == TransactionStatus.IDLE

@@ -70,6 +70,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
             execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
         if self._discard_all:
             execute(connection, "DISCARD ALL")
+            connection.known_to = None
             self._configure(connection)
         return (
             connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE

@@ -1,0 +1,98 @@
+"""Check for apps whose state lives in the server's session, which POOL_MODE "transaction" gives to others.
+
+By the module of each; what it keeps there was read in its source.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class SessionApp:
+    """An app that keeps something in the session."""
+
+    #: What it keeps there.
+    keeps: str
+    #: What comes of it without a pin.
+    otherwise: str
+    #: What to do, a sentence in which {pin} and {use} are filled in.
+    hint: str = "Put {pin} around {use}."
+    #: What a pin goes around.
+    use: str = ""
+    #: Whether it does so as the project has set it.
+    applies: Callable[[], bool] = _always
+
+    def message(self, name: str, alias: str) -> CheckMessage:
+        """Return the warning for an alias."""
+        pin = f'"with django_geventpool.utils.pinned("{alias}"):"'
+        return CheckWarning(
+            f'DATABASES["{alias}"] has POOL_MODE "transaction", and {name} keeps {self.keeps} in the session of the '
+            f"server, which goes to others after each transaction: {self.otherwise}.",
+            hint=f'{self.hint.format(pin=pin, use=self.use)} Or use POOL_MODE "session". '
+            'Once that is done: SILENCED_SYSTEM_CHECKS = ["geventpool.W011"].',
+            id="geventpool.W011",
+        )
+
+
+def _uses_session_variables() -> bool:
+    return not (getattr(settings, "RLS_TENANTS", None) or {}).get("USE_LOCAL_SET", False)
+
+
+_LOCK = "a lock excludes nobody, or stays taken after its end"
+
+#: By the module of the app or library.
+KNOWN = {
+    "pglock": SessionApp(
+        "advisory locks and lock_timeout", _LOCK, use="pglock.advisory and pglock.timeout (not needed with xact=True)"
+    ),
+    "django_pg_utils": SessionApp("advisory locks", _LOCK, use="advisory_lock"),
+    "concurrency_safe": SessionApp("advisory locks", _LOCK, use="what it guards"),
+    "pgactivity": SessionApp(
+        "statement_timeout", "that of pgactivity.timeout stays on for others", use="pgactivity.timeout"
+    ),
+    "pgpubsub": SessionApp("LISTEN", "its listener hears nothing", use="pgpubsub.listen.listen"),
+    "dpq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
+    "django_rls": SessionApp(
+        "the user of row-level security", "queries run as somebody else's", use="each request and task"
+    ),
+    "django_rls_tenants": SessionApp(
+        "the tenant of row-level security",
+        "queries run as another tenant's",
+        'Set RLS_TENANTS["USE_LOCAL_SET"] to True, with ATOMIC_REQUESTS and transaction.atomic in tasks, or put {pin} '
+        "around each request and task.",
+        applies=_uses_session_variables,
+    ),
+}
+
+
+def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
+    """Say what to pin of the apps that are installed or imported, for each database in mode "transaction"."""
+    from .checks import pooled_databases  # Which registers this check.
+
+    aliases = [
+        alias
+        for alias, database in pooled_databases().items()
+        if (database.get("OPTIONS") or {}).get("POOL_MODE") == "transaction"
+    ]
+    if not aliases:
+        return []
+    present = {config.name for config in apps.get_app_configs()} | sys.modules.keys()
+    return [
+        app.message(name, alias)
+        for name, app in KNOWN.items()
+        if name in present and app.applies()
+        for alias in aliases
+    ]

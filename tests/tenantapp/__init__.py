@@ -1,0 +1,1 @@
+"""The app of django-tenants' models, for tests."""

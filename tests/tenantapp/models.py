@@ -1,0 +1,13 @@
+"""What django-tenants asks a project for."""
+
+from __future__ import annotations
+
+from django_tenants.models import DomainMixin, TenantMixin
+
+
+class Tenant(TenantMixin):
+    auto_create_schema = False
+
+
+class Domain(DomainMixin):
+    pass
