@@ -11,7 +11,7 @@ from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
 from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
-from .session_state import CHARACTERISTICS, IDENTITY, reset_statement
+from .session_state import CURSORS, ENCODING, IDENTITY, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -105,10 +105,19 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if self._is_in_use(connection):
             return False
         connection.close_cursors()
-        if not self._end_transaction(connection) or connection.is_garbled():
+        if not self._end_transaction(connection):
             return False
         changes = connection.changes()
         is_renewed = connection.restore()
+        if changes or is_renewed or self._discard_all:
+            if changes & ENCODING:
+                return False
+            self._put_back(connection, changes)
+        connection.forget_news()
+        return self._is_as_opened(connection)
+
+    def _put_back(self, connection: C, changes: int) -> None:
+        """Put back what was changed on the server, and have the session taken for a new one if it was set up."""
         if self._discard_all:
             self._execute(connection, "DISCARD ALL")
             connection.forget_prepared_statements()
@@ -116,11 +125,9 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._execute(connection, reset_statement(changes))
         if self._discard_all or changes & IDENTITY:
             self._configure(connection)
-        if self._discard_all or changes & (IDENTITY | CHARACTERISTICS) or is_renewed:
-            connection.renew()
         connection.session.changes = 0
-        connection.forget_news()
-        return self._is_as_opened(connection)
+        if self._discard_all or changes != CURSORS:
+            connection.renew()
 
     @abc.abstractmethod
     def _is_in_use(self, connection: C) -> bool:

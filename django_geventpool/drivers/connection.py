@@ -90,7 +90,7 @@ class PooledConnection(_Connection):
     _cursors: weakref.WeakSet[Any]
     #: The cursors on the server that may be open. One whose Python object is gone would be open there for ever.
     _on_server: list[Any]
-    #: What the server had reported when the session was ready for use: client encoding, and the names in REPORTED.
+    #: What the server had reported when the session was ready for use, of the names in REPORTED.
     _reported: tuple[Any, ...] = ()
 
     def own(self) -> None:
@@ -131,13 +131,15 @@ class PooledConnection(_Connection):
 
         Who still has one could use or close it later, by then on a connection of somebody else.
         """
-        for cursor in [cursor for cursor in self._cursors if not cursor.closed]:
-            cursor.close()
-        for cursor in self._on_server:
-            if not cursor.closed:
-                self._abandon(cursor)
-                self.session.changes |= CURSORS
-        self._on_server = []
+        if self._cursors:
+            for cursor in [cursor for cursor in self._cursors if not cursor.closed]:
+                cursor.close()
+        if self._on_server:
+            for cursor in self._on_server:
+                if not cursor.closed:
+                    self._abandon(cursor)
+                    self.session.changes |= CURSORS
+            self._on_server = []
 
     def _abandon(self, cursor: Any) -> None:
         """Close a cursor on the server for those who still have it, and leave it open there."""
@@ -149,19 +151,15 @@ class PooledConnection(_Connection):
         self.session.changes = 0
 
     def _report(self) -> tuple[Any, ...]:
-        """Return what the server has reported: the client encoding, and the values of the names in REPORTED."""
+        """Return what the server has reported of the names in REPORTED."""
         raise NotImplementedError
 
-    def is_garbled(self) -> bool:
-        """Tell whether the client encoding was changed."""
-        return bool(self._report()[0] != self._reported[0])
-
     def changes(self) -> int:
-        """Return what may have been changed in the session: IDENTITY, CHARACTERISTICS, CURSORS."""
+        """Return what may have been changed in the session: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING."""
         changes = self.session.changes
         reported = self._report()
         if reported != self._reported:
-            for change, before, now in zip(REPORTED.values(), self._reported[1:], reported[1:], strict=True):
+            for change, before, now in zip(REPORTED.values(), self._reported, reported, strict=True):
                 changes |= change if now != before else 0
         return changes
 

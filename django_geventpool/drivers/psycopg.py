@@ -61,7 +61,8 @@ class PsycopgDriver(BaseDriver[Connection]):
         return connection.closed or connection.is_busy()
 
     def _end_transaction(self, connection: Connection) -> bool:
-        connection.rollback()
+        if connection.has_transaction():
+            connection.rollback()
         if not connection.autocommit:
             connection.autocommit = True
         if connection.isolation_level != self._isolation_level:

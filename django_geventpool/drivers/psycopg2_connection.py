@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import psycopg2
@@ -14,6 +13,7 @@ from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watch
 from .session_state import IDENTITY, REPORTED
 
 _isolation_level: Any = extensions.connection.isolation_level
+_make_cursor: Any = extensions.connection.cursor
 _autocommit: Any = extensions.connection.autocommit
 
 #: jsonb and jsonb[], whose typecasters each wrapper of Django's sets when it meets a connection.
@@ -28,6 +28,8 @@ class Connection(PooledConnection, extensions.connection):
     connect_deadline: float | None = None
     #: Whether it is of a user's class that makes cursors in a way of its own.
     _chooses_cursors: bool = False
+    #: The cursor class that the connection was opened with, and what is derived from it.
+    _usual: tuple[Any, Any] = (object(), None)
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any]]
 
@@ -82,20 +84,24 @@ class Connection(PooledConnection, extensions.connection):
         cls._chooses_cursors = super(PooledConnection, cls).cursor is not extensions.connection.cursor
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Make a cursor, of a class derived from the one that is asked for."""
-        if self._chooses_cursors:
-            cursor = super().cursor(*args, **kwargs)
-        elif not args and not kwargs:
-            cursor = super().cursor(cursor_factory=_derive(self.cursor_factory, watched))
-        else:
-            cursor = self._make_cursor(*args, **kwargs)
+        """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
+        usual, derived = self._usual
+        if self.cursor_factory is usual and not args and not kwargs:
+            cursor = _make_cursor(self, None, derived)
+            self._cursors.add(cursor)
+            return cursor
+        make = super().cursor if self._chooses_cursors else self._derive_cursor
+        cursor = make(*args, **kwargs)
         if not isinstance(cursor, WatchedCursor):
-            self.session.note_unknown()
+            self.session.note_unknown()  # Made in a way of its own, or by a factory that is no class.
         return cursor
 
-    def _make_cursor(self, name: str | None = None, cursor_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
-        derive = watched if name is None else watched_on_server
-        return super().cursor(name, _derive(cursor_factory or self.cursor_factory, derive), *args, **kwargs)
+    def _derive_cursor(self, name: str | None = None, cursor_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
+        default: Any = self.cursor_factory
+        factory = cursor_factory or default or extensions.cursor
+        if isinstance(factory, type):
+            factory = watched(factory) if name is None else watched_on_server(factory)
+        return super().cursor(name, factory, *args, **kwargs)
 
     def _abandon(self, cursor: Any) -> None:
         if isinstance(cursor, WatchedServerCursor):
@@ -108,10 +114,13 @@ class Connection(PooledConnection, extensions.connection):
     def set_out(self) -> None:
         """Note that the session is as it should be for each of its holders."""
         super().set_out()
-        self._opened = (self.cursor_factory, dict(self.string_types), dict(self.binary_types))
+        factory = self.cursor_factory
+        self._opened = (factory, dict(self.string_types), dict(self.binary_types))
+        if isinstance(factory, type) and not self._chooses_cursors:
+            self._usual = (factory, watched(factory))
 
     def _report(self) -> tuple[str | None, ...]:
-        return (self.get_parameter_status("client_encoding"), *map(self.get_parameter_status, REPORTED))
+        return tuple(map(self.get_parameter_status, REPORTED))
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if anything was that Django doesn't change."""
@@ -167,11 +176,6 @@ class Connection(PooledConnection, extensions.connection):
     def _check_lock(self) -> None:
         if self.is_used_elsewhere() and extensions.get_wait_callback() is not None:
             raise psycopg2.ProgrammingError("another greenlet is in the middle of a query on this connection")
-
-
-def _derive(factory: Any, derive: Callable[[Any], Any]) -> Any:
-    """Derive a cursor class from one of psycopg2's or of a user's; what is no class is left as it is."""
-    return derive(factory or extensions.cursor) if factory is None or isinstance(factory, type) else factory
 
 
 def _replace(types: dict[int, Any], others: dict[int, Any]) -> None:

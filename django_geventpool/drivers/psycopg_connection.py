@@ -41,7 +41,7 @@ _CONNECT_EVENTS = {pq.PollingStatus.READING: POLLIN, pq.PollingStatus.WRITING: P
 _EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
 _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
 #: What the server reports that a holder may change, by libpq's names.
-_REPORTED = (b"client_encoding", *(name.encode() for name in REPORTED))
+_REPORTED = [name.encode() for name in REPORTED]
 #: Returns what can be chosen for a connection, in the order of ``Connection._choose``.
 _choices_of = operator.attrgetter(
     "cursor_factory",
@@ -259,6 +259,10 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             or self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
         )
 
+    def has_transaction(self) -> bool:
+        """Tell whether there is a transaction to be rolled back, or a two-phase one, which can't be."""
+        return self.pgconn.transaction_status != pq.TransactionStatus.IDLE or self._tpc is not None
+
     def _abandon(self, cursor: Any) -> None:
         Cursor.close(cursor)
 
@@ -335,5 +339,5 @@ def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
         adapters._loaders == others._loaders  # noqa: SLF001
         and adapters._dumpers == others._dumpers  # noqa: SLF001
         and adapters._dumpers_by_oid == others._dumpers_by_oid  # noqa: SLF001
-        and adapters.types._registry == others.types._registry  # noqa: SLF001
+        and adapters.types._registry is others.types._registry  # noqa: SLF001
     )

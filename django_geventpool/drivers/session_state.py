@@ -35,7 +35,10 @@ CHARACTERISTICS = 2
 #: Cursors may be open that outlive their transaction.
 CURSORS = 4
 
-#: What puts each of them back. Together they are one string, for one round trip.
+#: The client encoding is another one, which each driver knows in its own way.
+ENCODING = 8
+
+#: What puts the first three back. Together they are one string, for one round trip.
 _RESETS = {
     IDENTITY: "RESET SESSION AUTHORIZATION; RESET ROLE",
     CHARACTERISTICS: (
@@ -44,10 +47,10 @@ _RESETS = {
     CURSORS: "CLOSE ALL",
 }
 
-#: What the server reports by itself when it changes, and what another value means.
+#: What the server reports by itself when it changes, and what is another then.
 REPORTED = {
+    "client_encoding": ENCODING,
     "is_superuser": IDENTITY,
-    "session_authorization": IDENTITY,
     "default_transaction_read_only": CHARACTERISTICS,  # By PostgreSQL 14 and later.
 }
 
