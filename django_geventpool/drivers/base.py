@@ -11,6 +11,7 @@ from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
 from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
+from .session_state import CURSORS, ENCODING, IDENTITY, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -54,6 +55,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Connect, in autocommit mode, with the session configured."""
         connection = self._open_checked(opening)
         self._configure(connection)
+        connection.set_out()
         return connection
 
     def _open_checked(self, opening: Callable[[Any], None]) -> C:
@@ -95,6 +97,54 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Say what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
 
+    def clean(self, connection: C) -> bool:
+        """Put everything back that the holder may have changed; False for a connection that is beyond that.
+
+        ``session_state`` has the list.
+        """
+        if self._is_in_use(connection):
+            return False
+        connection.close_cursors()
+        if not self._end_transaction(connection):
+            return False
+        changes = connection.changes()
+        is_renewed = connection.restore()
+        if changes or is_renewed or self._discard_all:
+            if changes & ENCODING:
+                return False
+            self._put_back(connection, changes)
+        connection.forget_news()
+        return self._is_as_opened(connection)
+
+    def _put_back(self, connection: C, changes: int) -> None:
+        """Put back what was changed on the server, and have the session taken for a new one if it was set up."""
+        if self._discard_all:
+            self._execute(connection, "DISCARD ALL")
+            connection.forget_prepared_statements()
+        elif changes:
+            self._execute(connection, reset_statement(changes))
+        if self._discard_all or changes & IDENTITY:
+            self._configure(connection)
+        connection.session.changes = 0
+        if self._discard_all or changes != CURSORS:
+            connection.renew()
+
+    @abc.abstractmethod
+    def _is_in_use(self, connection: C) -> bool:
+        """Tell whether a connection is closed, or somebody is in the middle of something that can't be ended."""
+
+    @abc.abstractmethod
+    def _end_transaction(self, connection: C) -> bool:
+        """Roll back what transaction there is, and have autocommit on; False if that can't be."""
+
+    @abc.abstractmethod
+    def _is_as_opened(self, connection: C) -> bool:
+        """Tell whether a connection is idle, and its transactions are as those of a new one."""
+
+    @abc.abstractmethod
+    def _execute(self, connection: C, sql: str) -> None:
+        """Execute SQL that has no result, perhaps several statements, past what may be attached to cursors."""
+
     def is_at_full_server(self, connection: C) -> bool:
         """Ask whether another session would be refused; of a server that doesn't answer that, never."""
         if not self._asks_if_full:
@@ -131,9 +181,3 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 def _sqlstate(error: Exception) -> str | None:
     state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return state
-
-
-def execute(connection: PooledConnection, sql: str) -> None:
-    """Execute SQL that has no result."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql)

@@ -67,21 +67,25 @@ def start_cancelling(library: str, connection: int) -> _socket.socket | None:
         return None
     request = libpq.create(connection)
     done, other_end = _socket.socketpair()
+    if not request:
+        other_end.close()
+        return done
+    requests = [request]
 
     def cancel() -> None:
-        libpq.send(request)
-        libpq.finish(request)
+        if requests:
+            taken = requests.pop()
+            libpq.send(taken)
+            libpq.finish(taken)
         # Not only closed: a child that was forked meanwhile has the socket, too.
         with contextlib.suppress(OSError):
             other_end.shutdown(_socket.SHUT_WR)
         other_end.close()
 
-    if not request:
-        other_end.close()
-        return done
     try:
         green.start_native_thread(cancel)
-    except RuntimeError:  # There are no more threads to be had.
-        libpq.finish(request)
+    except RuntimeError:  # There are no more threads to be had. (Or it was raised by somebody else, and there is one.)
+        if requests:
+            libpq.finish(requests.pop())
         return None
     return done

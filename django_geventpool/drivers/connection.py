@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import itertools
 import os
 import socket
 import time
 import weakref
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import green
 from .server import CLOSE_TIMEOUT
+from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, wait_function
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ else:
 
 NativeSocket = _socket.socket
 
-_serials = itertools.count(1)
 
 #: How often to look whether a connection that was revoked is still in use (seconds).
 _LOOK_INTERVAL = 0.01
@@ -43,6 +43,23 @@ _LOOK_INTERVAL = 0.01
 _CUT_OFF_TIMEOUT = 1.0
 #: What it is told.
 REVOKED = "the connection was given back or closed by somebody else in the middle of this"
+
+
+class Suppress(contextlib.suppress):
+    """Suppresses errors of the driver or the system.
+
+    An OSError without a number is none of the system's: somebody has made it to be raised out of a wait of his.
+    """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return not is_foreign(error) and bool(super().__exit__(kind, error, trace))
+
+
+def is_foreign(error: BaseException | None) -> bool:
+    """Tell whether an OSError does not come from the system."""
+    return isinstance(error, OSError) and error.errno is None
 
 
 class PooledConnection(_Connection):
@@ -56,8 +73,9 @@ class PooledConnection(_Connection):
     driver_error: type[Exception]
     #: The process that opened it: a forked child must not touch it.
     pid: int = 0
-    #: Tells connections of this process apart, also those that are gone.
-    serial: int = 0
+    #: Tells the sessions of this process apart, also those that are gone. A connection has another one from the moment
+    #: What the holder may have changed on the server, as far as statements tell.
+    session: SessionState
     #: Whether it was ended in the middle of a query, which the server was asked to cancel.
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
@@ -66,16 +84,21 @@ class PooledConnection(_Connection):
     known_to: object | None = None
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
-    _socket: socket.socket | None = None
+    _socket: NativeSocket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
     _cursors: weakref.WeakSet[Any]
+    #: The cursors on the server that may be open. One whose Python object is gone would be open there for ever.
+    _on_server: list[Any]
+    #: What the server had reported when the session was ready for use, of the names in REPORTED.
+    _reported: tuple[Any, ...] = ()
 
     def own(self) -> None:
         """Note that this process opens it."""
         self.pid = os.getpid()
-        self.serial = next(_serials)
         self._cursors = weakref.WeakSet()
+        self._on_server = []
+        self.session = SessionState()
         _owned.add(self)
 
     def meet(self, visitor: object) -> bool:
@@ -107,22 +130,76 @@ class PooledConnection(_Connection):
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""
         cursor = super().cursor(*args, **kwargs)  # type: ignore[safe-super]
-        self.remember(cursor)
+        if (args or kwargs) and getattr(cursor, "name", None) is not None:
+            self.remember(cursor)
+        else:
+            self._cursors.add(cursor)
         return cursor
 
     def remember(self, cursor: Any) -> None:
-        """Have a cursor closed when the connection goes back."""
-        self._cursors.add(cursor)
+        """Have a cursor on the server closed when the connection goes back."""
+        self._on_server = [other for other in self._on_server if other is not cursor and not other.closed]
+        self._on_server.append(cursor)
 
-    def close_cursors(self) -> bool:
-        """Close the cursors that nobody has closed; True if one of them was on the server.
+    def has_used_server_cursors(self) -> bool:
+        """Tell whether the holder may have had a cursor on the server."""
+        return bool(self._on_server)
+
+    # Between two holders
+
+    def close_cursors(self) -> None:
+        """Close the cursors that nobody has closed; for those on the server, note that they are still to be closed.
 
         Who still has one could use or close it later, by then on a connection of somebody else.
         """
-        left_open = [cursor for cursor in self._cursors if not cursor.closed]
-        for cursor in left_open:
-            cursor.close()
-        return any(getattr(cursor, "name", None) is not None for cursor in left_open)
+        if self._cursors:
+            for cursor in [cursor for cursor in self._cursors if not cursor.closed]:
+                cursor.close()
+        if self._on_server:
+            for cursor in self._on_server:
+                if not cursor.closed:
+                    self._abandon(cursor)
+                    self.session.changes |= CURSORS
+            self._on_server = []
+
+    def _abandon(self, cursor: Any) -> None:
+        """Close a cursor on the server for those who still have it, and leave it open there."""
+        raise NotImplementedError
+
+    def set_out(self) -> None:
+        """Note that the session is as it should be for each of its holders."""
+        self._reported = self._report()
+        self.session.changes = 0
+
+    def _report(self) -> tuple[Any, ...]:
+        """Return what the server has reported of the names in REPORTED."""
+        raise NotImplementedError
+
+    def changes(self) -> int:
+        """Return what may have been changed in the session: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING."""
+        changes = self.session.changes
+        reported = self._report()
+        if reported != self._reported:
+            for change, before, now in zip(REPORTED.values(), self._reported, reported, strict=True):
+                changes |= change if now != before else 0
+        return changes
+
+    def restore(self) -> bool:
+        """Put back what was changed on the driver's connection, without the server; True if anything was."""
+        raise NotImplementedError
+
+    def forget_prepared_statements(self) -> None:
+        """Know of no prepared statements any more, as the server after DISCARD ALL."""
+
+    def forget_news(self) -> None:
+        """Forget the notices and notifications that were received: they were for the holder."""
+        raise NotImplementedError
+
+    def renew(self) -> None:
+        """Have the session taken for one that nobody has met before."""
+        self.known_to = None
+
+    # The end
 
     def close(self) -> None:
         """Close the connection, if it isn't closed, whoever is in the middle of something on it.
@@ -161,7 +238,7 @@ class PooledConnection(_Connection):
 
     def _cut_off(self, how: int) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):
+            with Suppress(OSError):
                 self._socket.shutdown(how)
 
     def _await_cancelling(self, deadline: float) -> None:
@@ -190,42 +267,67 @@ class PooledConnection(_Connection):
         """Keep the socket beyond the end of the connection, for ``await_end``."""
         if self._socket is None:
             # There may be no socket: never opened, or gone already.
-            with contextlib.suppress(self.driver_error, OSError):
-                self._socket = socket.socket(fileno=os.dup(self.fileno()))
+            with Suppress(self.driver_error, OSError):
+                self._socket = NativeSocket(fileno=os.dup(self.fileno()))
 
     def withhold_end(self) -> None:
         """Have the driver close a socket to nowhere: the server hears of the end from ``await_end``, later."""
         nowhere, other_end = _socket.socketpair()
-        with contextlib.suppress(self.driver_error, OSError):
+        with Suppress(self.driver_error, OSError):
             os.dup2(nowhere.fileno(), self.fileno(), inheritable=False)
         nowhere.close()
         other_end.close()
 
     def await_end(self, timeout: float) -> bool:
-        """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s."""
-        if self._socket is None:
+        """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s.
+
+        Whatever interrupts this goes out, and the next call goes on.
+        """
+        end = self._socket
+        if end is None:
             return True
         if self.is_used_elsewhere():
-            # What there is to read is not for us.
-            self._socket.close()
-            self._socket = None
-            return False
-        deadline = time.monotonic() + timeout
-        self._await_cancelling(deadline)
-        try:
-            # A connection that was not yet established, or interrupted, is closed without a word.
-            self._socket.shutdown(socket.SHUT_WR)
-            ended = False
-            while not ended:
-                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-                ended = not self._socket.recv(65536)
-        except TimeoutError:
-            ended = False
-        except OSError:
-            ended = True  # Reset, or never connected.
-        self._socket.close()
+            has_ended = False  # What there is to read is not for us.
+        else:
+            deadline = time.monotonic() + timeout
+            self._await_cancelling(deadline)
+            has_ended = _await_end(end, deadline)
         self._socket = None
-        return ended
+        end.close()
+        return has_ended
+
+
+def _await_end(end: NativeSocket, deadline: float) -> bool:
+    """Say good-bye, and read until the other side has hung up; False if that takes too long."""
+    wait = wait_function()
+    ended = not _say_good_bye(end)
+    while not ended:
+        left = deadline - time.monotonic()
+        if left <= 0 or not wait(end.fileno(), POLLIN, left):
+            return False
+        ended = _is_at_end(end)
+    return True
+
+
+def _say_good_bye(end: NativeSocket) -> bool:
+    """Hang up, which a connection does without a word that was not yet established, or interrupted.
+
+    Returns whether there is somebody to be waited for.
+    """
+    with Suppress(OSError):
+        end.shutdown(socket.SHUT_WR)
+        return True
+    return False
+
+
+def _is_at_end(end: NativeSocket) -> bool:
+    """Read, without waiting; True when the other side has hung up, or the connection was reset."""
+    try:
+        return not end.recv(65536, socket.MSG_DONTWAIT)
+    except OSError as error:
+        if is_foreign(error):
+            raise
+        return not isinstance(error, BlockingIOError)
 
 
 #: The connections of this process, closed ones too.
@@ -244,7 +346,7 @@ def _disown() -> None:
         return
     end, other_end = _socket.socketpair()
     for connection in _owned:
-        with contextlib.suppress(connection.driver_error, OSError):
+        with Suppress(connection.driver_error, OSError):
             os.dup2(end.fileno(), connection.fileno(), inheritable=False)
     _owned.clear()
     end.close()

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_attempts, conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.pq import TransactionStatus
 
-from .base import BaseDriver, execute
+from .base import BaseDriver
 from .psycopg_connection import Connection
 
 
@@ -58,22 +58,21 @@ class PsycopgDriver(BaseDriver[Connection]):
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status
 
-    def clean(self, connection: Connection) -> bool:
-        """End what transaction there is; False for a connection that is beyond that."""
-        if connection.closed or connection.is_busy():
-            return False
-        had_server_side_cursors = connection.close_cursors()
-        connection.rollback()
+    def _is_in_use(self, connection: Connection) -> bool:
+        return connection.closed or connection.is_busy()
+
+    def _end_transaction(self, connection: Connection) -> bool:
+        if connection.has_transaction():
+            connection.rollback()
         if not connection.autocommit:
             connection.autocommit = True
-        if had_server_side_cursors:
-            execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg leaves them to the server.
-        connection.reset()
         if connection.isolation_level != self._isolation_level:
             connection.isolation_level = self._isolation_level  # type: ignore[assignment]
-        if self._discard_all:
-            execute(connection, "DISCARD ALL")
-            connection.known_to = None
-            connection.forget_prepared_statements()
-            self._configure(connection)
+        return True
+
+    def _is_as_opened(self, connection: Connection) -> bool:
         return connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def _execute(self, connection: Connection, sql: str) -> None:
+        with psycopg.Cursor(connection) as cursor:
+            cursor.execute(sql.encode(), prepare=False)

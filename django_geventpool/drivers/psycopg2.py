@@ -11,7 +11,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from . import patch_psycopg
-from .base import BaseDriver, execute
+from .base import BaseDriver
 from .psycopg2_connection import Connection
 
 
@@ -53,11 +53,10 @@ class Psycopg2Driver(BaseDriver[Connection]):
     def _transaction_status(self, connection: Connection) -> int:
         return connection.get_transaction_status()
 
-    def clean(self, connection: Connection) -> bool:
-        """End what transaction there is; False for a connection that is beyond that."""
-        if connection.closed or connection.is_used_elsewhere():
-            return False
-        had_server_side_cursors = connection.close_cursors()
+    def _is_in_use(self, connection: Connection) -> bool:
+        return bool(connection.closed) or connection.is_used_elsewhere()
+
+    def _end_transaction(self, connection: Connection) -> bool:
         if connection.status == extensions.STATUS_BEGIN:
             connection.rollback()
         if connection.status != extensions.STATUS_READY:
@@ -65,19 +64,20 @@ class Psycopg2Driver(BaseDriver[Connection]):
         if not connection.autocommit:
             connection.autocommit = True
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
-            execute(connection, "ROLLBACK")  # The transaction was begun by hand.
-        if had_server_side_cursors:
-            execute(connection, "CLOSE ALL")  # In a failed transaction, psycopg2 only takes note.
-        if self._discard_all:
-            execute(connection, "DISCARD ALL")
-            connection.known_to = None
-            self._configure(connection)
+            self._execute(connection, "ROLLBACK")  # The transaction was begun by hand.
+        return True
+
+    def _is_as_opened(self, connection: Connection) -> bool:
         return (
             connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
             and connection.isolation_level == self._isolation_level
             and connection.readonly is None
             and connection.deferrable is None
         )
+
+    def _execute(self, connection: Connection, sql: str) -> None:
+        with extensions.cursor(connection) as cursor:
+            cursor.execute(sql)
 
 
 def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:

@@ -9,9 +9,15 @@ from psycopg2 import _psycopg, extensions
 
 from .cancel import start_cancelling
 from .connection import PooledConnection
+from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
+from .session_state import IDENTITY, REPORTED
 
 _isolation_level: Any = extensions.connection.isolation_level
+_make_cursor: Any = extensions.connection.cursor
 _autocommit: Any = extensions.connection.autocommit
+
+#: jsonb and jsonb[], whose typecasters each wrapper of Django's sets when it meets a connection.
+_SET_BY_DJANGO = frozenset((3802, 3807))
 
 
 class Connection(PooledConnection, extensions.connection):
@@ -20,6 +26,12 @@ class Connection(PooledConnection, extensions.connection):
     driver_error = psycopg2.Error
     #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
     connect_deadline: float | None = None
+    #: Whether it is of a user's class that makes cursors in a way of its own.
+    _chooses_cursors: bool = False
+    #: The cursor class that the connection was opened with, and what is derived from it.
+    _usual: tuple[Any, Any] = (object(), None)
+    #: What the connection had when it was ready for use: the cursor class, and the typecasters.
+    _opened: tuple[Any, dict[int, Any], dict[int, Any]]
 
     @property
     def isolation_level(self) -> int | None:
@@ -65,6 +77,79 @@ class Connection(PooledConnection, extensions.connection):
         except psycopg2.InterfaceError:
             return False  # Closed.
 
+    # Cursors
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._chooses_cursors = super(PooledConnection, cls).cursor is not extensions.connection.cursor
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
+        usual, derived = self._usual
+        if self.cursor_factory is usual and not args and not kwargs:
+            cursor = _make_cursor(self, None, derived)
+            self._cursors.add(cursor)
+            return cursor
+        make = super().cursor if self._chooses_cursors else self._derive_cursor
+        cursor = make(*args, **kwargs)
+        if not isinstance(cursor, WatchedCursor):
+            self.session.note_unknown()  # Made in a way of its own, or by a factory that is no class.
+        return cursor
+
+    def _derive_cursor(self, name: str | None = None, cursor_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
+        default: Any = self.cursor_factory
+        factory = cursor_factory or default or extensions.cursor
+        if isinstance(factory, type):
+            factory = watched(factory) if name is None else watched_on_server(factory)
+        return super().cursor(name, factory, *args, **kwargs)
+
+    def _abandon(self, cursor: Any) -> None:
+        if isinstance(cursor, WatchedServerCursor):
+            cursor.is_gone = True
+        else:
+            cursor.close()
+
+    # Between two holders
+
+    def set_out(self) -> None:
+        """Note that the session is as it should be for each of its holders."""
+        super().set_out()
+        factory = self.cursor_factory
+        self._opened = (factory, dict(self.string_types), dict(self.binary_types))
+        if isinstance(factory, type) and not self._chooses_cursors:
+            self._usual = (factory, watched(factory))
+
+    def _report(self) -> tuple[str | None, ...]:
+        return tuple(map(self.get_parameter_status, REPORTED))
+
+    def restore(self) -> bool:
+        """Put back what was changed on the connection object; True if anything was that Django doesn't change."""
+        factory, string_types, binary_types = self._opened
+        is_changed = self.cursor_factory is not factory or self.binary_types != binary_types
+        self.cursor_factory = factory
+        if self.string_types != string_types:
+            is_changed = is_changed or any(
+                self.string_types.get(oid) is not string_types.get(oid)
+                for oid in self.string_types.keys() | string_types.keys()
+                if oid not in _SET_BY_DJANGO
+            )
+            _replace(self.string_types, string_types)
+        if self.binary_types != binary_types:
+            _replace(self.binary_types, binary_types)
+        return is_changed
+
+    def forget_news(self) -> None:
+        """Forget the notices and notifications that were received: they were for the holder."""
+        if self.notices or type(self.notices) is not list:
+            self.notices = []
+        if self.notifies or type(self.notifies) is not list:
+            self.notifies = []
+
+    def reset(self) -> None:
+        """Roll back, and set the session to its defaults."""
+        self.session.changes |= IDENTITY  # A role of the pool's is gone then, too.
+        super().reset()
+
     # Under gevent and eventlet, who asks for psycopg2's lock while another greenlet has it blocks them all for ever.
 
     def commit(self) -> None:
@@ -91,3 +176,8 @@ class Connection(PooledConnection, extensions.connection):
     def _check_lock(self) -> None:
         if self.is_used_elsewhere() and extensions.get_wait_callback() is not None:
             raise psycopg2.ProgrammingError("another greenlet is in the middle of a query on this connection")
+
+
+def _replace(types: dict[int, Any], others: dict[int, Any]) -> None:
+    types.clear()
+    types.update(others)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import operator
 import sys
 import threading
 import time
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Cursor, IsolationLevel, pq
+from psycopg._preparing import Key, Prepare, PrepareManager
+from psycopg._queries import PostgresQuery
 from psycopg.abc import AdaptContext, PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.errors import ConnectionTimeout
@@ -26,6 +29,7 @@ from psycopg.waiting import Ready, Wait
 
 from .cancel import start_cancelling
 from .connection import REVOKED, PooledConnection
+from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -36,8 +40,18 @@ _CONNECT_EVENTS = {pq.PollingStatus.READING: POLLIN, pq.PollingStatus.WRITING: P
 #: The same that psycopg waits for.
 _EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
 _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
-#: psycopg's default.
-_PREPARED_MAX = 100
+#: What the server reports that a holder may change, by libpq's names.
+_REPORTED = [name.encode() for name in REPORTED]
+#: Returns what can be chosen for a connection, in the order of ``Connection._choose``.
+_choices_of = operator.attrgetter(
+    "cursor_factory",
+    "row_factory",
+    "server_cursor_factory",
+    "prepare_threshold",
+    "prepared_max",
+    "pgconn.notice_handler",
+    "pgconn.notify_handler",
+)
 #: How often to look whether somebody else has closed the connection, in seconds; as psycopg does.
 _INTERVAL = 0.1
 
@@ -50,10 +64,26 @@ def _library() -> str:
     return str(sys.modules[pq.PGconn.__module__].__file__)
 
 
+class _WatchedStatements(PrepareManager):
+    """What psycopg knows of prepared statements; it is asked about each query, whichever cursor it is of."""
+
+    def __init__(self, session: SessionState) -> None:
+        super().__init__()
+        self._session = session
+
+    def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
+        """Note a query that was sent."""
+        # Where cursors put in the parameters themselves, without these.
+        self._session.note(getattr(query, "template", query.query))
+        return super().maybe_add_to_cache(query, prep, name)
+
+
 class Connection(PooledConnection, psycopg.Connection[Any]):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
     driver_error = psycopg.Error
+    #: What the connection had when it was ready for use.
+    _opened: tuple[tuple[Any, ...], AdaptersMap]
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
@@ -61,9 +91,13 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         self.lock = threading.Lock()
         #: The greenlets and threads that wait for the server now, or work with libpq on what it has said.
         self._users: set[int] = set()
-        self._factories: tuple[Any, Any, int | None] | None = None
         # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
         self._pool = None
+
+    def own(self) -> None:
+        """Note that this process opens it."""
+        super().own()
+        self._prepared = _WatchedStatements(self.session)
 
     # Connecting
 
@@ -103,8 +137,9 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         """Do what psycopg's ``connect`` does with its other arguments."""
         if context is not None:
             self._adapters = AdaptersMap(context.adapters)
-        self._factories = (cursor_factory or self.cursor_factory, row_factory or self.row_factory, prepare_threshold)
-        self.reset()
+        self.cursor_factory = cursor_factory or self.cursor_factory
+        self.row_factory = row_factory or self.row_factory
+        self.prepare_threshold = prepare_threshold
 
     # Waiting
 
@@ -121,6 +156,10 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             self._check_not_revoked()
             wait = green_wait()
             return self._block(gen, interval, timeout) if wait is None else self._wait(wait, gen, interval, timeout)
+        except psycopg.Error:
+            if self.has_used_server_cursors():
+                self.session.changes |= CURSORS  # In a failed transaction, psycopg does not close them on the server.
+            raise
         finally:
             self._users.discard(user)
 
@@ -220,21 +259,63 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             or self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
         )
 
-    def reset(self) -> None:
-        """Undo what the last holder has set for itself, which takes no round trip.
+    def has_transaction(self) -> bool:
+        """Tell whether there is a transaction to be rolled back, or a two-phase one, which can't be."""
+        return self.pgconn.transaction_status != pq.TransactionStatus.IDLE or self._tpc is not None
 
-        Adapters stay: Django registers types when a wrapper meets a connection for the first time, and only then.
-        """
-        assert self._factories is not None
-        self.cursor_factory, self.row_factory, self.prepare_threshold = self._factories
-        self.server_cursor_factory = psycopg.ServerCursor
-        self.prepared_max = _PREPARED_MAX
-        self._notice_handlers.clear()
-        self._notify_handlers.clear()
+    def _abandon(self, cursor: Any) -> None:
+        Cursor.close(cursor)
+
+    def set_out(self) -> None:
+        """Note that the session is as it should be for each of its holders."""
+        super().set_out()
+        self._opened = (_choices_of(self), AdaptersMap(self.adapters))
+
+    def _report(self) -> tuple[bytes | None, ...]:
+        return tuple(map(self.pgconn.parameter_status, _REPORTED))
+
+    def restore(self) -> bool:
+        """Put back what was changed on the connection object, without the server; True if anything was."""
+        choices, adapters = self._opened
+        is_changed = bool(self._notice_handlers or self._notify_handlers)
+        if is_changed:
+            self._notice_handlers.clear()
+            self._notify_handlers.clear()
+        if _choices_of(self) != choices:
+            is_changed = True
+            self._choose(*choices)
         if self.read_only is not None:
             self.read_only = None
         if self.deferrable is not None:
             self.deferrable = None
+        if not _are_same(self.adapters, adapters):
+            is_changed = True
+            self._adapters = AdaptersMap(adapters)
+        self.pgconn.untrace()
+        return is_changed
+
+    def _choose(
+        self,
+        cursor_factory: Any,
+        row_factory: Any,
+        server_cursor_factory: Any,
+        prepare_threshold: int | None,
+        prepared_max: int | None,
+        notice_handler: Any,
+        notify_handler: Any,
+    ) -> None:
+        self.cursor_factory = cursor_factory
+        self.row_factory = row_factory
+        self.server_cursor_factory = server_cursor_factory
+        self.prepare_threshold = prepare_threshold
+        self.prepared_max = prepared_max
+        self.pgconn.notice_handler = notice_handler
+        self.pgconn.notify_handler = notify_handler
+
+    def forget_news(self) -> None:
+        """Forget the notifications that were received: they were for the holder."""
+        if backlog := getattr(self, "_notifies_backlog", None):  # New in 3.2.4.
+            backlog.clear()
 
     def forget_prepared_statements(self) -> None:
         """Know of no prepared statements any more, as the server after DISCARD ALL."""
@@ -250,3 +331,13 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         # Django sets it at each checkout.
         if level != self._isolation_level:
             self._set_isolation_level(level)
+
+
+def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
+    """Tell whether two maps that one was made from the other still are the same; they share what nobody has changed."""
+    return (
+        adapters._loaders == others._loaders  # noqa: SLF001
+        and adapters._dumpers == others._dumpers  # noqa: SLF001
+        and adapters._dumpers_by_oid == others._dumpers_by_oid  # noqa: SLF001
+        and adapters.types._registry is others.types._registry  # noqa: SLF001
+    )

@@ -1,0 +1,132 @@
+"""The cursors of the pool's psycopg2 connections: whichever class they are of, what they execute is noted."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+from .session_state import CURSORS
+
+if TYPE_CHECKING:
+    from .psycopg2_connection import Connection
+
+    class _Cursor(extensions.cursor):
+        connection: Connection
+
+else:
+    _Cursor = object
+
+#: How many cursor classes are remembered with what is made of them.
+_CLASSES = 1000
+
+
+class WatchedCursor(_Cursor):
+    """Mixed into a cursor class, before it: tells the connection what SQL is executed."""
+
+    __slots__ = ()
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
+        """Execute SQL."""
+        self.connection.session.note(query if type(query) is str else _text_of(query, self))
+        super().execute(query, *args, **kwargs)
+
+    def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
+        """Execute SQL with each of some rows of parameters."""
+        self.connection.session.note(_text_of(query, self))
+        super().executemany(query, *args, **kwargs)
+
+    def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the server."""
+        self.connection.session.note(procname)
+        return super().callproc(procname, *args, **kwargs)
+
+
+class WatchedServerCursor(WatchedCursor):
+    """The same for a cursor on the server, which needs no server any more to be closed when that has lost it."""
+
+    __slots__ = ()
+    #: The server doesn't have it, or others will close it there.
+    is_gone: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_gone = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the cursor is closed."""
+        return self.is_gone or bool(super().closed)
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
+        """Open the cursor on the server with a query."""
+        self._check()
+        try:
+            super().execute(query, *args, **kwargs)
+        except psycopg2.Error as error:
+            # Else psycopg2 would have the server close it, which it can't, and so stay open itself.
+            self.is_gone = error.pgcode is not None
+            raise
+
+    def close(self) -> None:
+        """Close the cursor, on the server too."""
+        if self.closed:
+            return
+        connection = self.connection
+        if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
+            connection.session.changes |= CURSORS  # psycopg2 will only take note.
+        super().close()
+
+    def _check(self) -> None:
+        if self.is_gone:
+            raise psycopg2.InterfaceError("cursor already closed")
+
+    def fetchone(self) -> Any:
+        """Fetch a row."""
+        self._check()
+        return super().fetchone()
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Fetch some rows."""
+        self._check()
+        return super().fetchmany(*args, **kwargs)
+
+    def fetchall(self) -> list[Any]:
+        """Fetch all rows that are left."""
+        self._check()
+        return super().fetchall()
+
+    def scroll(self, *args: Any, **kwargs: Any) -> None:
+        """Move in the result."""
+        self._check()
+        super().scroll(*args, **kwargs)
+
+    def __next__(self) -> Any:
+        self._check()
+        return super().__next__()
+
+
+CursorClass = type[extensions.cursor]
+
+
+@functools.lru_cache(_CLASSES)
+def watched(factory: CursorClass) -> CursorClass:
+    """Derive a cursor class that tells what it executes."""
+    return type(factory.__name__, (WatchedCursor, factory), {"__slots__": ()})
+
+
+@functools.lru_cache(_CLASSES)
+def watched_on_server(factory: CursorClass) -> CursorClass:
+    """Derive a cursor class, for cursors on the server, that tells what it executes."""
+    return type(factory.__name__, (WatchedServerCursor, factory), {"__slots__": ("is_gone",)})
+
+
+def _text_of(query: Any, cursor: extensions.cursor) -> str | bytes:
+    if isinstance(query, (str, bytes)):
+        return query
+    if isinstance(query, sql.Composable):
+        text: str = query.as_string(cursor)
+        return text
+    return ""  # psycopg2 will say what is wrong with it.
