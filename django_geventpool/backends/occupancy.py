@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import InterfaceError
 from django.db.backends.signals import connection_created
 
+from ..frames import is_running
 from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
 
@@ -26,6 +28,10 @@ class OccupancyMixin(PooledMixin):
         self._choose_mode()
         self.open_cursors = OpenCursors()
         self._pins = 0
+        #: How many of Django's calls are under way that may query, and must not give the connection back with that.
+        self._calls = 0
+        #: It is about to have a connection.
+        self._is_connecting = False
         #: Somebody asked for the connection itself, with ``ensure_connection``.
         self._kept = False
         #: Django has set up this wrapper's state, for the first of its connections.
@@ -55,6 +61,7 @@ class OccupancyMixin(PooledMixin):
             and self.connection is not None
             and not self.open_cursors.count
             and not self._pins
+            and not self._calls
             and not self._kept
             and not self.in_atomic_block
             and not self._lease.is_in_transaction()
@@ -72,8 +79,7 @@ class OccupancyMixin(PooledMixin):
             self._close()
             return
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
-        # Queries on the way must not give the connection back.
-        self._pins += 1
+        self._calls += 1
         self._is_letting_go = True
         try:
             self.close()
@@ -81,7 +87,7 @@ class OccupancyMixin(PooledMixin):
             pass  # A task's, that another greenlet of this thread runs a loop of asyncio's next to. Later, then.
         finally:
             self._is_letting_go = False
-            self._pins -= 1
+            self._calls -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
 
     def _is_in_own_thread(self) -> bool:
@@ -99,13 +105,15 @@ class OccupancyMixin(PooledMixin):
 
     def close(self) -> None:
         """Give the connection back, whatever speaks against it; the next one is set up afresh."""
+        is_for_good, self._is_letting_go = not self._is_letting_go, False
         try:
             super().close()
         finally:
-            if self.connection is None:
-                self._lease.give_back()  # In case somebody but Django has set it to None.
-            if not self._is_letting_go:
-                self._start_afresh()
+            if not self._is_in_connect():
+                if self.connection is None:
+                    self._lease.give_back()  # In case somebody but Django has set it to None, or was interrupted.
+                if is_for_good:
+                    self._start_afresh()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if a request should not leave it to the next; Django asks at the start and end of each.
@@ -124,7 +132,8 @@ class OccupancyMixin(PooledMixin):
 
     def _start_afresh(self) -> None:
         self.open_cursors = OpenCursors()
-        self._kept = self._set_up = False
+        self._kept = self._set_up = self._is_connecting = False
+        self._calls = 0
         self._lease.know_none()
 
     # Taking
@@ -139,17 +148,21 @@ class OccupancyMixin(PooledMixin):
             raise
 
     def connect(self) -> None:
-        """Take a connection. Only the first sets up the wrapper's state; the others go on with it."""
+        """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
+
+        :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
+        """
+        if self._is_in_connect():
+            raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
         if not self._set_up:
             # A copy of a wrapper may be given other settings.
             self._choose_mode()
-        if not self._per_transaction:
-            super().connect()
-            return
-        # Queries on the way must not give the connection back.
-        self._pins += 1
+        calls, self._calls = self._calls, self._calls + 1
+        self._is_connecting = True
         try:
-            if self._set_up:
+            if not self._per_transaction:
+                super().connect()
+            elif self._set_up:
                 self._go_on()
             else:
                 super().connect()
@@ -157,7 +170,12 @@ class OccupancyMixin(PooledMixin):
                 self._session_time_zone = self._lease.time_zone()
                 self._lease.know()
         finally:
-            self._pins -= 1
+            self._is_connecting = False
+            self._calls = calls
+
+    def _is_in_connect(self) -> bool:
+        """Return whether this is called in the middle of ``connect``, before there is a connection."""
+        return self._is_connecting and self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
 
     def _go_on(self) -> None:
         try:
@@ -202,18 +220,17 @@ class OccupancyMixin(PooledMixin):
     def _in_passing(self, make_cursor: Callable[..., Any], *args: Any) -> Any:
         """Make a cursor, which keeps the connection while it is open."""
         kept, count = self._kept, self.open_cursors.count
-        # Engines derived from this one may query on the way.
-        self._pins += 1
+        self._calls += 1
         try:
             cursor = make_cursor(*args)
             if self.open_cursors.count == count:
                 kept = True  # Nobody tells of this one's end.
         except BaseException:
-            self._pins -= 1
+            self._calls -= 1
             self._kept = kept
             self.release_if_free()
             raise
-        self._pins -= 1
+        self._calls -= 1
         self._kept = kept
         return cursor
 
@@ -252,6 +269,12 @@ class OccupancyMixin(PooledMixin):
             self._kept = kept
             if done:
                 self.release_if_free()
+
+    def _has_lost_connection(self) -> bool:
+        # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.
+        return super()._has_lost_connection() or (
+            self._in_outermost_atomic and not self.in_atomic_block and self._lease.is_in_transaction()
+        )
 
     def commit(self) -> None:
         """Commit the transaction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import itertools
 import os
 import socket
 import time
@@ -36,6 +37,8 @@ else:
 
 NativeSocket = _socket.socket
 
+_serials = itertools.count(1)
+
 
 #: How often to look whether a connection that was revoked is still in use (seconds).
 _LOOK_INTERVAL = 0.01
@@ -43,6 +46,11 @@ _LOOK_INTERVAL = 0.01
 _CUT_OFF_TIMEOUT = 1.0
 #: What it is told.
 REVOKED = "the connection was given back or closed by somebody else in the middle of this"
+
+
+def new_serial() -> int:
+    """Return a number that is higher than those of the connections that were opened until now."""
+    return next(_serials)
 
 
 class Suppress(contextlib.suppress):
@@ -73,7 +81,8 @@ class PooledConnection(_Connection):
     driver_error: type[Exception]
     #: The process that opened it: a forked child must not touch it.
     pid: int = 0
-    #: Tells the sessions of this process apart, also those that are gone. A connection has another one from the moment
+    #: Tells the connections of this process apart, also those that are gone: the later, the higher.
+    serial: int = 0
     #: What the holder may have changed on the server, as far as statements tell.
     session: SessionState
     #: Whether it was ended in the middle of a query, which the server was asked to cancel.
@@ -96,6 +105,7 @@ class PooledConnection(_Connection):
     def own(self) -> None:
         """Note that this process opens it."""
         self.pid = os.getpid()
+        self.serial = new_serial()
         self._cursors = weakref.WeakSet()
         self._on_server = []
         self.session = SessionState()

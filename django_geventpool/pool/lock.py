@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextvars
-import inspect
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from ..frames import is_running
 
 R = TypeVar("R")
 
@@ -69,9 +70,4 @@ class Lock:
 
     def is_mine(self) -> bool:
         """Return whether the running greenlet or thread is in the middle of such a function."""
-        frame = inspect.currentframe()
-        while frame is not None:
-            if frame.f_code is self._run.__code__ and frame.f_locals["self"] is self:
-                return True
-            frame = frame.f_back
-        return False
+        return is_running(self._run.__code__, self)

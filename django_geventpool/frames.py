@@ -1,0 +1,19 @@
+"""Who is running: a look at the stack, for the rare cases in which nothing else tells."""
+
+from __future__ import annotations
+
+import inspect
+from types import CodeType
+
+
+def is_running(code: CodeType, owner: object) -> bool:
+    """Return whether the running greenlet or thread is in the middle of a method of an object.
+
+    :param code: the method's.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code is code and frame.f_locals["self"] is owner:
+            return True
+        frame = frame.f_back
+    return False
