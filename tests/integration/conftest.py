@@ -29,6 +29,8 @@ settings.configure(
 django.setup()
 
 from tests.support.database import Database  # noqa: E402  settings come first
+from tests.support.observer import Observer  # noqa: E402
+from tests.support.scene import make_rows, remove_rows  # noqa: E402
 
 # What can't be done to a thread is not asked of it.
 collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
@@ -91,6 +93,21 @@ def make_schema(server: Postgres) -> None:
         editor.create_model(Item)
     server.query(f"REASSIGN OWNED BY {database.role} TO {server.user}")
     database.close()
+
+
+@pytest.fixture(scope="session")
+def observer(postgres: Postgres) -> Iterator[Observer]:
+    """Looks at the sessions of all roles on the server."""
+    with Observer(postgres) as observer:
+        yield observer
+
+
+@pytest.fixture
+def rows(postgres: Postgres, schema: None) -> Iterator[None]:
+    """Rows for small programs to read."""
+    make_rows(postgres)
+    yield
+    remove_rows(postgres)
 
 
 @pytest.fixture
