@@ -1,4 +1,4 @@
-"""Raises an exception out of a signal handler at one of the lines, or between two of the steps, of code."""
+"""Something that happens at one of the lines of code: an exception out of a signal handler, or a finalizer that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import operator
 import os
 import signal
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,8 +38,10 @@ _LOOKS_AT_SIGNALS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 class LineFault:
     """Counts the steps of the running thread in code of some folders, and raises at the `at`-th.
 
+    :param folders: or files.
     :param at: from 1; 0 for none.
     :param is_meant: tells whether the code that runs now is meant: other greenlets are not.
+    :param act: called at the line, instead of anything being raised.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class LineFault:
         delivery: Delivery,
         error: BaseException | None = None,
         is_meant: Callable[[], bool] = lambda: True,
+        act: Callable[[], object] | None = None,
     ) -> None:
-        self._folders = tuple(f"{folder}{os.sep}" for folder in folders)
+        self._folders = tuple(f"{folder}{os.sep}" if folder.is_dir() else str(folder) for folder in folders)
+        self._act = act
         self._at = at
         self._delivery = delivery
         self._is_meant = is_meant
@@ -104,7 +107,11 @@ class LineFault:
         elif event == "line" and not self.has_fired and self._is_meant():
             if (RAISES_AT_EXITS or not self._is_exit(frame)) and self._is_step():
                 self._note(frame)
-                signal.raise_signal(SIGNAL)
+                if self._act is None:
+                    signal.raise_signal(SIGNAL)
+                else:
+                    self.has_fired = True
+                    self._act()
         return self._trace_lines
 
     def _is_exit(self, frame: FrameType) -> bool:
@@ -167,7 +174,3 @@ def _steps_of(code: CodeType) -> frozenset[int]:
         if instruction.opname.startswith(_LOOKS_AT_SIGNALS)
     )
 
-
-def main_thread_only() -> bool:
-    """Whether this is the thread that signals are handled in."""
-    return threading.current_thread() is threading.main_thread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -14,9 +15,9 @@ from .observer import Observer
 from .tasks import Task
 
 #: How long a pool may take to be whole again, in seconds: what can hang is what the network does, here nothing.
-SETTLED_WITHIN = 5.0
+SETTLED_WITHIN = float(os.environ.get("WHOLE_WITHIN", "5"))
 #: How soon the housekeeper must have told a waiter that its time is over, in seconds; a slow machine's time.
-KEPT_WITHIN = 5.0
+KEPT_WITHIN = SETTLED_WITHIN
 
 #: What must be as a new session has it.
 _ASK = (
