@@ -31,6 +31,7 @@ django.setup()
 from tests.support.database import Database  # noqa: E402  settings come first
 from tests.support.observer import Observer  # noqa: E402
 from tests.support.scene import make_rows, remove_rows  # noqa: E402
+from tests.support.schema import make_schema  # noqa: E402
 
 # What can't be done to a thread is not asked of it.
 collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
@@ -79,20 +80,6 @@ class _Refusals(logging.Handler):
 def schema(postgres: Postgres) -> None:
     """The tables of the test app, made once."""
     make_schema(postgres)
-
-
-def make_schema(server: Postgres) -> None:
-    """Make the tables of the test app on a server."""
-    from django.db import connections
-
-    from tests.testapp.models import Item
-
-    database = Database(server, {})
-    connection = connections[database.alias]
-    with connection.schema_editor() as editor:
-        editor.create_model(Item)
-    server.query(f"REASSIGN OWNED BY {database.role} TO {server.user}")
-    database.close()
 
 
 @pytest.fixture(scope="session")

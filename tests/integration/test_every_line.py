@@ -79,4 +79,3 @@ def _use(campaign: Campaign) -> None:
     assert not database.connection.in_atomic_block
     assert database.connection.get_autocommit()
     database.give_back()
-

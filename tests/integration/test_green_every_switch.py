@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from tests.support.observer import Observer
 from tests.support.small_programs import PROGRAMS, Program
 from tests.support.switches import MOMENTS, Moment, SwitchFault
 from tests.support.tasks import Task
-from tests.support.wholeness import NotWholeError, _await_quiet
+from tests.support.wholeness import SETTLED_WITHIN, NotWholeError, await_quiet
 
 from .conftest import MODES
 
@@ -116,10 +117,8 @@ def _run_beside(
     with fault.armed():
         task = Task(run)
         task.wait()
-        try:
-            _await_quiet(campaign.scene.pool, 5)
-        except NotWholeError:
-            pass  # It is looked at again, and told, soon.
+        with contextlib.suppress(NotWholeError):  # It is looked at again, and told, soon.
+            await_quiet(campaign.scene.pool, SETTLED_WITHIN)
     thrown = error if fault.has_fired else None
     # Who uses the pool is to notice nothing.
     return Outcome(thrown, thrown if task.error is None else task.error, fault.where)

@@ -1,12 +1,11 @@
-"""A main thread whose tasks are ended by a signal handler's exception at random moments, beside threads that work on."""
+"""A main thread whose tasks a signal handler's exception ends at random moments, beside threads that work on."""
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
-
-import pytest
 
 from servers.postgres_address import Postgres
 from tests.support.alarm import Alarm
@@ -101,7 +100,7 @@ def _work_beside(scene: Scene, over: threading.Event, wrong: list[str]) -> None:
     number = 0
     while not over.is_set():
         number += 1
-        error = run_catching(lambda: _check_answers(scene, number))
+        error = run_catching(functools.partial(_check_answers, scene, number))
         if error is not None:
             wrong.append(f"beside: {error!r}")
             return

@@ -1,4 +1,4 @@
-"""Something that happens at one of the lines of code: an exception out of a signal handler, or a finalizer that runs."""
+"""Something that happens at one of the lines of code: a signal handler raises, or a finalizer runs."""
 
 from __future__ import annotations
 
@@ -104,15 +104,17 @@ class LineFault:
     def _trace_lines(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event == "return":
             self._inside.pop(frame, None)
-        elif event == "line" and not self.has_fired and self._is_meant():
-            if (RAISES_AT_EXITS or not self._is_exit(frame)) and self._is_step():
-                self._note(frame)
-                if self._act is None:
-                    signal.raise_signal(SIGNAL)
-                else:
-                    self.has_fired = True
-                    self._act()
+        elif event == "line" and self._is_line(frame) and self._is_step():
+            self._note(frame)
+            if self._act is None:
+                signal.raise_signal(SIGNAL)
+            else:
+                self.has_fired = True
+                self._act()
         return self._trace_lines
+
+    def _is_line(self, frame: FrameType) -> bool:
+        return not self.has_fired and self._is_meant() and (RAISES_AT_EXITS or not self._is_exit(frame))
 
     def _is_exit(self, frame: FrameType) -> bool:
         """Tell whether a line that begins is the end of a `with` block."""
@@ -127,10 +129,10 @@ class LineFault:
         return False
 
     def _trace_steps(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "opcode" and not self.has_fired and frame.f_lasti in _steps_of(frame.f_code) and self._is_meant():
-            if self._is_step():
-                self._note(frame)
-                self._arrive()
+        is_meant = not self.has_fired and self._is_meant()
+        if event == "opcode" and is_meant and frame.f_lasti in _steps_of(frame.f_code) and self._is_step():
+            self._note(frame)
+            self._arrive()
         return self._trace_steps
 
     def _arrive(self) -> None:
@@ -173,4 +175,3 @@ def _steps_of(code: CodeType) -> frozenset[int]:
         for instruction in dis.get_instructions(code)
         if instruction.opname.startswith(_LOOKS_AT_SIGNALS)
     )
-

@@ -33,13 +33,15 @@ class Scene:
     """Two aliases of LIMIT connections each, `database` and `other`, the second for programs that need it.
 
     :param options: OPTIONS of both.
+    :param settings: others of their settings, such as HOST.
     """
 
-    def __init__(self, server: Postgres, observer: Observer, options: dict[str, Any]) -> None:
+    def __init__(self, server: Postgres, observer: Observer, options: dict[str, Any], **settings: Any) -> None:
         self.server = server
         self.observer = observer
-        self._options = {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 10, **options}
-        self.database = Database(server, self._options)
+        self._options: dict[str, Any] = {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 10, **options}
+        self._settings = settings
+        self.database = Database(server, self._options, **settings)
         self._other: Database | None = None
         #: Tells helpers to end.
         self.over = threading.Event()
@@ -48,7 +50,7 @@ class Scene:
     @property
     def other(self) -> Database:
         if self._other is None:
-            self._other = Database(self.server, self._options)
+            self._other = Database(self.server, self._options, **self._settings)
         return self._other
 
     @property

@@ -52,14 +52,11 @@ def check_whole(database: Database, observer: Observer, settled_within: float = 
 
 def _check(database: Database, observer: Observer, settled_within: float) -> None:
     pool = database.pool
-    _await_quiet(pool, settled_within)
+    await_quiet(pool, settled_within)
     held: list[Any] = []
     try:
-        for number in range(database.limit):
-            try:
-                held.append(pool.getconn(timeout=settled_within))
-            except PoolTimeout as error:
-                raise NotWholeError(f"only {number} of {database.limit} can be lent: {pool}") from error
+        while len(held) < database.limit:
+            held.append(_take(pool, settled_within, f"only {len(held)} of {database.limit} can be lent"))
         pids = {_check_clean(connection, number) for number, connection in enumerate(held)}
         if len(pids) != database.limit:
             raise NotWholeError(f"a connection was lent twice: {pool}")
@@ -67,11 +64,15 @@ def _check(database: Database, observer: Observer, settled_within: float) -> Non
     finally:
         for connection in held:
             pool.putconn(connection)
-    _await_quiet(pool, settled_within)
+    await_quiet(pool, settled_within)
     _check_server(database, observer, settled_within)
 
 
-def _await_quiet(pool: Pool, within: float) -> None:
+def await_quiet(pool: Pool, within: float) -> None:
+    """Wait until nobody holds or waits for anything.
+
+    :raises NotWholeError: if that takes longer than so many seconds.
+    """
     deadline = time.monotonic() + within
     pause = 0.0005
     while True:
@@ -82,6 +83,13 @@ def _await_quiet(pool: Pool, within: float) -> None:
             raise NotWholeError(f"still not quiet after {within} s: {pool}")
         time.sleep(pause)
         pause = min(0.02, 2 * pause)
+
+
+def _take(pool: Pool, within: float, problem: str) -> Any:
+    try:
+        return pool.getconn(timeout=within)
+    except PoolTimeout as error:
+        raise NotWholeError(f"{problem}: {pool}") from error
 
 
 def _check_clean(connection: Any, number: int) -> int:
