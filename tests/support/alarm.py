@@ -11,7 +11,7 @@ from .errors_thrown import SoftLimit
 from .tasks import FRAMEWORK, framework_timeout
 
 #: When a main thread that gets no further is given up, in seconds.
-STUCK_AFTER = 20.0
+STUCK_AFTER = 12.0
 
 
 class StuckError(BaseException):

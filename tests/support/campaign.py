@@ -65,10 +65,10 @@ class Campaign:
         self.random = random.Random(f"{SEED} {title}")
 
     def sample(self, count: int, size: int) -> Iterable[int]:
-        """Choose among the points from 1 to `count`: all of them, or `size` at random."""
-        if ONLY_AT:
+        """Choose among the points from 1 to `count`: all of them, or `size` at random; none if that is 0."""
+        if ONLY_AT and size:
             return [ONLY_AT]
-        if EVERY_STEP or size >= count:
+        if (EVERY_STEP and size) or size >= count:
             return range(1, count + 1)
         return sorted(self.random.sample(range(1, count + 1), size))
 

@@ -18,7 +18,7 @@ from tests.testapp.models import Item
 
 from .database import Database
 from .observer import Observer
-from .tasks import Task
+from .tasks import FRAMEWORK, Task
 from .waiting import eventually
 
 #: The limit of the aliases: more than one, so that one of them can be lost alone.
@@ -121,6 +121,8 @@ class Scene:
         self.over.set()
         helpers, self._helpers = self._helpers, []
         for helper in helpers:
+            if FRAMEWORK != "threads" and not helper.ended:
+                helper.interrupt()
             helper.wait()
         self.over = threading.Event()
 

@@ -22,6 +22,7 @@ from tests.testapp.models import Item
 from .drivers import DRIVER
 from .scene import LIMIT, ROWS, WRITTEN, Scene
 from .tasks import FRAMEWORK, Task
+from .waiting import eventually
 
 Run = Callable[[Scene], None]
 
@@ -368,6 +369,17 @@ def children_in_atomic(scene: Scene) -> None:
     with transaction.atomic(using=scene.alias):
         scene.write()
         scene.help(close_connection(scene.rows.count)).wait()
+
+
+if FRAMEWORK != "threads":
+
+    @program()
+    def killing_another(scene: Scene) -> None:
+        victim = scene.help(scene.database.fetch, "select pg_sleep(600)")
+        eventually(lambda: scene.observer.look(scene.database.role).busy() or victim.ended, "the query")
+        victim.interrupt()
+        victim.wait()
+        assert scene.rows.count() == ROWS
 
 
 # What only one of the drivers has
