@@ -89,7 +89,7 @@ def observer(postgres: Postgres) -> Iterator[Observer]:
         yield observer
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rows(postgres: Postgres, schema: None) -> Iterator[None]:
     """Rows for small programs to read."""
     make_rows(postgres)

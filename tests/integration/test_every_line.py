@@ -23,7 +23,7 @@ from tests.support.tasks import current_greenlet
 from .conftest import MODES
 
 #: How many lines of a program to try in one run.
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "12"))
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "6"))
 PACKAGE = Path(django_geventpool.__file__).parent
 #: The code that is interrupted.
 FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())

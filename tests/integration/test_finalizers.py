@@ -24,7 +24,7 @@ from tests.support.tasks import current_greenlet
 
 from .conftest import MODES
 
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "30"))
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "15"))
 PACKAGE = Path(django_geventpool.__file__).parent
 FOLDERS = (PACKAGE / "pool", PACKAGE / "backends", PACKAGE / "registry.py")
 NAMES = (
