@@ -78,7 +78,7 @@ def test_a_wrapper_that_an_error_has_kept(database: Database) -> None:
         with pytest.raises(DataError, match="division by zero"):
             copy.cursor().execute("select 1 / 0")
         del copy
-    gc.collect()
+        gc.collect()
 
 
 def test_a_greenlet_or_thread_that_ended_after_it_had_shared_its_wrapper(
