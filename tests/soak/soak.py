@@ -58,7 +58,9 @@ def soak(seconds: float) -> dict[str, Any]:
         work = Work(server, observer, proxy)
         alarm = Alarm() if FRAMEWORK == "threads" else None
         with alarm.installed() if alarm is not None else contextlib.nullcontext():
-            work.go_on(seconds, alarm)
+            error = run_catching(lambda: work.go_on(seconds, alarm))
+        if error is not None:
+            work.problems.append(f"the soak could not go on: {error!r}")
         work.finish()
         return {
             "counts": dict(work.counts),
@@ -185,9 +187,10 @@ class Work:
 
     def finish(self) -> None:
         """Let the tasks come to their ends, and see that everything is whole."""
-        for task, *_ in self._running:
+        for task, scene, program, _ in self._running:
             if run_catching(task.wait) is not None:
-                self.problems.append(f"a task does not end: {self._scenes}")
+                self.problems.append(f"{program.name} on {scene.alias} does not end")
+                break
         self._see_to_ended()
         self._proxy.cut_after(10**12)
         for scene in self._scenes:
