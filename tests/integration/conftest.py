@@ -29,6 +29,9 @@ settings.configure(
 django.setup()
 
 from tests.support.database import Database  # noqa: E402  settings come first
+from tests.support.observer import Observer  # noqa: E402
+from tests.support.scene import make_rows, remove_rows  # noqa: E402
+from tests.support.schema import make_schema  # noqa: E402
 
 # What can't be done to a thread is not asked of it.
 collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
@@ -79,18 +82,19 @@ def schema(postgres: Postgres) -> None:
     make_schema(postgres)
 
 
-def make_schema(server: Postgres) -> None:
-    """Make the tables of the test app on a server."""
-    from django.db import connections
+@pytest.fixture(scope="session")
+def observer(postgres: Postgres) -> Iterator[Observer]:
+    """Looks at the sessions of all roles on the server."""
+    with Observer(postgres) as observer:
+        yield observer
 
-    from tests.testapp.models import Item
 
-    database = Database(server, {})
-    connection = connections[database.alias]
-    with connection.schema_editor() as editor:
-        editor.create_model(Item)
-    server.query(f"REASSIGN OWNED BY {database.role} TO {server.user}")
-    database.close()
+@pytest.fixture(scope="module")
+def rows(postgres: Postgres, schema: None) -> Iterator[None]:
+    """Rows for small programs to read."""
+    make_rows(postgres)
+    yield
+    remove_rows(postgres)
 
 
 @pytest.fixture

@@ -103,3 +103,12 @@ def _start(run: Callable[..., None], *args: Any) -> Any:
 def results(tasks: Iterable[Task[T]], timeout: float = 60) -> list[T]:
     """The results of all tasks."""
     return [task.result(timeout) for task in list(tasks)]
+
+
+def current_greenlet() -> object:
+    """The running greenlet; None in a thread where nothing is patched."""
+    if FRAMEWORK == "threads":
+        return None
+    import greenlet
+
+    return greenlet.getcurrent()

@@ -1,0 +1,82 @@
+"""Small programs in the main thread, or the main greenlet, with an exception out of a signal handler at each line.
+
+That is what a soft time limit does to a task in a prefork child. The task ends with `connection.close()`, after which
+everything must be whole. Each run tries some of the lines, chosen at random; EVERY_STEP=1 tries all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import django_geventpool
+from servers.postgres_address import Postgres
+from tests.support.alarm import never_stuck
+from tests.support.campaign import Campaign, Outcome, run_catching
+from tests.support.lines import DELIVERIES, Delivery, LineFault
+from tests.support.observer import Observer
+from tests.support.small_programs import PROGRAMS, Program
+from tests.support.tasks import current_greenlet
+
+from .conftest import MODES
+
+#: How many lines of a program to try in one run.
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "6"))
+PACKAGE = Path(django_geventpool.__file__).parent
+#: The code that is interrupted.
+FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())
+
+programs = pytest.mark.parametrize("program", [pytest.param(program, id=program.name) for program in PROGRAMS])
+
+
+@MODES
+@pytest.mark.parametrize("delivery", DELIVERIES)
+@programs
+def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
+    postgres: Postgres, observer: Observer, rows: None, program: Program, delivery: Delivery, mode: str
+) -> None:
+    campaign = Campaign(f"{program.name}-{delivery}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
+    _run(campaign, 0, delivery)  # What is imported and cached is, from now on.
+    outcome, steps = _run(campaign, 0, delivery)
+    campaign.judge("without a fault", outcome)
+    for at in campaign.sample(steps, 0 if campaign.failures else SAMPLE):
+        outcome, _ = _run(campaign, at, delivery)
+        campaign.judge(f"step {at} of {steps}", outcome)
+        with never_stuck():
+            _use(campaign)
+        if campaign.is_enough:
+            break
+    campaign.close()
+
+
+def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, int]:
+    """Run the program here, with an exception at one of its steps; return what came of it, and how many there were."""
+    campaign.prepare()
+    here = current_greenlet()
+    fault = LineFault(FOLDERS, at, delivery, is_meant=lambda: current_greenlet() is here)
+
+    def run() -> None:
+        try:
+            with fault.armed():
+                try:
+                    campaign.program.run(campaign.scene)
+                finally:
+                    campaign.scene.give_back()
+        finally:
+            # However far it came: the end of the task.
+            campaign.scene.give_back()
+
+    with never_stuck():
+        error = run_catching(run)
+    return Outcome(fault.error if fault.has_fired else None, error, fault.where), fault.steps
+
+
+def _use(campaign: Campaign) -> None:
+    """Do what the next task does, over the same wrapper."""
+    database = campaign.scene.database
+    assert database.answer("select 7") == [(7,)]
+    assert not database.connection.in_atomic_block
+    assert database.connection.get_autocommit()
+    database.give_back()

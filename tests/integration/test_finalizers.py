@@ -1,0 +1,93 @@
+"""Garbage collections that run a finalizer with a query at any line of the pool's work, or of the registry's.
+
+A collection may come at any allocation. What it runs is in the middle of whatever the greenlet or thread is doing.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import django_geventpool
+from servers.postgres_address import Postgres
+from tests.support.alarm import STUCK_AFTER, StuckError, never_stuck
+from tests.support.campaign import Campaign, Outcome, run_catching
+from tests.support.database import Database
+from tests.support.lines import LineFault
+from tests.support.observer import Observer
+from tests.support.small_programs import PROGRAMS, Program
+from tests.support.tasks import current_greenlet
+
+from .conftest import MODES
+
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "15"))
+PACKAGE = Path(django_geventpool.__file__).parent
+FOLDERS = (PACKAGE / "pool", PACKAGE / "backends", PACKAGE / "registry.py")
+NAMES = (
+    "get", "create_in_atomic", "connecting", "reconnecting", "waiting_at_a_full_pool", "closing_the_pool",
+    "connection_copy",
+)  # fmt: skip
+
+
+@MODES
+@pytest.mark.parametrize(
+    "program", [pytest.param(program, id=program.name) for program in PROGRAMS if program.name in NAMES]
+)
+def test_a_finalizer_that_queries_at_any_line_hinders_nobody(
+    postgres: Postgres, observer: Observer, rows: None, program: Program, mode: str
+) -> None:
+    campaign = Campaign(f"finalizer-{program.name}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
+    _run(campaign, 0)
+    outcome, steps = _run(campaign, 0)
+    campaign.judge("without a fault", outcome)
+    for at in campaign.sample(steps, 0 if campaign.failures else SAMPLE):
+        outcome, _ = _run(campaign, at)
+        campaign.judge(f"line {at} of {steps}", outcome)
+        if campaign.is_enough:
+            break
+    campaign.close()
+
+
+class _Querying:
+    """Queries when it is collected, which it is by a garbage collection only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._itself = self
+
+    def __del__(self) -> None:
+        self._database.fetch("select 1")
+
+
+def _run(campaign: Campaign, at: int) -> tuple[Outcome, int]:
+    """Run the program here, with a collection at one of its lines; return what came of it, and how many there were."""
+    campaign.prepare()
+    here = current_greenlet()
+    garbage = [_Querying(campaign.scene.database)]
+
+    def collect() -> None:
+        garbage.clear()
+        gc.collect()
+
+    fault = LineFault(FOLDERS, at, "line", is_meant=lambda: current_greenlet() is here, act=collect)
+
+    def run() -> None:
+        try:
+            with fault.armed():
+                campaign.program.run(campaign.scene)
+        finally:
+            campaign.scene.give_back()
+
+    start = time.monotonic()
+    with never_stuck():
+        error = run_catching(run)
+    if error is None and time.monotonic() - start >= STUCK_AFTER:
+        error = StuckError("the finalizer waited for what it interrupted")  # It did not come out of the finalizer.
+    outcome = Outcome(None, error, fault.where)
+    for leftover in garbage:
+        leftover.__dict__.clear()
+    return outcome, fault.steps

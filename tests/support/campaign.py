@@ -1,0 +1,175 @@
+"""Runs a small program again and again, with one fault in each run, and notes what is not whole afterwards.
+
+Environment: EVERY_STEP=1 tries every point instead of a sample; FAULT_SEED repeats a sample; FAULT_AT=17 tries that
+point alone; FAULTS_MAX ends a campaign after so many failures (5); FAULTS_LOG names a file that gets a line for each
+campaign and each failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servers.postgres_address import Postgres
+
+from .errors_thrown import is_replaced
+from .observer import Observer
+from .scene import Scene
+from .small_programs import Program
+from .wholeness import NotWholeError, check_whole
+
+EVERY_STEP = bool(os.environ.get("EVERY_STEP"))
+SEED = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(10**6))
+ONLY_AT = int(os.environ.get("FAULT_AT") or 0)
+MAX_FAILURES = int(os.environ.get("FAULTS_MAX", "5"))
+LOG = os.environ.get("FAULTS_LOG")
+
+
+@dataclass
+class Outcome:
+    """What came of one run with a fault."""
+
+    #: What was thrown, None if the run was over before.
+    thrown: BaseException | None
+    #: What came out.
+    error: BaseException | None
+    #: Where it hit, innermost last, file:line function.
+    where: list[str]
+
+
+class Campaign:
+    """One program in one mode; `failures` says what went wrong."""
+
+    def __init__(
+        self, title: str, program: Program, server: Postgres, observer: Observer, options: dict[str, Any]
+    ) -> None:
+        self.title = title
+        self.program = program
+        self.failures: list[str] = []
+        self.fired = 0
+        self._make_scene = lambda: Scene(server, observer, {**options, **program.options})
+        self.scene = self._make_scene()
+        self._observer = observer
+        self._refusals = _Refusals()
+        self._unraisable: list[BaseException | None] = []
+        self._unraisablehook = sys.unraisablehook
+        sys.unraisablehook = self._note_unraisable
+        self._start = time.monotonic()
+        self.random = random.Random(f"{SEED} {title}")
+
+    def sample(self, count: int, size: int) -> Iterable[int]:
+        """Choose among the points from 1 to `count`: all of them, or `size` at random; none if that is 0."""
+        if ONLY_AT and size:
+            return [ONLY_AT]
+        if (EVERY_STEP and size) or size >= count:
+            return range(1, count + 1)
+        return sorted(self.random.sample(range(1, count + 1), size))
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether so much went wrong that more would tell nothing."""
+        return len(self.failures) >= MAX_FAILURES
+
+    def prepare(self) -> None:
+        """Get ready for a run."""
+        self.program.prepare(self.scene)
+        self.scene.give_back()
+
+    def judge(self, point: str, outcome: Outcome) -> None:
+        """See what came of a run, and whether the pools are whole."""
+        problem = self._judge_ending(outcome)
+        self._unraisable.clear()
+        try:
+            self.scene.end_helpers()
+            for database in self.scene.databases:
+                check_whole(database, self._observer)
+            self._refusals.check()
+        except AssertionError as error:
+            problem = f"{error}{f' ({problem})' if problem else ''}"
+            self.scene.abandon()
+            self.scene = self._make_scene()
+            self._refusals.clear()
+        if outcome.thrown is not None:
+            self.fired += 1
+        if problem is not None:
+            ours = [line for line in outcome.where if "django_geventpool/" in line]
+            innermost = f"{ours[-1] if ours else 'outside of the pool'}, in {(outcome.where or ['?'])[-1]}"
+            failure = f"{self.title} {point}, {outcome.thrown!r} at {innermost}: {problem}"
+            self.failures.append(failure)
+            _log(f"  FAIL {failure}")
+
+    def _note_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        self._unraisable.append(unraisable.exc_value)
+
+    def _judge_ending(self, outcome: Outcome) -> str | None:
+        thrown, error = outcome.thrown, outcome.error
+        if error is thrown:
+            return None
+        if thrown is None:
+            return f"failed without being interrupted: {error!r}"
+        if error is None:
+            # From a finalizer no exception comes out.
+            return None if thrown in self._unraisable else "swallowed: it went on as if nothing was"
+        return f"{'replaced by' if is_replaced(thrown, error) else 'lost, and then failed:'} {error!r}"
+
+    def close(self) -> None:
+        """End the scene, and raise an AssertionError if anything failed."""
+        try:
+            self.scene.close()
+        finally:
+            self._refusals.remove()
+            sys.unraisablehook = self._unraisablehook
+        tried = f"{self.title}: {len(self.failures)} of {self.fired} failed"
+        summary = f"{tried} in {time.monotonic() - self._start:.1f} s (FAULT_SEED={SEED})"
+        print(summary)
+        _log(summary)
+        assert not self.failures, "\n".join([summary, *self.failures])
+
+
+class _Refusals(logging.Handler):
+    """Notes when a pool hears from the server that it has more connections than it may."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self._messages: list[str] = []
+        self._logger = logging.getLogger("geventpool.pool")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.DEBUG)
+        self._logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "the server has no connection left" in record.getMessage():
+            self._messages.append(record.getMessage())
+
+    def check(self) -> None:
+        if self._messages:
+            raise NotWholeError("the pool opened more than MAX_CONNS connections, and was refused")
+
+    def clear(self) -> None:
+        self._messages.clear()
+
+    def remove(self) -> None:
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._level)
+
+
+def _log(line: str) -> None:
+    if LOG:
+        with Path(LOG).open("a") as file:
+            file.write(f"{os.environ.get('TEST_FRAMEWORK')} {os.environ.get('TEST_DRIVER')} {line}\n")
+
+
+def run_catching(function: Callable[[], object]) -> BaseException | None:
+    """Run something and return what came out of it, None for nothing."""
+    try:
+        function()
+    except BaseException as error:  # noqa: BLE001  it is what the caller wants to see
+        return error
+    return None

@@ -1,0 +1,181 @@
+"""Where small programs run: database aliases on a real server, with rows to read, and helpers beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+from django.db.models import QuerySet
+
+from django_geventpool import pools
+from django_geventpool.pool import Pool
+from servers.postgres_address import Postgres
+from tests.testapp.models import Item
+
+from .database import Database
+from .observer import Observer
+from .tasks import FRAMEWORK, Task
+from .waiting import eventually
+
+#: The limit of the aliases: more than one, so that one of them can be lost alone.
+LIMIT = 2
+#: How many rows there are to read.
+ROWS = 30
+#: Their name, and that of what programs write.
+READ, WRITTEN = "scene to read", "scene written"
+
+
+class Scene:
+    """Two aliases of LIMIT connections each, `database` and `other`, the second for programs that need it.
+
+    :param options: OPTIONS of both.
+    :param settings: others of their settings, such as HOST.
+    """
+
+    def __init__(self, server: Postgres, observer: Observer, options: dict[str, Any], **settings: Any) -> None:
+        self.server = server
+        self.observer = observer
+        self._options: dict[str, Any] = {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 10, **options}
+        self._settings = settings
+        self.database = Database(server, self._options, **settings)
+        self._other: Database | None = None
+        #: Tells helpers to end.
+        self.over = threading.Event()
+        self._helpers: list[Task[Any]] = []
+
+    @property
+    def other(self) -> Database:
+        if self._other is None:
+            self._other = Database(self.server, self._options, **self._settings)
+        return self._other
+
+    @property
+    def databases(self) -> list[Database]:
+        return [self.database] if self._other is None else [self.database, self._other]
+
+    @property
+    def alias(self) -> str:
+        return self.database.alias
+
+    @property
+    def pool(self) -> Pool:
+        return self.database.pool
+
+    @property
+    def items(self) -> QuerySet[Item]:
+        """All of the app's rows."""
+        return Item.objects.using(self.alias)
+
+    @property
+    def rows(self) -> QuerySet[Item]:
+        """The ROWS rows to read, numbered from 0."""
+        return self.items.filter(name=READ).order_by("number")
+
+    def write(self, **values: Any) -> Item:
+        return self.items.create(name=WRITTEN, **values)
+
+    # Helpers
+
+    def help(self, function: Callable[..., object], *args: Any) -> Task[Any]:
+        """Run something beside the program."""
+        task = Task(function, *args)
+        self._helpers.append(task)
+        return task
+
+    def hold_all(self) -> threading.Event:
+        """Have helpers hold all connections until the event is set, or all is over."""
+        let_go = threading.Event()
+        held = [self.help(self._hold, let_go) for _ in range(LIMIT)]
+        eventually(
+            lambda: self.pool.stats().in_use == LIMIT or any(task.error for task in held), "all connections held"
+        )
+        return let_go
+
+    def _hold(self, let_go: threading.Event) -> None:
+        pool, over = self.pool, self.over
+        connection = pool.getconn()
+        try:
+            while not (let_go.is_set() or over.is_set()):
+                time.sleep(0.001)
+        finally:
+            pool.putconn(connection)
+
+    def set_when_waited_for(self, event: threading.Event) -> None:
+        """Have a helper set an event as soon as somebody waits for a connection."""
+
+        pool, over = self.pool, self.over
+
+        def look() -> None:
+            while not (pool.stats().waiting or over.is_set()):
+                time.sleep(0.001)
+            event.set()
+
+        self.help(look)
+
+    def end_helpers(self) -> None:
+        """Have them end, and wait for that."""
+        self.over.set()
+        helpers, self._helpers = self._helpers, []
+        for helper in helpers:
+            if FRAMEWORK != "threads" and not helper.ended:
+                helper.interrupt()
+            helper.wait()
+        self.over = threading.Event()
+
+    # States to begin with
+
+    def make_cold(self) -> None:
+        """Have no connection open."""
+        self.pool.close_idle()
+        eventually(lambda: self.pool.stats().size == 0, "no connection left")
+
+    def lose_connections(self) -> None:
+        """Have idle connections that the server has ended."""
+        self.database.answer("select 1")
+        assert self.observer.end(self.database.role)
+
+    # The end
+
+    def give_back(self) -> None:
+        """Close the wrappers of the running greenlet or thread, as the end of a task does."""
+        for database in self.databases:
+            if hasattr(connections._connections, database.alias):  # type: ignore[attr-defined]
+                database.give_back()
+
+    def close(self) -> None:
+        """Close the pools, and forget the aliases."""
+        self.end_helpers()
+        for database in self.databases:
+            database.close()
+
+    def abandon(self) -> None:
+        """Forget the aliases whatever state they are in, without asking their pools for anything."""
+        self.over.set()
+        for database in self.databases:
+            alias = database.alias
+            pools._entries.pop(alias, None)
+            pools._closed.pop(alias, None)
+            connections.settings.pop(alias)
+            with contextlib.suppress(Exception):
+                getattr(connections._connections, alias).forget_connection()  # type: ignore[attr-defined]
+            with contextlib.suppress(AttributeError):
+                delattr(connections._connections, alias)  # type: ignore[attr-defined]
+            self.observer.end(database.role)
+
+
+def make_rows(server: Postgres) -> None:
+    """Make the rows to read."""
+    remove_rows(server)
+    server.query(
+        f"INSERT INTO testapp_item (name, number, data, changed) SELECT '{READ}', number, '{{}}', now()"
+        f" FROM generate_series(0, {ROWS - 1}) number"
+    )
+
+
+def remove_rows(server: Postgres) -> None:
+    """Remove them, and what programs have written."""
+    server.query(f"DELETE FROM testapp_item WHERE name IN ('{READ}', '{WRITTEN}')")
