@@ -8,13 +8,14 @@ import math
 import os
 import threading
 import time
-import traceback
 from collections import deque
+from traceback import StackSummary
 from typing import Any
 
 from ..errors import PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
+from . import stack as stacks
 from .alarms import Alarms
 from .closer import Closer
 from .driver import Driver
@@ -151,10 +152,10 @@ class Pool:
         with self._lock:
             self._room.share(connection, holders.nobody())
 
-    def _stack(self) -> traceback.StackSummary | None:
+    def _stack(self) -> StackSummary | None:
         if self.options.LEAK_WARNING_AFTER is None:
             return None
-        return traceback.StackSummary.extract(traceback.walk_stack(None), limit=20, lookup_lines=False)
+        return stacks.take()
 
     def _ask(self, request: Request) -> Slot | None:
         """Take a slot, or queue."""
