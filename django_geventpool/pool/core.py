@@ -12,6 +12,7 @@ from collections import deque
 from traceback import StackSummary
 from typing import Any
 
+from .. import green
 from ..errors import PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
@@ -54,7 +55,7 @@ class Pool:
         self._lock = Lock()
         self._room = Room(options, self._holder_ended, time.monotonic)
         self._room.look_by = self._look_by
-        self._alarms = Alarms(name)
+        self._alarms = Alarms(name, driver, self._room)
         self._closer = Closer(name, driver, self._lock, self._room)
         #: Slots of holders that ended. They get in without the lock, see Holder.end.
         self._ended: deque[tuple[Slot, Holder]] = deque()
@@ -64,6 +65,7 @@ class Pool:
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
         self._succession = Succession(self._room, self._housekeeper.wake)
+        green.record_starters()
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
@@ -187,7 +189,7 @@ class Pool:
             raise self._time_out(request)
         request.close_gate()
         self._room.enqueue(request)
-        self._look_by(self._alarms.wait_is_due(request.since))
+        self._look_by(self._alarms.is_due(request.since))
         if request.deadline is not None:
             self._look_by(request.deadline)
 
@@ -368,10 +370,9 @@ class Pool:
             doomed, to_renew = self._room.outdated(now)
             overdue = [(slot.who(), slot.stack) for slot in self._room.overdue(now)]
             self._room.dispatch()
+            seen = self._alarms.observe(now)
             self._room.expire(now)
-            since = self._room.waiting_since()
-            waited_since = since if self._alarms.is_to_warn_of_wait(since) else None
-            self._next_look = min(self._room.next_deadline(now), self._alarms.wait_is_due(since))
+            self._next_look = min(self._room.next_deadline(now), self._alarms.is_due(self._room.waiting_since()))
             finished = self._succession.is_spent
         self._succession.tell_heir()
         self._closer.close_soon(*doomed, *(slot for slot, _ in reclaimed))
@@ -381,8 +382,7 @@ class Pool:
             self._alarms.warn_of_abandoned(who)
         for who, stack in overdue:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
-        if waited_since is not None:
-            self._alarms.warn_of_wait(waited_since, self.stats())
+        self._next_look = min(self._next_look, self._alarms.report(seen))
         if finished:
             return -1
         return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
@@ -420,13 +420,9 @@ class Pool:
     def _time_out(self, request: Request) -> PoolTimeout:
         """Count a request whose time is over, and return the error for it. Called under the lock."""
         self._room.statistics.timeouts += 1
-        elsewhere = self._room.elsewhere()
         error = PoolTimeout(
             f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
-            f"{self._room.snapshot()}."
-            + (f" {elsewhere} more are still open of the pool before it, which was closed." if elsewhere else "")
-            + (" The server itself has no connection left for us." if self._room.full_pause else "")
-            + " Hold connections for less time, or raise MAX_CONNS if the server has room."
+            f"{self._room.snapshot()}. {self._alarms.advise(request)}"
         )
         error.__cause__ = request.refused
         return error

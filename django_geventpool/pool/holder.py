@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import green
+from . import naming
 
 if TYPE_CHECKING:
     from .slot import Slot
@@ -36,7 +38,7 @@ _locals: dict[type, Any] = {}
 class Holder:
     """A greenlet or thread, with what it holds."""
 
-    __slots__ = ("_arrange_call", "ended", "held", "is_gone", "name")
+    __slots__ = ("_arrange_call", "ended", "held", "is_gone", "name", "runner")
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class Holder:
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.name = name
+        #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
+        self.runner: Callable[[], Any] | None = None
         #: Tells of the few holders whose end comes with no sign that it has come; None for all others.
         self.is_gone = is_gone
         #: Each slot that is lent to this holder, with the call that reclaims it.
@@ -94,25 +98,20 @@ def current() -> Holder:
     else:
         if not holder.ended:  # Else this is a late callback of a greenlet that counts as gone.
             return holder
-    holder = _make(green.active())
+    framework = green.active()
+    runner = naming.runner(framework)
+    holder = _make(framework, naming.name(framework, runner))
+    holder.runner = weakref.ref(runner)
     local.sentinel = _Sentinel(holder)
     return holder
 
 
-def _make(framework: green.Framework) -> Holder:
-    name = _name(framework)
+def _make(framework: green.Framework, name: str) -> Holder:
     if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
         return Holder(name, None)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
     return Holder(name, green.death_of_greenlet(), arrange_call)
-
-
-def _name(framework: green.Framework) -> str:
-    # current_thread() in a greenlet would make and register a dummy thread.
-    if framework == "threads":
-        return f"thread {threading.current_thread().name}"
-    return f"greenlet {threading.get_ident():#x}"
 
 
 def nobody() -> Holder:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from inspect import CO_OPTIMIZED
 from traceback import FrameSummary, StackSummary
 from types import FrameType
+from typing import Any
 
 #: How many frames are kept.
 LIMIT = 20
@@ -33,7 +35,7 @@ def take() -> StackSummary:
 
     Cheap, as it is done for each checkout: no line of source is read, and no file looked at, until it is shown.
     """
-    frames = list(_frames(sys._getframe(1)))
+    frames = list(_frames(sys._getframe(1)))  # noqa: SLF001
     users = [frame for frame in frames if not is_librarys(frame)]
     return StackSummary(
         FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, lookup_line=False)
@@ -51,3 +53,13 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def variables(frame: FrameType) -> dict[str, Any]:
+    """Return the variables of a frame that may go on running."""
+    found = frame.f_locals
+    copied = dict(found)
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & CO_OPTIMIZED and frame.f_trace is None:
+        # It is a copy that the frame would keep, with all that is in it, for as long as it runs.
+        found.clear()
+    return copied

@@ -102,7 +102,9 @@ def test_the_line_that_took_it_is_a_users_whatever_django_does_in_between(
     assert frames[-1][0].endswith("test_leak_warning.py")
     assert frames[-1][2].startswith(f'"{way}": ')
     assert frames[-2][1:] == ("caller_of_the_users", "kept = WAYS_TO_TAKE[way](Item.objects.using(database.alias))")
-    assert not [file for file, *_ in frames if re.search(r"/(django|django_geventpool|psycopg2?|gevent|eventlet)/", file)]
+    assert not [
+        file for file, *_ in frames if re.search(r"/(django|django_geventpool|psycopg2?|gevent|eventlet)/", file)
+    ]
 
 
 @MODES

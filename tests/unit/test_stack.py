@@ -15,7 +15,7 @@ from django_geventpool.pool import stack
 def wrapper_of(module: str) -> Callable[[Callable[[], Any]], Any]:
     """A function of a module with this name, which calls another one."""
     namespace: dict[str, Any] = {"__name__": module}
-    exec("def wrapper(function):\n    return function()", namespace)  # noqa: S102
+    exec("def wrapper(function):\n    return function()", namespace)
     wrapper: Callable[[Callable[[], Any]], Any] = namespace["wrapper"]
     return wrapper
 
