@@ -14,17 +14,25 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def ways_out(mode: PoolMode, needed: int) -> str:
-    """Say how those can be helped who hold a connection while they wait for others that want one."""
+def ways_out(mode: PoolMode, needed: int | None = None) -> str:
+    """Say how those can be helped who hold a connection while they wait for others that want one.
+
+    :param needed: how many connections would do for now; None if that is not known.
+    """
+    more = (
+        "set MAX_CONNS to more than the number of such tasks at a time"
+        if needed is None
+        else f"set MAX_CONNS to {needed} or more, for as many such tasks as now"
+    )
     if mode == "transaction":
         return (
             "Two ways out: end the atomic block, cursor or pin that keeps a connection before you wait for greenlets "
-            f"or threads; or set MAX_CONNS to {needed} or more, for as many such tasks as now."
+            f"or threads; or {more}."
         )
     return (
         'Three ways out: set POOL_MODE to "transaction", which keeps no connection between queries; give the '
-        "connection back before you wait for greenlets or threads, with close_connection around the queries before; or "
-        f"set MAX_CONNS to {needed} or more, for as many such tasks as now."
+        "connection back before you wait for greenlets or threads, with close_connection around the queries before; "
+        f"or {more}."
     )
 
 
@@ -43,10 +51,7 @@ def of_full(room: Room, driver: Driver, standstill: Standstill | None = None, ab
     if standstill is not None:
         return f"Meanwhile {of_nested(standstill, mode)}"
     if above is not None:
-        return (
-            f"{above.who()} holds one of them, and is who asks for another or has started who asks. "
-            f"{ways_out(mode, room.limit + 1)}"
-        )
+        return f"{above.who()} holds one of them, and is who asks for another or has started who asks. {ways_out(mode)}"
     return " ".join([*_what_is_in_the_way(room), *_what_to_do(room, driver)])
 
 

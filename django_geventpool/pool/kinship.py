@@ -35,9 +35,14 @@ def parents_of(waiters: Iterable[Any], holders: Iterable[Any]) -> tuple[set[int]
             if id(ancestor) in ids:
                 kin.add(ancestor, waiter)
                 break
-    if len(kin.parents) < len(ids):
-        kin.look_at_frames(waiters, holders)
+    # Looking at frames takes longer, and has Python keep an object for each.
+    if len(kin.parents) < len(ids) and (strangers := [waiter for waiter in waiters if _has_no_starter(waiter)]):
+        kin.look_at_frames(strangers, holders)
     return kin.parents, kin.children
+
+
+def _has_no_starter(running: Any) -> bool:
+    return next(naming.starters(running), None) is None
 
 
 class Kin:

@@ -44,8 +44,8 @@ def test_the_warning_names_the_task(
     borrow(pool).taken().end_without_giving_back()
     (text,) = eventually(lambda: warnings(caplog), "a warning")
     assert text == (
-        'Pool "test": task shop.tasks.pay[42] ended without giving its connection back; it was closed, and the next one '
-        "costs a connect. Greenlets and threads that your code starts need close_connection."
+        'Pool "test": task shop.tasks.pay[42] ended without giving its connection back; it was closed, and the next '
+        "one costs a connect. Greenlets and threads that your code starts need close_connection."
     )
 
 
