@@ -7,11 +7,7 @@ from .driver import Driver
 from .nested import Standstill
 from .room import Room
 from .slot import Slot, State
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """Write a number of things."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+from .words import count
 
 
 def ways_out(mode: PoolMode, needed: int | None = None) -> str:

@@ -101,7 +101,7 @@ class Alarms:
             logger.warning,
             'Pool "%s": %s since without giving a connection back, the last of them %s.',
             self._name,
-            advice.count(number, "more ended", "more ended"),
+            f"{number} more ended",
             last,
         )
 
