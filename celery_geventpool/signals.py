@@ -10,12 +10,12 @@ from celery.utils.dispatch import Signal
 from celery.worker import WorkController
 
 from django_geventpool import patch_psycopg, pools, request
-from django_geventpool.pool import holder
+from django_geventpool.pool import holder, naming
 from django_geventpool.utils import give_back_all
 
 from . import control, outside, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
-from .task import describe_current_work
+from .task import describe_current_task, describe_current_work
 
 
 def connect() -> None:
@@ -29,6 +29,7 @@ def connect() -> None:
         (signals.worker_init, on_worker_init),
         (signals.celeryd_after_setup, on_worker_logging),
         (signals.worker_process_init, on_process_init),
+        (signals.task_prerun, on_task_prerun),
         (signals.task_postrun, on_task_postrun),
         (signals.worker_process_shutdown, on_shutdown),
         (signals.worker_shutdown, on_shutdown),
@@ -79,6 +80,12 @@ def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
 def on_beat_init(**_kwargs: Any) -> None:
     """Beat, by itself or as a worker's process."""
     outside.install_in_beat()
+
+
+def on_task_prerun(task: Any, **_kwargs: Any) -> None:
+    """The start of a task, in its own greenlet: those that it starts are known by it, also when it has ended."""
+    if not task.request.is_eager:
+        naming.mark(describe_current_task())
 
 
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django_geventpool.pool.statistics import BOUNDS
+from django_geventpool.pool.words import count
 
 
 def summarize(answer: Mapping[str, Any]) -> str:
@@ -27,11 +28,13 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     if pool["longest_holder"] is not None:
         yield f"    longest holder: {pool['longest_holder']} for {seconds(pool['longest_held'])}"
     yield (
-        f"    {pool['checkouts']} checkouts, {pool['waits']} waits, {pool['timeouts']} timeouts, "
+        f"    {count(pool['checkouts'], 'checkout')}, {count(pool['waits'], 'wait')}, "
+        f"{count(pool['timeouts'], 'timeout')}, "
         f"{pool['reclaimed']} reclaimed, {pool['cancelled']} cancelled"
     )
     yield (
-        f"    {pool['connects']} connects, {pool['failed_connects']} failed, {pool['reconnects']} reconnects, "
+        f"    {count(pool['connects'], 'connect')}, {pool['failed_connects']} failed, "
+        f"{count(pool['reconnects'], 'reconnect')}, "
         f"closed: {', '.join(f'{count} {reason}' for reason, count in sorted(pool['closed'].items())) or 'none'}"
     )
     yield "    " + "; ".join(_times(what, pool[f"{what}_time"]) for what in ("wait", "use", "create"))
@@ -49,7 +52,8 @@ def summarize_resize(answer: Mapping[str, Any]) -> str:
     """Say what ``control pool_resize`` has done."""
     text = f"{answer['alias']}: limit {answer['limit']}, was {answer['before']}"
     if answer["processes"] > 1:
-        text += f", in each of {answer['processes'] - 1} child processes"
+        children = answer["processes"] - 1
+        text += ", in its child process too" if children == 1 else f", in each of {children} child processes"
     return "\n".join([text, *_silence(answer["silent"])])
 
 
@@ -61,12 +65,12 @@ def summarize_closed(closed: Mapping[str, int], silent: list[int]) -> str:
 
 def _silence(silent: list[int]) -> Iterator[str]:
     if silent:
-        yield f"no answer of process {', '.join(map(str, silent))}"
+        yield f"no answer of {'process' if len(silent) == 1 else 'processes'} {', '.join(map(str, silent))}"
 
 
 def quantile(time: float) -> str:
-    """Write an estimate of Times.quantile."""
-    return seconds(time) if time < BOUNDS[-1] else f"over {BOUNDS[-1]:.0f} s"
+    """Write an estimate of Times.quantile, as one: all that is known is between which bounds it is."""
+    return f"~{seconds(time)}" if time < BOUNDS[-1] else f"over {BOUNDS[-1]:.0f} s"
 
 
 def seconds(time: float) -> str:

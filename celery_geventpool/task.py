@@ -25,7 +25,8 @@ class TaskLabel:
 
 def describe_current_task() -> TaskLabel | None:
     """Return the label of the task that runs in this greenlet or thread, None outside of tasks."""
-    task: Task[..., Any] | None = _state.get_current_task()
+    # Of tasks that call each other as functions, the one that the worker runs.
+    task: Task[..., Any] | None = _state.get_current_worker_task()
     return None if task is None else TaskLabel(task.name, task.request.id)
 
 

@@ -12,6 +12,8 @@ import functools
 import importlib
 import select
 import sys
+import threading
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal
@@ -117,6 +119,74 @@ def is_raw_greenlet() -> bool:
 
     current = getcurrent()
     return not isinstance(current, Greenlet) and current.parent is not None
+
+
+@functools.cache
+def _getcurrent() -> Callable[[], Any]:
+    from greenlet import getcurrent
+
+    return getcurrent
+
+
+def current_greenlet() -> Any:
+    """Return the running greenlet."""
+    return _getcurrent()()
+
+
+def record_starters() -> None:
+    """Have eventlet's greenlets know who started them, and with what, as gevent's do.
+
+    ``spawning_greenlet`` is a weak reference, as gevent's; ``spawned_function`` a name. Calling this more than once
+    changes nothing. Greenlets that were started before know neither.
+    """
+    if active() != "eventlet":
+        return
+    from eventlet import greenthread
+
+    if not hasattr(greenthread.GreenThread, "spawning_greenlet"):
+        greenthread.GreenThread.spawning_greenlet = None
+        _have_noted(greenthread.GreenThread, "__init__", lambda arguments, _result: arguments[0])
+        _have_noted(greenthread, "_spawn_n", lambda _arguments, result: result[1])
+
+
+def _have_noted(owner: Any, name: str, made_by: Callable[[tuple[Any, ...], Any], Any]) -> None:
+    """Have a function of eventlet's that makes a greenlet note in it who called, and with what it will be started."""
+    function = getattr(owner, name, None)
+    if function is None:  # It is eventlet's own business.
+        return
+
+    @functools.wraps(function)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        made = made_by(args, result)
+        made.spawning_greenlet = weakref.ref(current_greenlet())
+        # All that call it have what is to be run in variables of these names.
+        given = sys._getframe(1).f_locals  # noqa: SLF001
+        run, arguments = given.get("func"), given.get("args")
+        if arguments and (name_of_function(run) or "").startswith("eventlet."):
+            run = arguments[0]  # It runs, in turn, what somebody gave to eventlet.
+        made.spawned_function = name_of_function(run)
+        return result
+
+    setattr(owner, name, noting)
+
+
+def name_of_function(function: Any) -> str | None:
+    """Name what a greenlet is to run; None if that is not known.
+
+    Objects are told by their exact types: others may be proxies, of which nobody knows what asking them does.
+    """
+    while type(function) is functools.partial:
+        function = function.func
+    if type(function) is types.MethodType:
+        owner: Any = function.__self__
+        if issubclass(type(owner), threading.Thread):
+            return f"thread {owner.name}"
+        function = function.__func__
+    if function is None:
+        return None
+    named = function if type(function) in (types.FunctionType, types.BuiltinFunctionType) else type(function)
+    return f"{named.__module__}.{named.__qualname__}" if named.__module__ else str(named.__qualname__)
 
 
 def death_of_greenlet() -> Callable[[], bool]:

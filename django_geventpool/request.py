@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from django.core.signals import request_finished, request_started
 
+from .pool import naming
 from .text import printable
 
 #: By class, as locals made before monkey-patching would be shared by all greenlets.
@@ -54,10 +55,12 @@ def _on_started(environ: Mapping[str, Any] | None = None, scope: Mapping[str, An
     else:
         return
     _local().label = label
+    naming.mark(label)
 
 
 def _on_finished(**_kwargs: Any) -> None:
     _local().label = None
+    naming.mark(None)
 
 
 def _local() -> Any:

@@ -24,7 +24,7 @@ from ..pool import Pool
 from ..pool.driver import Driver
 from ..pool.holder import current, nobody
 from ..registry import pools
-from . import derived, parts
+from . import derived, late_patching, parts
 from .client import PooledClient
 from .lease import Lease
 from .versions import check_psycopg
@@ -233,11 +233,7 @@ class PooledMixin(PooledWrapper, Base):
             if threading.local is _Local:
                 raise
             # Django keeps wrappers in a local that it made when it was imported.
-            raise DatabaseError(
-                "The process was monkey-patched after Django's database engine had been imported, so that all "
-                "greenlets share what Django keeps for each thread. Patch first thing: for gunicorn's --preload with "
-                '"from gevent import monkey; monkey.patch_all()" in gunicorn.conf.py.'
-            ) from error
+            raise DatabaseError(late_patching.explain()) from error
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state.

@@ -6,9 +6,15 @@ import logging
 import math
 import time
 import traceback
+from dataclasses import dataclass
 
+from . import advice
+from .abandoned import Abandoned
+from .driver import Driver
 from .housekeeper import speak
-from .stats import PoolStats
+from .nested import Nested, Scene, Standstill, holder_above
+from .room import Room
+from .slot import Request
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -16,51 +22,99 @@ logger = logging.getLogger("geventpool.pool")
 WAIT_WARNING_AFTER = 5.0
 #: How long nothing more is said of that, in seconds.
 WAIT_WARNING_PAUSE = 60.0
+#: How long holders of one kind that end without giving back are only counted, in seconds.
+ABANDONED_WARNING_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What there is to warn of, or to look into."""
+
+    #: Who holds and who waits, if nothing has moved for a while.
+    scene: Scene | None
+    #: What to say of the longest wait.
+    wait: str | None = None
 
 
 class Alarms:
     """The warnings of one pool.
 
     :param name: the pool's alias.
+    :param driver: says what the connections are doing.
+    :param room: the pool's.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, driver: Driver, room: Room) -> None:
         self._name = name
-        #: When waits may be warned about again (monotonic seconds).
-        self._quiet_until = 0.0
+        self._driver = driver
+        self._room = room
+        #: When waits, and standstills, may be warned about again (monotonic seconds).
+        self._wait_quiet_until = self._nested_quiet_until = -math.inf
+        self._nested = Nested(driver)
+        self._abandoned = Abandoned(ABANDONED_WARNING_PAUSE)
 
-    def wait_is_due(self, since: float | None) -> float:
-        """When to warn of somebody who has waited since then (monotonic seconds); never of nobody."""
-        return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._quiet_until)
+    # What the pool calls with its lock held
 
-    def is_to_warn_of_wait(self, since: float | None) -> bool:
-        """Tell whether it is time to, and if so, that it won't be for a while."""
-        now = time.monotonic()
-        if self.wait_is_due(since) > now:
-            return False
-        self._quiet_until = now + WAIT_WARNING_PAUSE
-        return True
+    def is_due(self, since: float | None) -> float:
+        """When to observe again (monotonic seconds), if somebody has waited since then; never for nobody."""
+        return min(self._wait_is_due(since), self._nested.look_is_due(since))
 
-    def warn_of_wait(self, since: float, stats: PoolStats) -> None:
-        """Warn that somebody has waited since then."""
+    def observe(self, now: float) -> Observed:
+        """Look at who waits and who holds; what comes of it is for ``report``."""
+        since = self._room.waiting_since()
+        scene = self._nested.observe(self._room, now)
+        if since is None or self._wait_is_due(since) > now:
+            return Observed(scene)
+        self._wait_quiet_until = now + WAIT_WARNING_PAUSE
+        what_to_do = advice.of_full(self._room, self._driver, self._nested.current(now))
+        return Observed(scene, f"{now - since:.1f} s by now: {self._room.snapshot()}. {what_to_do}")
+
+    def advise(self, request: Request) -> str:
+        """Say what to do about a request whose time is over."""
+        standstill = self._nested.met_by(request, time.monotonic())
+        return advice.of_full(self._room, self._driver, standstill, holder_above(request, self._room))
+
+    # What it calls without
+
+    def report(self, observed: Observed) -> float:
+        """Warn of what was observed; return when there will be more to say (monotonic seconds)."""
+        if observed.wait is not None:
+            text = 'Pool "%s": nothing came free for who has waited longest, %s'
+            speak(logger.warning, text, self._name, observed.wait)
+        if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
+            self._warn_of_nested(standstill)
+        for number, last in self._abandoned.to_tell(time.monotonic()):
+            self._warn_of_more_abandoned(number, last)
+        return self._abandoned.due()
+
+    def _wait_is_due(self, since: float | None) -> float:
+        return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
+
+    def _warn_of_nested(self, standstill: Standstill) -> None:
+        if standstill.seen >= self._nested_quiet_until:
+            self._nested_quiet_until = standstill.seen + WAIT_WARNING_PAUSE
+            what_to_do = advice.of_nested(standstill, self._room.options.POOL_MODE)
+            speak(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
+
+    def _warn_of_more_abandoned(self, number: int, last: str) -> None:
         speak(
             logger.warning,
-            'Pool "%s": a connection has been waited for for %.1f s: %s. Hold connections for less time, or raise '
-            "MAX_CONNS if the server has room.",
+            'Pool "%s": %s since without giving a connection back, the last of them %s.',
             self._name,
-            time.monotonic() - since,
-            stats,
+            f"{number} more ended",
+            last,
         )
 
     def warn_of_abandoned(self, who: str) -> None:
-        """Warn that a holder ended without giving its connection back."""
-        speak(
-            logger.warning,
-            'Pool "%s": %s ended without giving its connection back; reclaimed. '
-            "Greenlets and threads that your code starts need close_connection.",
-            self._name,
-            who,
-        )
+        """Warn that a holder ended without giving its connection back; of each kind one at once, then by number."""
+        if self._abandoned.is_news(who):
+            speak(
+                logger.warning,
+                'Pool "%s": %s ended without giving its connection back; it was closed, and the next one costs a '
+                "connect. Greenlets and threads that your code starts need close_connection.",
+                self._name,
+                who,
+            )
 
     def warn_of_leak(self, who: str, after: float | None, stack: traceback.StackSummary | None) -> None:
         """Warn that a connection is held for longer than LEAK_WARNING_AFTER."""

@@ -8,14 +8,16 @@ import math
 import os
 import threading
 import time
-import traceback
 from collections import deque
+from traceback import StackSummary
 from typing import Any
 
+from .. import green
 from ..errors import PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
-from .alarms import Alarms
+from . import stack as stacks
+from .alarms import Alarms, Observed
 from .client import Client
 from .closer import Closer
 from .driver import Driver
@@ -55,7 +57,7 @@ class Pool:
         self._room = Room(options, self.look_now, time.monotonic)
         self._lock = Lock(self._room.repair)
         self._upkeep = Upkeep(self._room)
-        self._alarms = Alarms(name)
+        self._alarms = Alarms(name, driver, self._room)
         self._closer = Closer(name, driver, self._lock, self._room)
         #: What came back in the middle of this pool's own work: slots, whose they were, what is wrong with them.
         self._late: deque[tuple[Slot, Request, Reason | None]] = deque()
@@ -63,6 +65,7 @@ class Pool:
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
         self._succession = Succession(self._room, self._housekeeper.wake)
+        green.record_starters()
 
     def __repr__(self) -> str:
         return f"<Pool {self.name!r}{' closed' if self.closed else ''}: {self.stats()}>"
@@ -130,8 +133,7 @@ class Pool:
     def _await(self, request: Request) -> Slot:
         """Wait for the turn of a request."""
         if request.gate is not None:
-            since = request.since
-            self._look_by(self._alarms.wait_is_due(since))
+            self._look_by(self._alarms.is_due(request.since))
             if request.deadline is not None:
                 self._look_by(request.deadline)
             request.wait(self._housekeeper.is_running)
@@ -218,10 +220,10 @@ class Pool:
         if client.request is not None and client.request.held is not None:
             self._lock.run(self._room.share, client.request, holder)
 
-    def _stack(self) -> traceback.StackSummary | None:
+    def _stack(self) -> StackSummary | None:
         if self.options.LEAK_WARNING_AFTER is None:
             return None
-        return traceback.StackSummary.extract(traceback.walk_stack(None), limit=20, lookup_lines=False)
+        return stacks.take()
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""
@@ -349,8 +351,7 @@ class Pool:
             self._alarms.warn_of_abandoned(who)
         for who, stack in due.overdue:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
-        if due.waited_since is not None:
-            self._alarms.warn_of_wait(due.waited_since, self.stats())
+        self._next_look = min(self._next_look, self._alarms.report(due.observed))
         if self._succession.is_spent:
             return -1
         return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
@@ -374,11 +375,10 @@ class Pool:
         to_close += [*outdated, *self._upkeep.forgotten(now)]
         overdue = [(slot.who(), slot.request.stack) for slot in self._upkeep.overdue(now) if slot.request is not None]
         self._room.dispatch()
+        observed = self._alarms.observe(now)
         self._room.expire(now)
-        since = self._room.waiting_since()
-        waited_since = since if self._alarms.is_to_warn_of_wait(since) else None
-        self._next_look = min(self._upkeep.wake_at(now), self._alarms.wait_is_due(since))
-        return _Due(to_close, to_renew, abandoned, overdue, waited_since)
+        self._next_look = min(self._upkeep.wake_at(now), self._alarms.is_due(self._room.waiting_since()))
+        return _Due(to_close, to_renew, abandoned, overdue, observed)
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
@@ -402,14 +402,17 @@ class Pool:
     def _closed_error(self) -> PoolClosed:
         return PoolClosed(f'Pool "{self.name}" is closed: take a new one from django_geventpool.pools.')
 
+    def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
+        """Count a request whose time is over, under the lock; return the numbers, and what to do."""
+        self._room.statistics.timeouts += 1
+        return self._room.snapshot(), self._alarms.advise(request)
+
     def _time_out(self, request: Request) -> PoolTimeout:
-        """Count a request whose time is over, and return the error for it."""
-        stats, elsewhere = self._lock.run(self._room.count_timeout)
+        """Return the error for a request whose time is over."""
+        stats, advice = self._lock.run(self._count_timeout, request)
         error = PoolTimeout(
-            f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): {stats}.'
-            + (f" {elsewhere} more are still open of the pool before it, which was closed." if elsewhere else "")
-            + (" The server itself has no connection left for us." if self._room.server.backoff else "")
-            + " Hold connections for less time, or raise MAX_CONNS if the server has room."
+            f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
+            f"{stats}. {advice}"
         )
         error.__cause__ = request.refused
         return error
@@ -424,6 +427,6 @@ class _Due:
     #: Names of holders that ended.
     abandoned: list[str]
     #: Names of those that have held a connection for too long, and where they took it.
-    overdue: list[tuple[str, traceback.StackSummary | None]]
-    #: Since when somebody has waited too long (monotonic seconds).
-    waited_since: float | None
+    overdue: list[tuple[str, StackSummary | None]]
+    #: What there is to warn of.
+    observed: Observed

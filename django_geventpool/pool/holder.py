@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import green
+from . import naming
 
 if TYPE_CHECKING:
     from .slot import Slot
@@ -52,7 +53,7 @@ class Holder:
     :param arrange_call: has the framework call a function when the running greenlet ends, where it can.
     """
 
-    __slots__ = ("_arrange_call", "_has_ended", "_life", "held", "is_dead", "name")
+    __slots__ = ("_arrange_call", "_has_ended", "_life", "held", "is_dead", "name", "runner")
 
     def __init__(
         self,
@@ -62,6 +63,8 @@ class Holder:
     ) -> None:
         self.name = name
         self.is_dead = is_dead
+        #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
+        self.runner: Callable[[], Any] | None = None
         #: Each slot that was lent to this holder and may be so still, with what tells its pool of the end.
         self.held: dict[Slot, Callable[[], object]] = {}
         self._has_ended = False
@@ -128,25 +131,20 @@ def current() -> Holder:
     else:
         if not holder.has_ended:  # Else this is a late callback of a greenlet that counts as gone.
             return holder
-    holder = _make(green.active())
+    framework = green.active()
+    runner = naming.runner(framework)
+    holder = _make(framework, naming.name(framework, runner))
+    holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder
 
 
-def _make(framework: green.Framework) -> Holder:
-    name = _name(framework)
+def _make(framework: green.Framework, name: str) -> Holder:
     if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
         return Holder(name, None)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
     return Holder(name, green.death_of_greenlet(), arrange_call)
-
-
-def _name(framework: green.Framework) -> str:
-    # current_thread() in a greenlet would make and register a dummy thread.
-    if framework == "threads":
-        return f"thread {threading.current_thread().name}"
-    return f"greenlet {threading.get_ident():#x}"
 
 
 def nobody() -> Holder:

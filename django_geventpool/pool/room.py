@@ -372,11 +372,6 @@ class Room:
         """When the time of somebody who waits is over next (monotonic seconds); infinite if that never is."""
         return self._deadlines.next()
 
-    def count_timeout(self) -> tuple[PoolStats, int]:
-        """Count a request whose time is over; return the numbers, and how many connections earlier pools have."""
-        self.statistics.timeouts += 1
-        return self.snapshot(), self.elsewhere()
-
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""
         now = self._clock()

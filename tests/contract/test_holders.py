@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 
 import pytest
 
+from django_geventpool.pool import alarms
 from django_geventpool.pool import holder as holders
 from django_geventpool.pool.client import Client
 from tests.support.borrower import Borrower
@@ -47,8 +49,8 @@ def test_the_warning_names_the_task(
     borrow(pool).taken().end_without_giving_back()
     (text,) = eventually(lambda: warnings(caplog), "a warning")
     assert text == (
-        'Pool "test": task shop.tasks.pay[42] ended without giving its connection back; reclaimed. '
-        "Greenlets and threads that your code starts need close_connection."
+        'Pool "test": task shop.tasks.pay[42] ended without giving its connection back; it was closed, and the next '
+        "one costs a connect. Greenlets and threads that your code starts need close_connection."
     )
 
 
@@ -60,6 +62,30 @@ def test_without_a_task_the_warning_names_the_greenlet_or_thread(
     name = "thread " if framework == "threads" else "greenlet 0x"
     (text,) = eventually(lambda: warnings(caplog), "a warning")
     assert f'Pool "test": {name}' in text
+
+
+def test_of_those_that_end_in_the_same_way_one_is_named_and_the_others_are_counted(
+    make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms, "ABANDONED_WARNING_PAUSE", 0.5)
+    pool = make_pool(MAX_CONNS=5)
+    for number in range(5):
+        monkeypatch.setattr(holders, "describe", lambda number=number: f"task shop.tasks.pay[{number}]")
+        borrow(pool).taken().end_without_giving_back()
+        await_stats(pool, reclaimed=number + 1)
+    monkeypatch.setattr(holders, "describe", lambda: "task shop.tasks.ship[42]")
+    borrow(pool).taken().end_without_giving_back()
+    of_first, of_other, count = eventually(lambda: warnings(caplog)[:3] if len(warnings(caplog)) > 2 else [], "three")
+    assert "task shop.tasks.pay[0] ended" in of_first
+    assert "task shop.tasks.ship[42] ended" in of_other
+    assert count == (
+        'Pool "test": 4 more ended since without giving a connection back, the last of them task shop.tasks.pay[4].'
+    )
+    # After the next pause there is nothing to tell, and the one after that is news again.
+    eventually(lambda: pool._alarms._abandoned.due() == math.inf, "nothing more to tell")
+    borrow(pool).taken().end_without_giving_back()
+    eventually(lambda: len(warnings(caplog)) == 4, "another one")
+    assert "task shop.tasks.ship[42] ended" in warnings(caplog)[3]
 
 
 def test_a_holder_that_fails_gives_up_its_connection(make_pool: MakePool) -> None:

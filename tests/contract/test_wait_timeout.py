@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from django.db import OperationalError
 
 from django_geventpool.errors import PoolTimeout
+from django_geventpool.pool import Pool
 from django_geventpool.pool import holder as holders
 from tests.support.pool_states import assert_whole, await_stats, queue_up
-from tests.support.scripted import ScriptedDriver
+from tests.support.scripted import ScriptedDriver, Step
 
 from .conftest import Borrow, MakePool
 
@@ -85,6 +87,93 @@ def test_the_error_says_the_pools_numbers(make_pool: MakePool, borrow: Borrow, m
         str(caught.value),
     ), caught.value
     assert holder.has_connection
+
+
+def message(pool: Pool) -> str:
+    """What who asks now is told."""
+    with pytest.raises(PoolTimeout) as caught:
+        pool.getconn(timeout=0)
+    return str(caught.value)
+
+
+def test_advice_for_holders_that_do_not_query(make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=3)
+    borrowers = [borrow(pool).taken() for _ in range(3)]
+    assert 'server has room. 3 of the 3 in use are in no query now: POOL_MODE "transaction" would' in message(pool)
+    for borrower in borrowers[:2]:
+        borrower.connection.is_active = True
+    assert message(pool).endswith("Hold connections for less time, or raise MAX_CONNS if the server has room.")
+
+
+def test_advice_for_the_only_holder(make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    borrow(pool).taken()
+    assert message(pool).endswith('It is in no query now: POOL_MODE "transaction" would lend it to others.')
+
+
+def test_advice_in_mode_transaction(make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=1, POOL_MODE="transaction")
+    borrow(pool).taken()
+    assert message(pool).endswith("It is in no query now: shorter transactions help.")
+
+
+def test_advice_at_a_full_server(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
+    driver.capacity = 1
+    pool = make_pool(MAX_CONNS=4)
+    borrow(pool).taken()
+    with pytest.raises(PoolTimeout, match="CONNECTION LIMIT of the role or database"):
+        pool.getconn(timeout=0.05)
+    text = message(pool)
+    assert "The server itself has no connection left for us: raise its limit" in text
+    assert "Hold connections for less time." in text
+    assert "or raise MAX_CONNS" not in text
+
+
+def test_advice_when_the_limit_was_lowered(make_pool: MakePool, borrow: Borrow) -> None:
+    pool = make_pool(MAX_CONNS=3)
+    borrowers = [borrow(pool).taken() for _ in range(3)]
+    pool.resize(1)
+    assert "The limit was lowered: 2 connections above it must come back first, or raise it again." in message(pool)
+    borrowers[0].give_back()
+    await_stats(pool, size=2)
+    assert "The limit was lowered: 1 connection above it must come back first, or raise it again." in message(pool)
+
+
+def test_advice_when_the_pool_before_is_in_use(make_pool: MakePool, borrow: Borrow) -> None:
+    before, pool = make_pool(MAX_CONNS=1), make_pool(MAX_CONNS=1)
+    borrower = borrow(before).taken()
+    pool.succeed(before)
+    before.close()
+    text = message(pool)
+    assert text.endswith(
+        "in use 0, idle 0, waiting 0. 1 more is still open of the pool before it, which was closed: it counts until "
+        "given back."
+    )
+    borrower.give_back()
+
+
+@pytest.mark.parametrize(
+    ("step", "advice"),
+    [
+        ("opened", "Connecting takes unusually long: look at the server, the network and connect_timeout."),
+        ("close", "What is being closed counts until the server has let go of it, which takes unusually long."),
+    ],
+)
+def test_advice_for_a_server_that_does_not_answer(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, step: Step, advice: str
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    arrived, answer = threading.Event(), threading.Event()
+    driver.script(step, lambda: (arrived.set(), answer.wait()))
+    borrower = borrow(pool)
+    if step == "close":
+        borrower.taken().connection.dirty = True
+        borrower.give_back()
+    assert arrived.wait(30)
+    assert message(pool).endswith(advice)
+    answer.set()
+    if step == "opened":
+        borrower.taken()
 
 
 def test_without_a_task_the_holder_is_named_by_its_greenlet_or_thread(

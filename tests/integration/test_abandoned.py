@@ -77,7 +77,8 @@ def test_waiting_tasks_get_on_when_holders_end_without_giving_back(
     assert [rows[0][0] for rows in answers] == list(range(50))
     database.assert_whole()
     assert database.stats().reclaimed == 50
-    eventually(lambda: len(reclaim_warnings(caplog)) == 50, "a warning of each")
+    # Of one kind, one is named; the others are counted, a minute later.
+    assert len(eventually(lambda: reclaim_warnings(caplog), "a warning")) == 1
 
 
 def test_no_warning_for_connections_that_were_given_back(

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
+from django.db import transaction
 
 from django_geventpool.pool import holder
+from django_geventpool.utils import pinned
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
+from tests.testapp.models import Item
 
-from .conftest import MakeDatabase
+from .conftest import MODES, MakeDatabase
+
+#: What a user's code does first, and holds the connection from then on.
+WAYS_TO_TAKE: dict[str, Callable[[Any], object]] = {
+    "count": lambda items: items.count(),
+    "first": lambda items: items.first(),
+    "exists": lambda items: items.filter(number=7).exists(),
+    "create": lambda items: items.create(name="taken by create"),
+    "save": lambda items: Item(name="taken by save").save(using=items.db),
+    "get_or_create": lambda items: items.get_or_create(name="taken by get_or_create"),
+    "bulk_create": lambda items: items.bulk_create([Item(name="taken by bulk_create")]),
+    "iterator": lambda items: next(items.iterator()),
+    "evaluation": lambda items: list(items.all()),
+    "refresh": lambda items: Item(pk=items.model.pk_of_one).refresh_from_db(using=items.db),
+}
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture, alias: str) -> list[str]:
@@ -49,3 +70,54 @@ def test_a_connection_given_back_in_time_and_one_without_the_option_are_not_repo
     eventually(lambda: warnings_of(caplog, slow.alias), "the warning of the slow one")
     assert warnings_of(caplog, quick.alias) == []
     assert warnings_of(caplog, silent.alias) == []
+
+
+@pytest.fixture
+def one_item(make_database: MakeDatabase, schema: None) -> Iterator[None]:
+    """There is something to find."""
+    database = make_database()
+    Item.pk_of_one = Item.objects.using(database.alias).create(name="the one").pk  # type: ignore[attr-defined]
+    database.give_back()
+    yield
+    del Item.pk_of_one  # type: ignore[attr-defined]
+
+
+@MODES
+@pytest.mark.parametrize("way", WAYS_TO_TAKE)
+def test_the_line_that_took_it_is_a_users_whatever_django_does_in_between(
+    make_database: MakeDatabase, caplog: pytest.LogCaptureFixture, one_item: None, way: str, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, LEAK_WARNING_AFTER=0.1, POOL_MODE=mode)
+
+    def caller_of_the_users() -> object:
+        with pinned(database.alias):
+            kept = WAYS_TO_TAKE[way](Item.objects.using(database.alias))
+            eventually(lambda: warnings_of(caplog, database.alias), "a warning")
+        return kept
+
+    Task(lambda: (caller_of_the_users(), database.give_back())).result()
+    (warning,) = warnings_of(caplog, database.alias)
+    frames = re.findall(r'File "(.*)", line \d+, in (\S+)\n *(.*)', warning)
+    # The innermost comes last. Those that called it are there too, and nothing of Django's, the pool's or a driver's.
+    assert frames[-1][0].endswith("test_leak_warning.py")
+    assert frames[-1][2].startswith(f'"{way}": ')
+    assert frames[-2][1:] == ("caller_of_the_users", "kept = WAYS_TO_TAKE[way](Item.objects.using(database.alias))")
+    assert not [
+        file for file, *_ in frames if re.search(r"/(django|django_geventpool|psycopg2?|gevent|eventlet)/", file)
+    ]
+
+
+@MODES
+def test_the_line_that_took_it_is_that_of_an_atomic_block(
+    make_database: MakeDatabase, caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, LEAK_WARNING_AFTER=0.1, POOL_MODE=mode)
+
+    def hold() -> None:
+        with transaction.atomic(using=database.alias):
+            eventually(lambda: warnings_of(caplog, database.alias), "a warning")
+
+    Task(lambda: (hold(), database.give_back())).result()
+    (warning,) = warnings_of(caplog, database.alias)
+    assert warning.splitlines()[-2].endswith("in hold")
+    assert "with transaction.atomic(using=database.alias):" in warning

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -161,3 +162,39 @@ def manage(*arguments: str) -> None:
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", *arguments])
+
+
+def hold_at_exit(how: str) -> None:
+    """Start Django, and end while greenlets or threads, or the main one, hold connections."""
+    import threading
+
+    import django
+    from django.db import connection, connections
+
+    django.setup()
+    held: list[object] = []
+
+    def query() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+            held.append(cursor.fetchone())
+
+    def hold() -> None:
+        query()
+        threading.Event().wait()
+
+    if how == "threads":
+        for number in range(1, 4):
+            threading.Thread(target=hold, daemon=True).start()
+            while len(held) < number:
+                time.sleep(0.01)
+    query()
+    if how == "cycle":
+        # Garbage that is looked at when the interpreter is nearly gone.
+        wrapper = connections["default"].copy()
+        wrapper.cursor().execute("select 1")
+        wrapper.itself = [wrapper]
+    if how == "module":
+        # Modules are emptied late, ours after this one.
+        logging.kept = [connections["default"], connections]  # type: ignore[attr-defined]
+    print("held")

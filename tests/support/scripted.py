@@ -35,6 +35,8 @@ class ScriptedConnection:
         #: Whether it can't be cleaned.
         self.dirty = False
         self.closed = 0
+        #: Whether a query runs on it.
+        self.is_active = False
 
     def __repr__(self) -> str:
         return f"<connection {self.number}>"
@@ -116,7 +118,7 @@ class ScriptedDriver:
         return False
 
     def state(self, connection: ScriptedConnection) -> Literal["active", "idle", "idle in transaction"]:
-        return "idle"
+        return "active" if connection.is_active else "idle"
 
     def is_server_full(self, error: BaseException) -> bool:
         return isinstance(error, ServerFull)

@@ -101,7 +101,7 @@ def test_a_table_of_workers_and_their_pools() -> None:
     assert rows == [
         "a@host default in 7 █████░░░░░ 2/4 0 0 - - 0 1 10",
         "default in 8 ░░░░░░░░░░ 0/4 0 0 - - 0 10",
-        f"w@host default ██████████ 4/4 0 7 250 ms over {BOUNDS[-1]:.0f} s 2 90 10 2.5 s task t[1]",
+        f"w@host default ██████████ 4/4 0 7 ~250 ms over {BOUNDS[-1]:.0f} s 2 90 10 2.5 s task t[1]",
         "reports ░░░░░░░░░░ 0/2 0 0 - - 0 0",
     ]
 

@@ -1,0 +1,101 @@
+"""What to do when there is no connection to be had, which depends on why."""
+
+from __future__ import annotations
+
+from ..options import PoolMode
+from .driver import Driver
+from .nested import Standstill
+from .room import Room
+from .slot import Slot, State
+from .words import count
+
+
+def ways_out(mode: PoolMode, needed: int | None = None) -> str:
+    """Say how those can be helped who hold a connection while they wait for others that want one.
+
+    :param needed: how many connections would do for now; None if that is not known.
+    """
+    more = (
+        "set MAX_CONNS to more than the number of such tasks at a time"
+        if needed is None
+        else f"set MAX_CONNS to {needed} or more, for as many such tasks as now"
+    )
+    if mode == "transaction":
+        return (
+            "Two ways out: end the atomic block, cursor or pin that keeps a connection before you wait for greenlets "
+            f"or threads; or {more}."
+        )
+    return (
+        'Three ways out: set POOL_MODE to "transaction", which keeps no connection between queries; give the '
+        "connection back before you wait for greenlets or threads, with close_connection around the queries before; "
+        f"or {more}."
+    )
+
+
+def of_nested(standstill: Standstill, mode: PoolMode) -> str:
+    """Say what a standstill is, and how it can be helped."""
+    return f"{standstill}. {ways_out(mode, standstill.needed)}"
+
+
+def of_full(room: Room, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
+    """Say why there is no connection to be had, and what to do. Called under the pool's lock.
+
+    :param standstill: the one in which it is, if so.
+    :param above: the slot held by who asks, or by one that started it.
+    """
+    mode = room.options.POOL_MODE
+    if standstill is not None:
+        return f"Meanwhile {of_nested(standstill, mode)}"
+    if above is not None:
+        return f"{above.who()} holds one of them, and is who asks for another or has started who asks. {ways_out(mode)}"
+    return " ".join([*_what_is_in_the_way(room), *_what_to_do(room, driver)])
+
+
+def _what_is_in_the_way(room: Room) -> list[str]:
+    """Say what takes room beside the holders."""
+    found = []
+    elsewhere, over = room.elsewhere(), len(room.slots) - room.limit
+    states = [slot.state for slot in room.slots]
+    if elsewhere:
+        found.append(
+            f"{count(elsewhere, 'more is', 'more are')} still open of the pool before it, which was closed: "
+            f"{'it counts' if elsewhere == 1 else 'they count'} until given back."
+        )
+    if over > 0:
+        found.append(
+            f"The limit was lowered: {count(over, 'connection')} above it must come back first, or raise it again."
+        )
+    if room.server.backoff:
+        found.append(
+            "The server itself has no connection left for us: raise its limit (max_connections, or the CONNECTION "
+            "LIMIT of the role or database), or have other processes take fewer; a higher MAX_CONNS does not help."
+        )
+    if states.count(State.CLOSING) >= max(1, room.limit / 2):
+        found.append("What is being closed counts until the server has let go of it, which takes unusually long.")
+    if states.count(State.CONNECTING) >= max(1, room.limit / 2):
+        found.append("Connecting takes unusually long: look at the server, the network and connect_timeout.")
+    return found
+
+
+def _what_to_do(room: Room, driver: Driver) -> list[str]:
+    """Say how holders could be shorter, if there are any."""
+    states = [driver.state(slot.connection) for slot in room.slots if slot.state is State.IN_USE]
+    if not states:
+        return []
+    raising = "" if room.server.backoff else ", or raise MAX_CONNS if the server has room"
+    found = [f"Hold connections for less time{raising}."]
+    idle = len(states) - states.count("active")
+    if idle * 2 >= len(states):
+        # Without a transaction, nothing but the mode keeps them.
+        waste = (
+            f"{idle} of the {len(states)} in use are in no query now" if len(states) > 1 else "It is in no query now"
+        )
+        if room.options.POOL_MODE == "session" and states.count("idle") * 2 >= len(states):
+            found.append(f'{waste}: POOL_MODE "transaction" would lend {_them(idle)} to others.')
+        else:
+            found.append(f"{waste}: shorter transactions help.")
+    return found
+
+
+def _them(number: int) -> str:
+    return "it" if number == 1 else "them"

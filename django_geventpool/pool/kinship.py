@@ -1,0 +1,108 @@
+"""Who waits for whom, among greenlets and threads: what frameworks know, and what can be seen in their frames."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from types import FrameType
+from typing import Any
+
+from . import naming
+from .stack import variables
+
+#: How many entries of a collection are looked at.
+_ENTRIES = 1000
+
+
+def ancestors(running: Any) -> Iterator[Any]:
+    """Yield a greenlet or thread, and those that started it, as far as the framework knows."""
+    yield running
+    yield from naming.starters(running)
+
+
+def parents_of(waiters: Iterable[Any], holders: Iterable[Any]) -> tuple[set[int], set[int]]:
+    """Find out which holders have started some of the waiters, or wait for them.
+
+    :param waiters: greenlets or threads, as the holders are.
+    :return: the ids of those holders, and of those waiters.
+    """
+    kin, waiters, holders = Kin(), list(waiters), list(holders)
+    ids = {id(holder) for holder in holders}
+    for waiter in waiters:
+        for ancestor in ancestors(waiter):
+            if id(ancestor) in ids:
+                kin.add(ancestor, waiter)
+                break
+    # Looking at frames takes longer, and has Python keep an object for each.
+    if len(kin.parents) < len(ids) and (strangers := [waiter for waiter in waiters if _has_no_starter(waiter)]):
+        kin.look_at_frames(strangers, holders)
+    return kin.parents, kin.children
+
+
+def _has_no_starter(running: Any) -> bool:
+    return next(naming.starters(running), None) is None
+
+
+class Kin:
+    """Holders and waiters that belong together, by their ids."""
+
+    def __init__(self) -> None:
+        self.parents: set[int] = set()
+        self.children: set[int] = set()
+
+    def add(self, parent: Any, child: Any) -> None:
+        """Note that one waits for the other."""
+        self.parents.add(id(parent))
+        self.children.add(id(child))
+
+    def look_at_frames(self, waiters: list[Any], holders: list[Any]) -> None:
+        """Find the holders in whose frames there is something that stands for a waiter: its thread, or its future.
+
+        Python doesn't say who started a thread. But who waits for one has it at hand.
+        """
+        threads = sys._current_frames()  # noqa: SLF001
+        names = {id(thing): (thing, waiter) for waiter in waiters for thing in _stand_ins(waiter, threads)}
+        for holder in holders:
+            for value in _values(_frame(holder, threads)):
+                _, waiter = names.get(id(value), (None, None))
+                if waiter is not None and waiter is not holder:
+                    self.add(holder, waiter)
+
+
+def _frame(running: Any, threads: dict[int, FrameType]) -> FrameType | None:
+    """Return the innermost frame of a greenlet or thread that isn't running."""
+    if issubclass(type(running), threading.Thread):
+        return threads.get(running.ident or 0)
+    frame: FrameType | None = running.gr_frame
+    return frame
+
+
+def _stand_ins(waiter: Any, threads: dict[int, FrameType]) -> Iterator[Any]:
+    """Yield what others may have in hand when they wait for this one."""
+    yield waiter
+    frame = _frame(waiter, threads)
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if module in ("threading", "concurrent.futures.thread") and "self" in frame.f_code.co_varnames:
+            # A patched thread, or a piece of an executor's work.
+            owner = variables(frame).get("self")
+            yield getattr(owner, "future", owner)
+        frame = frame.f_back
+
+
+def _values(frame: FrameType | None) -> Iterator[Any]:
+    """Yield the variables of a frame and of those that called it, and what is in collections and executors there."""
+    while frame is not None:
+        for value in variables(frame).values():
+            yield value
+            kind = type(value)
+            if issubclass(kind, Executor):
+                value = getattr(value, "_threads", ())
+            elif kind is dict:
+                value = list(value.values())
+            if type(value) in (list, tuple, set, frozenset):
+                # A copy, as a thread may go on meanwhile.
+                yield from tuple(value)[:_ENTRIES]
+        frame = frame.f_back

@@ -1,0 +1,96 @@
+"""What greenlets and threads are called: by the function that they run, and by the task that started them."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .. import green
+
+#: Where a greenlet or thread keeps the label of the task that it runs, for those that it starts.
+_LABEL = "_geventpool_label"
+
+#: How far up the line of those who started each other to look.
+GENERATIONS = 50
+
+#: What differs between runs of the same: ids, addresses, and numbers of threads and requests.
+_ID = re.compile(r"\[[^\]]*\]| 0x[0-9a-f]+")
+_NUMBER = re.compile(r"\d+")
+
+
+def runner(framework: green.Framework) -> Any:
+    """Return the running greenlet, or the thread where nothing is patched."""
+    # current_thread() in a greenlet would make and register a dummy thread.
+    return threading.current_thread() if framework == "threads" else green.current_greenlet()
+
+
+def mark(label: object | None) -> None:
+    """Have the running greenlet or thread, and those that it starts, known by what it works on."""
+    setattr(runner(green.active()), _LABEL, label)
+
+
+def name(framework: green.Framework, running: Any) -> str:
+    """Name the running greenlet or thread, which is what ``runner`` returns."""
+    if framework == "threads":
+        return f"thread {running.name}"
+    about = _function(running) or _name_of_outermost_frame(framework)
+    starter = name_of_starter(running)
+    if starter is not None:
+        about = f"{about}, started by {starter}" if about else f"started by {starter}"
+    return f"greenlet {id(running):#x} ({about})" if about else f"greenlet {id(running):#x}"
+
+
+def kind(who: str) -> str:
+    """Return what a holder's name has in common with those of other runs of the same."""
+    return _ID.sub("", who)
+
+
+def kind_key(who: str) -> str:
+    """Return the same for all holders that are not worth telling apart."""
+    return _NUMBER.sub("", kind(who))
+
+
+def starters(running: Any) -> Iterator[Any]:
+    """Yield those that started each other, beginning with the one that started this greenlet, as far as they live."""
+    for _ in range(GENERATIONS):
+        # Of gevent's making, and of ours for eventlet's.
+        reference: Callable[[], Any] | None = getattr(running, "spawning_greenlet", None)
+        running = None if reference is None else reference()
+        if running is None:
+            return
+        yield running
+
+
+def name_of_starter(running: Any) -> str | None:
+    """Name the task that started this greenlet, itself or through others; else the greenlet; None if nobody knows."""
+    first = None
+    for starter in starters(running):
+        label = getattr(starter, _LABEL, None)
+        if label is not None:
+            return str(label)
+        first = first or starter
+    # The main greenlet starts what nobody else does, and so does a hub; that says nothing.
+    if first is None or first.parent is None or (function := _function(first)) is None:
+        return None
+    return f"greenlet {id(first):#x} ({function})"
+
+
+def _function(running: Any) -> str | None:
+    """Name the function that a greenlet was started with; None if nobody knows."""
+    if running.parent is None:
+        return "main"
+    run = getattr(running, "_run", None)  # Of gevent's, until it ends.
+    return green.name_of_function(run) if run is not None else getattr(running, "spawned_function", None)
+
+
+def _name_of_outermost_frame(framework: green.Framework) -> str | None:
+    """Name the function of the running greenlet, of gevent's raw ones, which say nothing else."""
+    if framework != "gevent":
+        return None
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"

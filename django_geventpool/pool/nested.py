@@ -1,0 +1,151 @@
+"""Nested checkouts: holders that wait for greenlets or threads which wait for a connection themselves."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import kinship, naming
+from .driver import Driver
+from .room import Room
+from .slot import Request, Slot, State
+
+#: For how long somebody has waited, and nothing has moved, when the pool looks whether it will ever. After two looks
+#: with the same outcome it is said.
+LOOK_EVERY = 0.4
+
+#: The most of its time that the pool spends on that.
+SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Standstill:
+    """All connections are held, idle, by those whose own greenlets or threads wait for one."""
+
+    #: How many connections there are.
+    limit: int
+    #: What the holders are, without what tells them apart, and how many of each.
+    holders: Counter[str]
+    #: How many have yet to get their first connection.
+    to_come: int
+    #: When it was last seen (monotonic seconds).
+    seen: float
+
+    @property
+    def needed(self) -> int:
+        """How many connections would have kept things moving."""
+        return self.limit + self.to_come + 1
+
+    def __str__(self) -> str:
+        names = ", ".join(f"{name} ({count})" for name, count in self.holders.most_common(3))
+        several = f"all {self.limit} connections are held by tasks that are in no query and wait"
+        one = "the only connection is held by a task that is in no query and waits"
+        start = one if self.limit == 1 else several
+        return f"{start} for greenlets or threads of their own, which wait for a connection themselves: {names}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who holds and who waits, when nothing has moved for a while."""
+
+    slots: Sequence[tuple[Slot, float]]
+    connections: Sequence[Any]
+    who: Sequence[str]
+    holders: Sequence[Any]
+    waiters: Sequence[Any]
+
+
+class Nested:
+    """Finds out when the holders of all connections wait for those who wait for one. Costs nothing while nobody waits.
+
+    :param driver: says what the connections are doing.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._next_look = -math.inf
+        self._pause = LOOK_EVERY
+        self._suspects: Sequence[tuple[Slot, float]] = ()
+        #: The last one, which may be over.
+        self.last: Standstill | None = None
+
+    def look_is_due(self, since: float | None) -> float:
+        """When to look (monotonic seconds), if somebody has waited since then; never for nobody."""
+        return math.inf if since is None else max(since + LOOK_EVERY, self._next_look)
+
+    def observe(self, room: Room, now: float) -> Scene | None:
+        """Return who holds and who waits, if a look is due and nothing has moved. Called under the pool's lock."""
+        since = room.waiting_since()
+        if since is None:
+            self._suspects = ()
+        if self.look_is_due(since) > now:
+            return None
+        self._next_look = now + self._pause
+        slots = list(room.slots)
+        if len(slots) < room.limit or any(_has_moved(slot, now) for slot in slots):
+            self._suspects = ()
+            return None
+        return Scene(
+            [(slot, slot.since) for slot in slots],
+            [slot.connection for slot in slots],
+            [slot.who() for slot in slots],
+            [_running(slot.holder) for slot in slots],
+            [_running(request.holder) for request in room.waiting],
+        )
+
+    def judge(self, scene: Scene) -> Standstill | None:
+        """Return the standstill that this is, if so; called without the lock, as it takes a while."""
+        began = time.monotonic()
+        is_one, children = self._is_standstill(scene)
+        self._pause = max(LOOK_EVERY, (time.monotonic() - began) / SHARE)
+        suspects, self._suspects = self._suspects, scene.slots if is_one else ()
+        if not is_one or not set(scene.slots) <= set(suspects):
+            return None
+        to_come = sum(waiter is None or id(waiter) not in children for waiter in scene.waiters)
+        self.last = Standstill(len(scene.slots), Counter(map(naming.kind, scene.who)), to_come, began)
+        return self.last
+
+    def _is_standstill(self, scene: Scene) -> tuple[bool, set[int]]:
+        """Tell whether all holders wait for waiters, and return the ids of those waiters."""
+        holders = [holder for holder in scene.holders if holder is not None]
+        if len(holders) < len(scene.slots) or any(map(self._is_in_query, scene.connections)):
+            return False, set()
+        waiters = [waiter for waiter in scene.waiters if waiter is not None]
+        # Else they may be busy with other things, for however long.
+        parents, children = kinship.parents_of(waiters, holders)
+        return parents.issuperset(map(id, holders)), children
+
+    def _is_in_query(self, connection: Any) -> bool:
+        return self._driver.state(connection) == "active"
+
+    def current(self, now: float) -> Standstill | None:
+        """Return the standstill that was seen at the last look or two."""
+        return None if self.last is None or now - self.last.seen > 3 * LOOK_EVERY else self.last
+
+    def met_by(self, request: Request, now: float) -> Standstill | None:
+        """Return the standstill in which a request ran out of time, if it was that."""
+        last = self.current(now)
+        if last is None or request.timeout is None or request.deadline is None:
+            return None
+        return last if last.seen >= request.deadline - request.timeout else None
+
+
+def holder_above(request: Request, room: Room) -> Slot | None:
+    """Return the slot that is held by who asks, or by one that started it; None if there is none."""
+    asking = _running(request.holder)
+    if asking is None:
+        return None
+    held = {id(_running(slot.holder)): slot for slot in room.slots if slot.state is State.IN_USE}
+    return next((held[id(one)] for one in kinship.ancestors(asking) if id(one) in held), None)
+
+
+def _has_moved(slot: Slot, now: float) -> bool:
+    return slot.state is not State.IN_USE or now - slot.since < LOOK_EVERY
+
+
+def _running(holder: Any) -> Any:
+    return None if holder is None or holder.runner is None else holder.runner()

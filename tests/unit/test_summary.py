@@ -1,0 +1,45 @@
+"""The answers of the remote commands in words: one is one, and estimates are said to be some."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery_geventpool import summary
+
+TIMES = {"count": 3, "total": 0.3, "p50": 0.07, "p95": 10.0}
+POOL: dict[str, Any] = {
+    **dict.fromkeys(("in_use", "idle", "waiting", "connecting", "closing", "reclaimed", "cancelled"), 0),
+    **dict.fromkeys(("checkouts", "waits", "timeouts", "connects", "failed_connects", "reconnects"), 1),
+    **dict.fromkeys(("wait_time", "use_time", "create_time"), TIMES),
+    "alias": "default",
+    "pid": 4711,
+    "limit": 4,
+    "longest_holder": None,
+    "closed": {},
+}
+
+
+def test_one_of_each() -> None:
+    text = summary.summarize({"pools": [POOL], "unused": {}, "silent": [4712]})
+    assert "1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled" in text
+    assert "1 connect, 1 failed, 1 reconnect, closed: none" in text
+    assert "no answer of process 4712" in text
+
+
+def test_more_of_each() -> None:
+    pool = {**POOL, **dict.fromkeys(("checkouts", "waits", "timeouts", "connects", "reconnects"), 2)}
+    text = summary.summarize({"pools": [pool], "unused": {}, "silent": [4712, 4713]})
+    assert "2 checkouts, 2 waits, 2 timeouts, 0 reclaimed" in text
+    assert "2 connects, 1 failed, 2 reconnects" in text
+    assert "no answer of processes 4712, 4713" in text
+
+
+def test_quantiles_are_estimates() -> None:
+    text = summary.summarize({"pools": [POOL], "unused": {}, "silent": []})
+    assert "wait: p50 ~70 ms, p95 over 10 s; use: p50 ~70 ms" in text
+
+
+def test_a_resize_in_one_child_or_several() -> None:
+    answer = {"alias": "default", "before": 4, "limit": 5, "silent": []}
+    assert summary.summarize_resize({**answer, "processes": 2}).endswith("was 4, in its child process too")
+    assert summary.summarize_resize({**answer, "processes": 4}).endswith("was 4, in each of 3 child processes")
