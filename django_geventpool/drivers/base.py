@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
-from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
+from .server import CLOSE_TIMEOUT, FAILED_CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -121,6 +121,16 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         connection.close()
         if not connection.await_end(CLOSE_TIMEOUT):
             self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
+
+    def close_failed(self, connection: C, opening: Callable[[Any], None]) -> None:
+        """Close a connection that could not be established.
+
+        Its end on the server, if that has begun one, is nothing to wait for before the next attempt, but for a moment:
+        it is still there, for the pool to close, if another connection is being opened.
+        """
+        connection.close()
+        if connection.has_ended(FAILED_CLOSE_TIMEOUT):
+            opening(None)
 
     def is_server_full(self, error: BaseException) -> bool:
         """Tell whether connecting failed for want of a free connection on the server."""

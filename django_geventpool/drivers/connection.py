@@ -177,29 +177,47 @@ class PooledConnection(_Connection):
 
     def await_end(self, timeout: float) -> bool:
         """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s."""
+        has_ended = self.has_ended(timeout)
+        self._drop_socket()
+        return has_ended
+
+    def has_ended(self, timeout: float) -> bool:
+        """Wait for that, and be ready to be asked again if it has not happened within ``timeout`` s."""
         if self._socket is None:
             return True
         if self.is_used_elsewhere():
             # What there is to read is not for us.
-            self._socket.close()
-            self._socket = None
             return False
         deadline = time.monotonic() + timeout
         self._await_cancelling(deadline)
-        try:
+        wait = wait_function()
+        with contextlib.suppress(OSError):  # Reset, or never connected.
             # A connection that was not yet established, or interrupted, is closed without a word.
             self._socket.shutdown(socket.SHUT_WR)
-            ended = False
-            while not ended:
-                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-                ended = not self._socket.recv(65536)
-        except TimeoutError:
-            ended = False
+        while not self._is_at_end(self._socket):
+            left = deadline - time.monotonic()
+            if left <= 0 or not wait(self._socket.fileno(), POLLIN, left):
+                return False
+        self._drop_socket()
+        return True
+
+    @staticmethod
+    def _is_at_end(end: socket.socket) -> bool:
+        """Read what there is to read, without waiting; True at the end of it."""
+        end.settimeout(0)
+        try:
+            while end.recv(65536):
+                pass
+        except BlockingIOError:
+            return False
         except OSError:
-            ended = True  # Reset, or never connected.
-        self._socket.close()
-        self._socket = None
-        return ended
+            pass  # Reset, or never connected.
+        return True
+
+    def _drop_socket(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 #: The connections of this process, closed ones too.

@@ -12,6 +12,8 @@ CHECK_INTERVAL = 2000
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
+#: How long to wait for that before another address is tried. Who refuses us hangs up at once.
+FAILED_CLOSE_TIMEOUT = 0.2
 
 _FULL = re.compile(
     r"sorry, too many clients already"
