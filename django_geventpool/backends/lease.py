@@ -29,12 +29,17 @@ class Lease:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
 
     def getconn(self) -> Any:
-        """Lend a connection."""
+        """Lend a connection, in the shape in which the driver's ``connect`` has returned it: perhaps a proxy."""
         self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
         obtain = self._obtain()
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
         self._connection = self._pool.getconn()
+        return self._connection.lent_as
+
+    @property
+    def connection(self) -> Any:
+        """The connection itself, which the wrapper may have a proxy of; None if there is none."""
         return self._connection
 
     def give_back(self) -> None:

@@ -10,7 +10,14 @@ from typing import Any, Generic, TypeVar
 from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
-from .server import CLOSE_TIMEOUT, FAILED_CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
+from .server import (
+    CLOSE_TIMEOUT,
+    FAILED_CLOSE_TIMEOUT,
+    FULL_SERVER_QUERY,
+    add_check_interval,
+    is_check_interval_refused,
+    is_full,
+)
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}

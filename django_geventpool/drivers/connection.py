@@ -62,6 +62,8 @@ class PooledConnection(_Connection):
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
+    #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
+    proxy: Any = None
     _socket: socket.socket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -77,6 +79,11 @@ class PooledConnection(_Connection):
     def is_ours(self) -> bool:
         """Tell whether this process opened it, and not the one that it was forked from."""
         return self.pid == os.getpid()
+
+    @property
+    def lent_as(self) -> Any:
+        """What its holders get: the connection, or the proxy that the driver's ``connect`` has returned for it."""
+        return self if self.proxy is None else self.proxy
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""

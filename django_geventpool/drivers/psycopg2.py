@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from psycopg2 import _psycopg, extensions
 from . import hosts, patch_psycopg
 from .base import BaseDriver, execute
 from .conninfo import effective_settings
+from .door import Door
 from .psycopg2_connection import Connection
 
 
@@ -47,24 +47,8 @@ class Psycopg2Driver(BaseDriver[Connection]):
         self, parameters: dict[str, Any], kind: type[Connection], timeout: float | None, opening: Callable[[Any], None]
     ) -> Connection:
         """Connect to one address, within so many seconds."""
-        begun: list[Connection] = []
-
-        def factory(dsn: str, **kwargs: Any) -> Connection:
-            connection = kind.__new__(kind, dsn, **kwargs)  # type: ignore[call-arg]
-            connection.own()
-            connection.connect_deadline = None if timeout is None else time.monotonic() + timeout
-            opening(connection)
-            begun.append(connection)
-            connection.__init__(dsn, **kwargs)  # type: ignore[misc]
-            return connection
-
-        try:
-            established: Connection = psycopg2.connect(connection_factory=factory, **parameters)
-        except self.connect_error:
-            for connection in begun:
-                self.close_failed(connection, opening)
-            raise
-        return established
+        with Door[Connection](opening, lambda connection: self.close_failed(connection, opening), timeout) as door:
+            return door.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
     def time_zone(self, connection: Connection) -> str | None:
         """Return the session's time zone, which the server reports with each change."""

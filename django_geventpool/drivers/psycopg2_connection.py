@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg2
@@ -9,6 +10,7 @@ from psycopg2 import _psycopg, extensions
 
 from .cancel import start_cancelling
 from .connection import PooledConnection
+from .door import entered
 
 _isolation_level: Any = extensions.connection.isolation_level
 _autocommit: Any = extensions.connection.autocommit
@@ -20,6 +22,21 @@ class Connection(PooledConnection, extensions.connection):
     driver_error = psycopg2.Error
     #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
     connect_deadline: float | None = None
+
+    def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+        door = entered()
+        if door is None:
+            self.own()  # Somebody makes another like this one, as tracers do to have queries explained.
+            super().__init__(dsn, *args, **kwargs)
+            return
+        door.begin(self)
+        if door.timeout is not None:
+            self.connect_deadline = time.monotonic() + door.timeout
+        try:
+            super().__init__(dsn, *args, **kwargs)
+        except psycopg2.Error:
+            door.close_failed(self)
+            raise
 
     @property
     def isolation_level(self) -> int | None:
@@ -38,9 +55,8 @@ class Connection(PooledConnection, extensions.connection):
         if not self.is_ours():
             return
         self.keep_socket()
-        pointer = self.pgconn_ptr
-        if self.status == extensions.STATUS_SETUP or pointer is None:
-            return
+        if not self.is_used_elsewhere():
+            return  # There is no session yet, or none any more: nothing that could be interrupted.
         self.is_severed = True
         if not self.is_revoked:  # Else it is cancelled already.
             self.start_cancelling()

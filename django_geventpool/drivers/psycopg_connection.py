@@ -15,9 +15,9 @@ import time
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Cursor, IsolationLevel, pq
-from psycopg.abc import AdaptContext, PQGen
-from psycopg.adapt import AdaptersMap
+from psycopg import IsolationLevel, pq
+from psycopg.abc import PQGen, PQGenConn
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
 from psycopg.pq.abc import PGconn
 from psycopg.pq.misc import find_libpq_full_path
@@ -26,6 +26,7 @@ from psycopg.waiting import Ready, Wait
 
 from .cancel import start_cancelling
 from .connection import REVOKED, PooledConnection
+from .door import Door, entered
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -61,26 +62,34 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         self.lock = threading.Lock()
         #: The greenlets and threads that wait for the server now, or work with libpq on what it has said.
         self._users: set[int] = set()
-        self._factories: tuple[Any, Any, int | None] | None = None
+        self._factories: tuple[Any, Any, Any, int | None] | None = None
         # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
         self._pool = None
 
     # Connecting
 
     @classmethod
-    def start(cls, conninfo: str) -> Connection:
-        """Begin to connect."""
-        connection = cls(pq.PGconn.connect_start(conninfo.encode()))
-        connection.own()
-        return connection
-
-    def establish(self, timeout: float) -> None:
-        """Connect, within so many seconds.
+    def open(cls, conninfo: str, door: Door[Connection]) -> Connection:
+        """Connect to one address.
 
         :raises psycopg.OperationalError: if that fails.
         """
+        timeout = timeout_from_conninfo(conninfo_to_dict(conninfo))
+        # libpq, which does not apply the timeout here, does when it cancels.
+        start = make_conninfo(conninfo, connect_timeout=timeout)
+        connection = cls(pq.PGconn.connect_start(start.encode()))
+        door.begin(connection)
+        try:
+            connection._establish(timeout)
+        except psycopg.Error:
+            door.close_failed(connection)
+            raise
+        return connection
+
+    def _establish(self, timeout: float) -> None:
         wait = wait_function()
         deadline = time.monotonic() + timeout
+        is_answered = False
         # What can't even begin fails with the first step.
         while (status := self.pgconn.connect_poll()) != pq.PollingStatus.OK:
             if status == pq.PollingStatus.FAILED:
@@ -90,21 +99,15 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             ready = left > 0 and wait(self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)], left)
             self._stop_in_child(wait)
             if not ready:
+                if not is_answered:
+                    self.pgconn.finish()  # There is nothing on a server whose end could be awaited.
                 raise ConnectionTimeout("connection to server failed: connect_timeout expired")
+            is_answered = is_answered or ready == POLLIN
         self.pgconn.nonblocking = 1
 
-    def set_up(
-        self,
-        context: AdaptContext | None,
-        cursor_factory: type[Cursor[Any]] | None,
-        row_factory: RowFactory[Any] | None,
-        prepare_threshold: int | None,
-    ) -> None:
-        """Do what psycopg's ``connect`` does with its other arguments."""
-        if context is not None:
-            self._adapters = AdaptersMap(context.adapters)
-        self._factories = (cursor_factory or self.cursor_factory, row_factory or self.row_factory, prepare_threshold)
-        self.reset()
+    def keep_factories(self) -> None:
+        """Note what it has been opened with, be it from the user or from a tracer, for ``reset`` to go back to."""
+        self._factories = (self.cursor_factory, self.row_factory, self.server_cursor_factory, self.prepare_threshold)
 
     # Waiting
 
@@ -226,8 +229,7 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         Adapters stay: Django registers types when a wrapper meets a connection for the first time, and only then.
         """
         assert self._factories is not None
-        self.cursor_factory, self.row_factory, self.prepare_threshold = self._factories
-        self.server_cursor_factory = psycopg.ServerCursor
+        self.cursor_factory, self.row_factory, self.server_cursor_factory, self.prepare_threshold = self._factories
         self.prepared_max = _PREPARED_MAX
         self._notice_handlers.clear()
         self._notify_handlers.clear()
@@ -250,3 +252,26 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         # Django sets it at each checkout.
         if level != self._isolation_level:
             self._set_isolation_level(level)
+
+
+def _open_behind_doors() -> None:
+    """Have psycopg's ``connect`` make connections of the pool's kind when it is a pool that has called it.
+
+    Of all that it does, who wraps it or not, this is the step that opens one connection to one address.
+    """
+    original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def connect_gen(cls: type[psycopg.Connection[Any]], /, conninfo: str = "", **kwargs: Any) -> PQGenConn[Any]:
+        door = entered()
+        if door is None:
+            return (yield from original(cls, conninfo, **kwargs))
+        # Somebody may have put a class of his own in the place of psycopg's.
+        kind: type[Connection] = (
+            Connection if issubclass(Connection, cls) else type(cls.__name__, (Connection, cls), {})
+        )
+        return kind.open(conninfo, door)
+
+    psycopg.Connection._connect_gen = classmethod(connect_gen)  # type: ignore[assignment, method-assign]  # noqa: SLF001
+
+
+_open_behind_doors()

@@ -10,6 +10,7 @@ import pytest
 from psycopg2 import extensions, extras
 
 from django_geventpool.drivers import psycopg2 as driver_module
+from django_geventpool.drivers.door import entered
 from django_geventpool.drivers.psycopg2 import Psycopg2Driver
 from django_geventpool.drivers.psycopg2_connection import Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
@@ -45,7 +46,11 @@ class Server:
         answer = self.answers.pop(0)
         if answer is not None:
             raise answer
-        return Established()
+        established: Any = Established()
+        door = entered()
+        assert door is not None
+        door.begin(established)
+        return established
 
     @property
     def options(self) -> list[str | None]:
@@ -57,6 +62,9 @@ class Established:
 
     isolation_level = None
     autocommit = False
+
+    def own(self) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
