@@ -59,5 +59,7 @@ class PsycopgDriver(BaseDriver[Connection]):
 
 def _public_connect() -> Callable[..., Any]:
     """Return ``psycopg.connect``, as Django calls it; if nobody has wrapped that, what psycopg's pool calls."""
+    connect = psycopg.connect
     # By its very type: a proxy says that it is of the type of what it wraps.
-    return psycopg.Connection.connect if type(psycopg.connect) is MethodType else psycopg.connect
+    is_own = type(connect) is MethodType and connect.__self__ is psycopg.Connection
+    return psycopg.Connection.connect if is_own else connect

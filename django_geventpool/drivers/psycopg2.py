@@ -87,4 +87,4 @@ def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:
     """Combine the user's connection class with ours."""
     if factory is None or issubclass(Connection, factory):
         return Connection
-    return type(factory.__name__, (Connection, factory), {})
+    return type(factory.__name__, (Connection, factory), {"__module__": factory.__module__})

@@ -19,6 +19,9 @@ _autocommit: Any = extensions.connection.autocommit
 class Connection(PooledConnection, extensions.connection):
     """A connection of psycopg2 whose end on the server can be awaited."""
 
+    # Where tracers look which database it is of.
+    __module__ = extensions.connection.__module__
+
     driver_error = psycopg2.Error
     #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
     connect_deadline: float | None = None

@@ -54,6 +54,9 @@ def _library() -> str:
 class Connection(PooledConnection, psycopg.Connection[Any]):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
+    # Where tracers look which database it is of.
+    __module__ = psycopg.Connection.__module__
+
     driver_error = psycopg.Error
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
@@ -267,7 +270,9 @@ def _open_behind_doors() -> None:
             return (yield from original(cls, conninfo, **kwargs))
         # Somebody may have put a class of his own in the place of psycopg's.
         kind: type[Connection] = (
-            Connection if issubclass(Connection, cls) else type(cls.__name__, (Connection, cls), {})
+            Connection
+            if issubclass(Connection, cls)
+            else type(cls.__name__, (Connection, cls), {"__module__": cls.__module__})
         )
         return kind.open(conninfo, door)
 
