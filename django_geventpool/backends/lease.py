@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ..pool import Pool
+from ..pool.driver import Driver
 
 
 class Lease:
@@ -35,12 +37,19 @@ class Lease:
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
         self._connection = self._pool.getconn()
+        self._connection.fresh_since = time.monotonic()
         return self._connection.lent_as
 
     @property
     def connection(self) -> Any:
         """The connection itself, which the wrapper may have a proxy of; None if there is none."""
         return self._connection
+
+    @property
+    def driver(self) -> Driver:
+        """What knows about the connection."""
+        assert self._pool is not None
+        return self._pool.driver
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""

@@ -17,6 +17,7 @@ from .server import (
     add_check_interval,
     is_check_interval_refused,
     is_full,
+    is_idle_too_long,
 )
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
@@ -24,6 +25,10 @@ _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3:
 
 #: The SQLSTATEs of statement_timeout (and others that cancel) and of lock_timeout.
 _OUT_OF_TIME = ("57014", "55P03")
+#: That of idle_session_timeout.
+_IDLE_TOO_LONG = "57P05"
+#: Those of a server, or of an administrator, that ends the session; None if it just hangs up.
+_SHUT_DOWN = (None, "57P01", "57P02")
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -102,6 +107,17 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Say what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
 
+    def has_not_begun(self, connection: C, error: BaseException) -> bool:
+        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+
+        A session that is ended for having been idle was idle: the server looks at that time limit last of all before
+        it begins a statement. A BEGIN that fails has begun nothing, and the statement after it was not sent.
+        """
+        state = _sqlstate(error)
+        if state == _IDLE_TOO_LONG or (state is None and is_idle_too_long(str(error))):
+            return True
+        return state in _SHUT_DOWN and connection.has_failed_to_begin()
+
     def is_at_full_server(self, connection: C) -> bool:
         """Ask whether another session would be refused; of a server that doesn't answer that, never."""
         if not self._asks_if_full:
@@ -145,7 +161,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return isinstance(error, self.connect_error) and is_full(str(error))
 
 
-def _sqlstate(error: Exception) -> str | None:
+def _sqlstate(error: BaseException) -> str | None:
     state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return state
 

@@ -62,6 +62,8 @@ class PooledConnection(_Connection):
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
+    #: When it was lent (monotonic seconds), while nobody has used it, or had a cursor of it, since then.
+    fresh_since: float | None = None
     #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
     proxy: Any = None
     _socket: socket.socket | None = None
@@ -87,6 +89,7 @@ class PooledConnection(_Connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""
+        self.fresh_since = None
         cursor = super().cursor(*args, **kwargs)  # type: ignore[safe-super]
         self.remember(cursor)
         return cursor
@@ -134,6 +137,10 @@ class PooledConnection(_Connection):
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        raise NotImplementedError
+
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
         raise NotImplementedError
 
     def start_cancelling(self) -> None:

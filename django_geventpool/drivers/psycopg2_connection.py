@@ -84,6 +84,10 @@ class Connection(PooledConnection, extensions.connection):
         except psycopg2.InterfaceError:
             return False  # Closed.
 
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        return not self.autocommit and self.status == extensions.STATUS_READY
+
     # Under gevent and eventlet, who asks for psycopg2's lock while another greenlet has it blocks them all for ever.
 
     def commit(self) -> None:

@@ -58,6 +58,8 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
     __module__ = psycopg.Connection.__module__
 
     driver_error = psycopg.Error
+    #: A BEGIN was sent, and not yet confirmed.
+    _is_beginning = False
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
@@ -180,6 +182,32 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         # Of a closed one, psycopg knows what may still be done with it.
         if self.is_revoked and not self.closed:
             raise psycopg.OperationalError(REVOKED)
+
+    # What is used without a cursor.
+
+    def transaction(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a context manager for a transaction, or a savepoint in one."""
+        self.fresh_since = None
+        return super().transaction(*args, **kwargs)
+
+    def pipeline(self) -> Any:
+        """Return a context manager for a pipeline."""
+        self.fresh_since = None
+        return super().pipeline()
+
+    # Beginning a transaction
+
+    def _start_query(self) -> PQGen[None]:
+        return super()._start_query() if self._autocommit else self._begin()
+
+    def _begin(self) -> PQGen[None]:
+        self._is_beginning = True
+        yield from super()._start_query()
+        self._is_beginning = False
+
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        return self._is_beginning
 
     # The end
 

@@ -48,6 +48,11 @@ def add_check_interval(parameters: dict[str, Any]) -> bool:
     return True
 
 
+def is_idle_too_long(message: str) -> bool:
+    """Tell whether the server ended a session for having been idle (57P05)."""
+    return "terminating connection due to idle-session timeout" in message
+
+
 #: Has a row if another session like this one would be refused. Without the right to see them, other roles' background
 #: workers may be taken for clients, or the other way round; the numbers of the own role are exact.
 FULL_SERVER_QUERY = """

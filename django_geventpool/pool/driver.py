@@ -36,6 +36,12 @@ class Driver(Protocol):
     def is_in_transaction(self, connection: Any) -> bool:
         """Tell whether the server has a transaction open for the connection, without a round trip."""
 
+    def has_not_begun(self, connection: Any, error: BaseException) -> bool:
+        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+
+        False for what can't be known.
+        """
+
     def clean(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""
 
