@@ -23,6 +23,7 @@ from ..pool.driver import Driver
 from ..registry import pools
 from . import parts
 from .client import PooledClient
+from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .versions import check_psycopg
 
@@ -69,7 +70,7 @@ class PooledMixin(Base):
     @property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
-        return DatabaseErrorWrapper(self)
+        return ErrorWrapper(self)
 
     @property
     def pool(self) -> Lease | None:
@@ -268,6 +269,7 @@ def _make_driver(wrapper: PooledMixin) -> Driver:
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
+        wrapper.pool_options.CLIENT_CHECK_INTERVAL,
     )
 
 

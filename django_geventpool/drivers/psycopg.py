@@ -50,10 +50,6 @@ class PsycopgDriver(BaseDriver[Connection]):
             raise errors[0]
         raise type(errors[-1])("\n".join(map(str, errors)))
 
-    def time_zone(self, connection: Connection) -> str | None:
-        """Return the session's time zone, which the server reports with each change."""
-        return connection.info.parameter_status("TimeZone")
-
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status
 
@@ -74,4 +70,4 @@ class PsycopgDriver(BaseDriver[Connection]):
             execute(connection, "DISCARD ALL")
             connection.forget_prepared_statements()
             self._configure(connection)
-        return connection.pgconn.transaction_status == TransactionStatus.IDLE
+        return connection.pgconn.transaction_status == TransactionStatus.IDLE and not self.is_lost(connection)

@@ -66,10 +66,6 @@ class Psycopg2Driver(BaseDriver[Connection]):
             raise
         return established
 
-    def time_zone(self, connection: Connection) -> str | None:
-        """Return the session's time zone, which the server reports with each change."""
-        return connection.get_parameter_status("TimeZone")
-
     def _transaction_status(self, connection: Connection) -> int:
         return connection.get_transaction_status()
 
@@ -96,6 +92,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
             and connection.isolation_level == self._isolation_level
             and connection.readonly is None
             and connection.deferrable is None
+            and not self.is_lost(connection)
         )
 
 

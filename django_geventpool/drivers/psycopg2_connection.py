@@ -10,6 +10,9 @@ from psycopg2 import _psycopg, extensions
 from .cancel import start_cancelling
 from .connection import PooledConnection
 
+#: The states in which there is no session yet, and nothing to cancel; psycopg2 has no name for the second.
+_CONNECTING = (extensions.STATUS_SETUP, 20)
+
 _isolation_level: Any = extensions.connection.isolation_level
 _autocommit: Any = extensions.connection.autocommit
 
@@ -38,8 +41,7 @@ class Connection(PooledConnection, extensions.connection):
         if not self.is_ours():
             return
         self.keep_socket()
-        pointer = self.pgconn_ptr
-        if self.status == extensions.STATUS_SETUP or pointer is None:
+        if self.status in _CONNECTING or self.pgconn_ptr is None:
             return
         self.is_severed = True
         if not self.is_revoked:  # Else it is cancelled already.
@@ -54,6 +56,15 @@ class Connection(PooledConnection, extensions.connection):
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
             self.cancel()  # Blocks everything, but for a moment only while the server answers.
+
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        return self.get_parameter_status(name)
+
+    @staticmethod
+    def sqlstate_of(error: BaseException) -> str | None:
+        """Return the SQLSTATE of one of psycopg2's errors; None for others."""
+        return error.pgcode if isinstance(error, psycopg2.Error) else None
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.

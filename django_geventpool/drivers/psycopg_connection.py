@@ -205,6 +205,15 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         self.sever()  # What was begun and left, such as a stream.
         return True
 
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        return self.info.parameter_status(name)
+
+    @staticmethod
+    def sqlstate_of(error: BaseException) -> str | None:
+        """Return the SQLSTATE of one of psycopg's errors; None for others."""
+        return error.sqlstate if isinstance(error, psycopg.Error) else None
+
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
         return not self._users <= {threading.get_ident()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import math
 import os
@@ -225,13 +226,19 @@ class Pool:
         logger.debug('Pool "%s": connecting', self.name)
         start = time.monotonic()
         try:
-            connection = self.driver.connect(slot.opening)
+            connection = self.driver.connect(functools.partial(self._opening, slot))
         except Exception:
             with self._lock:
                 self._room.statistics.failed_connects += 1
             raise
         with self._lock:
             self._room.opened(slot, connection, time.monotonic() - start)
+
+    def _opening(self, slot: Slot, connection: Any) -> None:
+        with self._lock:
+            left = self._room.opening(slot, connection)
+        if left is not None:
+            self._closer.close_soon(left)
 
     def _take_back(self, slot: Slot, flaw: Reason | None) -> None:
         if self._lock.is_mine():

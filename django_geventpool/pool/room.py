@@ -170,6 +170,19 @@ class Room:
             slot.holder = holder
             holder.held[slot] = self._reclaim
 
+    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+        """Note a connection that is being opened in a slot, so that it is closed if that fails; None if it is gone.
+
+        :returns: a slot for what is left of the attempt before, to be closed: it counts until then.
+        """
+        failed, slot.connection = slot.connection, connection
+        if failed is None or connection is None:
+            return None
+        left = Slot()
+        left.connection, left.state, left.reason, left.since = failed, State.CLOSING, "broken", self._clock()
+        self.slots.add(left)
+        return left
+
     # Slots that come back
 
     def opened(self, slot: Slot, connection: Any, seconds: float) -> None:

@@ -57,10 +57,6 @@ class Slot:
         self.since = now
         self.warned = False
 
-    def opening(self, connection: Any) -> None:
-        """Note a connection that is being opened, so that it is closed if that fails."""
-        self.connection = connection
-
     def who(self) -> str:
         """Name the holder: its task, or else its greenlet or thread."""
         if self.label is not None:

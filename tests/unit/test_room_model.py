@@ -115,7 +115,7 @@ class RoomMachine(RuleBasedStateMachine):
             return
         request = self.connecting.pop(slot)
         if outcome != "fails":
-            slot.opening(Connection())
+            self.room.opening(slot, Connection())
         if outcome == "full" and request is not None:
             self.room.refused()
             if not self.room.closed:
@@ -245,7 +245,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     def open(self, slot: Slot) -> None:
         connection = Connection()
-        slot.opening(connection)
+        self.room.opening(slot, connection)
         with self.dispatching():
             self.room.opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)

@@ -1,0 +1,76 @@
+"""A fail-over that cuts no connection: those to a server that has become a standby are not lent again.
+
+PostgreSQL 14 and later report what this needs with each change, so that looking takes no round trip. An older one is
+asked, once somebody has met a server that takes no writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .connection import PooledConnection, new_serial
+
+#: What a server reports: that it is a standby, and that it, or a session, is to be read only.
+_STANDBY, _READ_ONLY = "in_hot_standby", "default_transaction_read_only"
+_IS_STANDBY_QUERY = "SELECT pg_is_in_recovery()"
+
+
+class FailoverWatch:
+    """What a pool's connections tell of a fail-over.
+
+    A standby may be meant, as a replica to read from. So what counts is what a connection has reported when it was
+    opened, and, from a write in vain on, whether new ones get to a server that takes writes.
+    """
+
+    def __init__(self) -> None:
+        #: Those that are older than this are to be looked at: a server has refused to write. 0 if none has.
+        self._doubt_before = 0
+
+    def opened(self, connection: PooledConnection) -> None:
+        """Note what a new connection's server is."""
+        connection.was_standby = _is_on(connection, _STANDBY)
+        connection.was_read_only = _is_on(connection, _READ_ONLY)
+        if self._doubt_before and self._is_standby(connection):
+            self._doubt_before = 0  # The others are no worse.
+
+    def is_lost(self, connection: PooledConnection) -> bool:
+        """Tell whether a connection that comes back, clean, is to a server that has become a standby.
+
+        :raises Exception: the driver's, if an old server must be asked, and doesn't answer.
+        """
+        was_refused, connection.was_refused_write = connection.was_refused_write, False
+        if was_refused and (self._is_standby(connection) or _has_become(connection, _READ_ONLY)):
+            self._doubt_before = new_serial()
+            return True
+        return _has_become(connection, _STANDBY)
+
+    def is_doubtful(self, connection: PooledConnection) -> bool:
+        """Tell whether an idle connection is older than a write in vain, and not known to be better."""
+        if connection.serial >= self._doubt_before:
+            return False
+        return _is_on(connection, _STANDBY) is not False or _has_become(connection, _READ_ONLY)
+
+    def _is_standby(self, connection: PooledConnection) -> bool:
+        reported = _is_on(connection, _STANDBY)
+        if reported is not None:
+            return reported
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_STANDBY_QUERY)
+            return bool(cursor.fetchone()[0])
+
+
+def _is_on(connection: PooledConnection, name: str) -> bool | None:
+    """Return what the server has reported last; None if it doesn't."""
+    value = connection.reported(name)
+    return None if value is None else value == "on"
+
+
+def _has_become(connection: PooledConnection, name: str) -> bool:
+    was = connection.was_standby if name == _STANDBY else connection.was_read_only
+    return was is False and _is_on(connection, name) is True
+
+
+def note_error(connection: Any, error: BaseException) -> None:
+    """Take note of an error that a query on a connection has ended with."""
+    if isinstance(connection, PooledConnection) and connection.sqlstate_of(error) == "25006":
+        connection.was_refused_write = True
