@@ -13,6 +13,8 @@ from .connection import PooledConnection, new_serial
 #: What a server reports: that it is a standby, and that it, or a session, is to be read only.
 _STANDBY, _READ_ONLY = "in_hot_standby", "default_transaction_read_only"
 _IS_STANDBY_QUERY = "SELECT pg_is_in_recovery()"
+#: And not by a SET of the holder's own.
+_IS_READ_ONLY_QUERY = f"SELECT reset_val = 'on' FROM pg_settings WHERE name = '{_READ_ONLY}'"
 
 
 class FailoverWatch:
@@ -23,40 +25,51 @@ class FailoverWatch:
     """
 
     def __init__(self) -> None:
-        #: Those that are older than this are to be looked at: a server has refused to write. 0 if none has.
+        #: Connections that are older than these are not trusted: unless they report that their server is no standby,
+        #: or whatever they report, as a server tells of its settings with the next query only. 0 to trust them all.
         self._doubt_before = 0
+        self._distrust_before = 0
 
     def opened(self, connection: PooledConnection) -> None:
         """Note what a new connection's server is."""
         connection.was_standby = _is_on(connection, _STANDBY)
         connection.was_read_only = _is_on(connection, _READ_ONLY)
-        if self._doubt_before and self._is_standby(connection):
-            self._doubt_before = 0  # The others are no worse.
+        if (self._doubt_before or self._distrust_before) and (connection.was_read_only or _is_standby(connection)):
+            self._doubt_before = self._distrust_before = 0  # The others are no worse.
 
     def is_lost(self, connection: PooledConnection) -> bool:
-        """Tell whether a connection that comes back, clean, is to a server that has become a standby.
+        """Tell whether a connection that comes back, clean, is to a server that has become a standby, or read only.
 
-        :raises Exception: the driver's, if an old server must be asked, and doesn't answer.
+        :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """
         was_refused, connection.was_refused_write = connection.was_refused_write, False
-        if was_refused and (self._is_standby(connection) or _has_become(connection, _READ_ONLY)):
+        if not was_refused:
+            return _has_become(connection, _STANDBY)
+        if _is_standby(connection):
             self._doubt_before = new_serial()
             return True
-        return _has_become(connection, _STANDBY)
+        if _has_become(connection, _READ_ONLY) and _ask(connection, _IS_READ_ONLY_QUERY):
+            self._distrust_before = new_serial()
+            return True
+        return False
 
     def is_doubtful(self, connection: PooledConnection) -> bool:
         """Tell whether an idle connection is older than a write in vain, and not known to be better."""
-        if connection.serial >= self._doubt_before:
-            return False
-        return _is_on(connection, _STANDBY) is not False or _has_become(connection, _READ_ONLY)
+        serial = connection.serial
+        return serial < self._distrust_before or (
+            serial < self._doubt_before and _is_on(connection, _STANDBY) is not False
+        )
 
-    def _is_standby(self, connection: PooledConnection) -> bool:
-        reported = _is_on(connection, _STANDBY)
-        if reported is not None:
-            return reported
-        with connection.cursor() as cursor:
-            cursor.execute(_IS_STANDBY_QUERY)
-            return bool(cursor.fetchone()[0])
+
+def _is_standby(connection: PooledConnection) -> bool:
+    reported = _is_on(connection, _STANDBY)
+    return _ask(connection, _IS_STANDBY_QUERY) if reported is None else reported
+
+
+def _ask(connection: PooledConnection, question: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return bool(cursor.fetchone()[0])
 
 
 def _is_on(connection: PooledConnection, name: str) -> bool | None:
