@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import pytest
 from django.db import InternalError, transaction
 
-from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
-from servers.postgres_standby import StandbyServer, demote
 from tests.support.database import Database
 from tests.support.front_end import FrontEnd
+from tests.support.pair import Pair, pair_of_servers
 from tests.support.proxy import Proxy
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
@@ -25,32 +24,13 @@ READ_ONLY = "read-only transaction"
 NEWS = ("in_hot_standby", "default_transaction_read_only")
 
 
-class Pair:
-    """A primary and a standby of it."""
-
-    def __init__(self, primary: PostgresServer, standby: StandbyServer) -> None:
-        self.primary = primary
-        self.standby = standby
-
-    def await_role(self, name: str) -> None:
-        """Wait until the standby knows a role, and all that came before it."""
-        eventually(lambda: self.standby.query(f"select 1 from pg_roles where rolname = '{name}'"), "the replication")
-
-    def fail_over(self) -> None:
-        """Have the two change their parts. The old primary restarts in its place."""
-        demote(self.primary)
-        self.standby.promote()
-
-
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     with contextlib.ExitStack() as stack:
         try:
-            primary = stack.enter_context(PostgresServer())
+            yield stack.enter_context(pair_of_servers())
         except PostgresNotFound as error:
             pytest.skip(str(error))
-        primary.query("create table written (n int); grant all on written to public")
-        yield Pair(primary, stack.enter_context(StandbyServer(primary)))
 
 
 def make_moving(make_database: MakeDatabase, pair: Pair, port: int, **options: object) -> Database:
