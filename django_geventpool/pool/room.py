@@ -206,16 +206,16 @@ class Room:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
         if self.closed:
             return "shutdown"
-        if self._is_one_too_many() or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+        if self._excess() > 0 or not (self.waiting or len(self.idle) < self.options.reuse_conns):
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
         return None
 
-    def _is_one_too_many(self) -> bool:
-        """Tell whether more connections are open than may be, besides those that are being closed already."""
-        closing = self._count() > self.limit and sum(slot.state is State.CLOSING for slot in self.slots)
-        return self._count() - closing > self.limit
+    def _excess(self) -> int:
+        """How many connections are open that should not be, besides those that are being closed; 0 or less for none."""
+        excess = self._count() - self.limit
+        return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
     def give_back(self, slot: Slot, flaw: Reason | None = None) -> bool:
         """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
@@ -323,7 +323,7 @@ class Room:
 
     def surplus(self) -> list[Slot]:
         """Take out the idle slots that are over the limit, doomed."""
-        over = max(0, min(self._count() - self.limit, len(self.idle)))
+        over = max(0, min(self._excess(), len(self.idle)))
         return self._doom_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:

@@ -11,6 +11,7 @@ from django.db import OperationalError
 from tests.support.database import Database
 from tests.support.front_end import FrontEnd
 from tests.support.tasks import Task, results
+from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
@@ -97,7 +98,7 @@ def test_what_is_refused_both_ways_is_the_servers_own_word(make_database: MakeDa
             database.answer("select 1")
         # Nothing is decided yet.
         assert front_end.starts() == (attempt, attempt)
-    assert database.stats().size == 0
+    eventually(lambda: database.stats().size == 0, "the slot given back")
 
 
 def test_the_setting_turns_it_off(make_database: MakeDatabase, front_end: FrontEnd) -> None:
