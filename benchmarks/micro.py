@@ -49,6 +49,7 @@ class _NoServer:
     """A driver whose connections need no server and take no time."""
 
     name = "none"
+    error: type[Exception] = OSError
 
     def connect(self, opening: Callable[[Any], None]) -> _Connection:
         """Open one."""

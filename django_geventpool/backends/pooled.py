@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,6 +21,7 @@ from ..drivers.base import BaseDriver
 from ..drivers.connection import PooledConnection
 from ..pool import Pool
 from ..pool.driver import Driver
+from ..pool.holder import current, nobody
 from ..registry import pools
 from . import parts
 from .client import PooledClient
@@ -116,12 +118,18 @@ class PooledMixin(Base):
         if self.timezone_name and self._lease.time_zone() != self.timezone_name:
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
         if self.allow_thread_sharing:
-            self._lease.share()
+            self._lease.share(nobody())
 
     def inc_thread_sharing(self) -> None:
         """Allow other threads to use this wrapper, and its connection to outlive the one that took it."""
         super().inc_thread_sharing()
-        self._lease.share()
+        self._lease.share(nobody())
+
+    def dec_thread_sharing(self) -> None:
+        """Undo one ``inc_thread_sharing``; after the last, the connection goes with its greenlet or thread again."""
+        super().dec_thread_sharing()
+        if not self.allow_thread_sharing and self._thread_ident == get_ident():  # type: ignore[attr-defined]
+            self._lease.share(current())
 
     def _close(self) -> None:
         if self.pool is None:
