@@ -207,7 +207,8 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
 
     def reported(self, name: str) -> str | None:
         """Return what the server has said last of one of its parameters that it reports; None for others."""
-        return self.info.parameter_status(name)
+        value = self.pgconn.parameter_status(name.encode())
+        return None if value is None else value.decode()
 
     @staticmethod
     def sqlstate_of(error: BaseException) -> str | None:

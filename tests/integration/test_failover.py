@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import InternalError, transaction
 
+from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
 from tests.support.database import Database
 from tests.support.front_end import FrontEnd
@@ -99,6 +100,22 @@ def test_a_primary_that_is_made_read_only_under_its_holders(pair: Pair, make_dat
         database.give_back()
         assert_writes(database)
         database.assert_whole()
+
+
+def test_a_session_that_a_pooler_has_moved_to_a_standby_is_not_lent_again(
+    make_database: MakeDatabase, postgres: Postgres
+) -> None:
+    with FrontEnd(postgres.host, postgres.port) as front_end:
+        database = make_database(MAX_CONNS=2, role_limit=5, settings={"PORT": front_end.port})
+        database.assert_whole()
+        held = database.pid()
+        front_end.report("in_hot_standby", "on")
+        assert database.pid() == held  # And hears of it.
+        database.give_back()
+        eventually(lambda: database.count() == 1, "its end")
+        # The idle one has heard of it, too.
+        database.assert_whole()
+        assert database.stats().connects == 4
 
 
 def test_a_replica_that_is_meant_stays_in_use(pair: Pair, make_database: MakeDatabase) -> None:

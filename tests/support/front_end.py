@@ -39,6 +39,10 @@ class FrontEnd(Helper):
         """Keep a parameter that the server reports from the clients that come from now on."""
         self.ask(f"hide {parameter}")
 
+    def report(self, parameter: str, value: str) -> None:
+        """Tell all clients of a change, as a server does, or a pooler that takes another server for them."""
+        self.ask(f"report {parameter} {value}")
+
     def move(self, host: str, port: int) -> None:
         """Lead new connections to another server."""
         self.ask(f"move {host} {port}")
@@ -57,6 +61,8 @@ class _Gate:
         self._refusal: str | None = None
         self._hidden: set[str] = set()
         self._with_options = self._without = 0
+        #: To the clients that have got to the server.
+        self._writers: set[asyncio.StreamWriter] = set()
 
     def obey(self, order: str) -> str:
         name, _, argument = order.partition(" ")
@@ -66,6 +72,9 @@ class _Gate:
             self._refusal = None
         elif name == "hide":
             self._hidden.add(argument)
+        elif name == "report":
+            for writer in self._writers:
+                writer.write(_message(b"S", argument.replace(" ", "\0").encode() + b"\0"))
         elif name == "move":
             host, port = argument.split()
             self._target = (host, int(port))
@@ -105,11 +114,13 @@ class _Gate:
     async def _pass_on(self, start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
         server_writer.write(start)
+        self._writers.add(writer)
         pumps = [
             asyncio.create_task(self._pump(reader, server_writer)),
             asyncio.create_task(self._pump_messages(server_reader, writer, frozenset(self._hidden))),
         ]
         await asyncio.wait(pumps)
+        self._writers.discard(writer)
         server_writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,8 +145,11 @@ class _Gate:
 
 
 def _fatal(code: str, words: str) -> bytes:
-    fields = f"SFATAL\0VFATAL\0C{code}\0M{words}\0\0".encode()
-    return b"E" + struct.pack("!i", len(fields) + 4) + fields
+    return _message(b"E", f"SFATAL\0VFATAL\0C{code}\0M{words}\0\0".encode())
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
 
 
 async def main(host: str, port: str) -> None:
