@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.utils import DatabaseErrorWrapper
 
-from ..drivers.failover import note_error
+from ..drivers.base import note_error
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
@@ -18,6 +18,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if exc_value is not None:
+        if isinstance(exc_value, Exception):
             note_error(self.wrapper.connection, exc_value)
+        if exc_value is not None:
             super().__exit__(exc_type, exc_value, traceback)

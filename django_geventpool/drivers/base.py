@@ -25,6 +25,8 @@ _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3:
 
 #: The SQLSTATEs of statement_timeout (and others that cancel) and of lock_timeout.
 _OUT_OF_TIME = ("57014", "55P03")
+#: That of a write in a transaction that is read only.
+_READ_ONLY = "25006"
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -143,7 +145,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         except connection.driver_error as error:
             if connection.closed:
                 raise
-            if connection.sqlstate_of(error) in _OUT_OF_TIME:
+            if _sqlstate(error) in _OUT_OF_TIME:
                 return False
             self._logger.info("The server doesn't say whether it is full: %s", error)
             self._asks_if_full = False
@@ -177,6 +179,17 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Tell whether connecting failed for want of a free connection on the server."""
         # Neither driver knows the SQLSTATE of a failed connect.
         return isinstance(error, self.connect_error) and is_full(str(error))
+
+
+def _sqlstate(error: Exception) -> str | None:
+    state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state
+
+
+def note_error(connection: Any, error: Exception) -> None:
+    """Take note of an error that a query on a connection has ended with."""
+    if _sqlstate(error) == _READ_ONLY and isinstance(connection, PooledConnection):
+        connection.was_refused_write = True
 
 
 def execute(connection: PooledConnection, sql: str) -> None:

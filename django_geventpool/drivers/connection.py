@@ -139,11 +139,6 @@ class PooledConnection(_Connection):
         """Return what the server has said last of one of its parameters that it reports; None for others."""
         raise NotImplementedError
 
-    @staticmethod
-    def sqlstate_of(error: BaseException) -> str | None:
-        """Return the SQLSTATE of one of the driver's errors; None for others."""
-        raise NotImplementedError
-
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
         raise NotImplementedError

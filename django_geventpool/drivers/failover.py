@@ -6,8 +6,6 @@ asked, once somebody has met a server that takes no writes.
 
 from __future__ import annotations
 
-from typing import Any
-
 from .connection import PooledConnection, new_serial
 
 #: What a server reports: that it is a standby, and that it, or a session, is to be read only.
@@ -81,9 +79,3 @@ def _is_on(connection: PooledConnection, name: str) -> bool | None:
 def _has_become(connection: PooledConnection, name: str) -> bool:
     was = connection.was_standby if name == _STANDBY else connection.was_read_only
     return was is False and _is_on(connection, name) is True
-
-
-def note_error(connection: Any, error: BaseException) -> None:
-    """Take note of an error that a query on a connection has ended with."""
-    if isinstance(connection, PooledConnection) and connection.sqlstate_of(error) == "25006":
-        connection.was_refused_write = True

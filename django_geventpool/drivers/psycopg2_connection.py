@@ -61,11 +61,6 @@ class Connection(PooledConnection, extensions.connection):
         """Return what the server has said last of one of its parameters that it reports; None for others."""
         return self.get_parameter_status(name)
 
-    @staticmethod
-    def sqlstate_of(error: BaseException) -> str | None:
-        """Return the SQLSTATE of one of psycopg2's errors; None for others."""
-        return error.pgcode if isinstance(error, psycopg2.Error) else None
-
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 

@@ -210,11 +210,6 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         value = self.pgconn.parameter_status(name.encode())
         return None if value is None else value.decode()
 
-    @staticmethod
-    def sqlstate_of(error: BaseException) -> str | None:
-        """Return the SQLSTATE of one of psycopg's errors; None for others."""
-        return error.sqlstate if isinstance(error, psycopg.Error) else None
-
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
         return not self._users <= {threading.get_ident()}
