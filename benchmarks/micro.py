@@ -49,6 +49,7 @@ class _NoServer:
     """A driver whose connections need no server and take no time."""
 
     name = "none"
+    error: type[Exception] = OSError
 
     def connect(self, opening: Callable[[Any], None]) -> _Connection:
         """Open one."""
@@ -66,6 +67,10 @@ class _NoServer:
 
     def is_in_transaction(self, connection: _Connection) -> bool:
         """They have none."""
+        return False
+
+    def has_not_begun(self, connection: _Connection, error: BaseException) -> bool:
+        """They fail with nothing."""
         return False
 
     def clean(self, connection: _Connection) -> bool:

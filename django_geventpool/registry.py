@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from .pool import Pool
 from .pool import holder as holders
+from .pool.lock import Lock
+
+
+def _nothing_to_repair() -> None:
+    """Each change here is one step, but for the order of those that may be done twice."""
 
 
 class Pools(Mapping[str, Pool]):
@@ -21,6 +25,7 @@ class Pools(Mapping[str, Pool]):
         self._entries: dict[str, tuple[object, Pool]] = {}
         #: By alias, the pool that was closed last.
         self._closed: dict[str, Pool] = {}
+        self._lock = Lock(_nothing_to_repair)
 
     def __getitem__(self, alias: str) -> Pool:
         return self._entries[alias][1]
@@ -39,28 +44,37 @@ class Pools(Mapping[str, Pool]):
         pool = self._find(alias, target)
         if pool is not None:
             return pool
-        with self._lock():
-            pool = self._find(alias, target)
-            if pool is not None:
-                return pool
-            _, old = self._entries.get(alias, (None, None))
-            pool = make()
-            elder = self._closed.pop(alias, None) if old is None else old
-            if elder is not None:
-                pool.succeed(elder)
-            self._entries[alias] = (target, pool)
+        # Outside of the lock, as this imports drivers, and may run a finalizer that queries.
+        pool, old = self._lock.run(self._register, alias, target, make())
         if old is not None:
             old.close()
         return pool
 
+    def _register(self, alias: str, target: object, made: Pool) -> tuple[Pool, Pool | None]:
+        """Have a pool that was made be the alias's, unless another was faster; return it, and which it replaces."""
+        pool = self._find(alias, target)
+        if pool is not None:
+            return pool, None
+        _, old = self._entries.get(alias, (None, None))
+        elder = self._closed.get(alias) if old is None else old
+        if elder is not None:
+            made.succeed(elder)
+        self._entries[alias] = (target, made)
+        self._closed.pop(alias, None)
+        return made, old
+
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""
-        with self._lock():
-            _, pool = self._entries.pop(alias, (None, None))
-            if pool is not None:
-                self._closed[alias] = pool
+        pool = self._lock.run(self._unregister, alias)
         if pool is not None:
             pool.close()
+
+    def _unregister(self, alias: str) -> Pool | None:
+        _, pool = self._entries.get(alias, (None, None))
+        if pool is not None:
+            self._closed[alias] = pool
+            del self._entries[alias]
+        return pool
 
     def close_all(self) -> None:
         """Close all pools of this process; the next connections make new ones."""
@@ -71,16 +85,11 @@ class Pools(Mapping[str, Pool]):
         """Start without pools, and leave those that there are alone: a forked child's are its parent's."""
         self._entries = {}
         self._closed = {}
-        self.__dict__.pop("_made_lock", None)
+        self._lock = Lock(_nothing_to_repair)
 
     def _find(self, alias: str, target: object) -> Pool | None:
         known_target, pool = self._entries.get(alias, (None, None))
         return pool if pool is not None and not pool.closed and known_target == target else None
-
-    def _lock(self) -> threading.Lock:
-        # Made on first use, as this module may be imported before monkey-patching; setdefault lets one of two win.
-        lock: threading.Lock = self.__dict__.setdefault("_made_lock", threading.Lock())
-        return lock
 
 
 pools = Pools()

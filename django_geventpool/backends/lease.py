@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ..pool import Pool
+from ..pool.client import Client
 from ..pool.driver import Driver
+from ..pool.holder import Holder
 
 
 class Lease:
     """One wrapper's dealings with its pool, in the shape in which Django deals with a pool.
 
-    Knows the connection that it has until it is given back, whatever interrupts Django in between.
+    Which connection the wrapper has, the pool knows: it comes back whatever interrupts Django in between, and even if
+    the wrapper goes without ``close()``.
 
     :param obtain: the wrapper's method that returns the pool to take a connection from.
     """
 
-    __slots__ = ("_connection", "_obtain", "_pool")
+    __slots__ = ("__weakref__", "_client", "_obtain", "_pool")
 
     def __init__(self, obtain: Callable[[], Pool]) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self._obtain = weakref.WeakMethod(obtain)
+        self._client = Client(self)
         self._pool: Pool | None = None
-        self._connection: Any = None
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        pool: Pool | None = getattr(self, "_pool", None)  # Somebody may have been interrupted in making it.
+        if pool is not None and self._client.request is not None and not is_finalizing():
+            pool.look_now()
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -36,14 +45,9 @@ class Lease:
         obtain = self._obtain()
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
-        self._connection = self._pool.getconn()
-        self._connection.fresh_since = time.monotonic()
-        return self._connection.lent_as
-
-    @property
-    def connection(self) -> Any:
-        """The connection itself, which the wrapper may have a proxy of; None if there is none."""
-        return self._connection
+        connection = self._pool.getconn(client=self._client)
+        connection.fresh_since = time.monotonic()
+        return connection.lent_as
 
     @property
     def driver(self) -> Driver:
@@ -53,29 +57,33 @@ class Lease:
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            assert self._pool is not None
-            self._pool.putconn(connection)
+        if self._client.request is not None and self._pool is not None:
+            self._pool.give_back(self._client)
 
-    def share(self) -> None:
-        """Have the connection, if there is one, not reclaimed when the greenlet or thread ends that took it."""
-        if self._connection is not None:
-            assert self._pool is not None
-            self._pool.share(self._connection)
+    def share(self, holder: Holder) -> None:
+        """Have the connection, if there is one, reclaimed when this holder ends, and not the one that took it."""
+        if self._pool is not None:
+            self._pool.share(self._client, holder)
+
+    @property
+    def connection(self) -> Any:
+        """The connection itself, which the wrapper may have a proxy of; None if there is none."""
+        return self._client.connection
 
     def time_zone(self) -> str | None:
         """Return the time zone of the connection's session, as the server reported it last."""
         assert self._pool is not None
-        return self._pool.driver.time_zone(self._connection)
+        return self._pool.driver.time_zone(self.connection)
 
     def is_in_transaction(self) -> bool:
-        """Tell whether the server has a transaction open for the connection, if there is one."""
-        if self._connection is None:
+        """Return whether the server has a transaction open for the connection, if there is one."""
+        connection = self.connection
+        if connection is None:
             return False
         assert self._pool is not None
-        return self._pool.driver.is_in_transaction(self._connection)
+        return self._pool.driver.is_in_transaction(connection)
 
     def forget(self) -> None:
         """Have nothing to do any more with a connection that is the parent process's."""
-        self._pool = self._connection = None
+        self._pool = None
+        self._client = Client(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,9 +20,11 @@ from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
 from ..pool import Pool
 from ..pool.driver import Driver
+from ..pool.holder import current, nobody
 from ..registry import pools
 from . import parts
 from .client import PooledClient
+from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .versions import check_psycopg
 
@@ -68,7 +71,7 @@ class PooledMixin(Base):
     @property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
-        return DatabaseErrorWrapper(self)
+        return ErrorWrapper(self)
 
     @property
     def pool(self) -> Lease | None:
@@ -114,12 +117,18 @@ class PooledMixin(Base):
         if self.timezone_name and self._lease.time_zone() != self.timezone_name:
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
         if self.allow_thread_sharing:
-            self._lease.share()
+            self._lease.share(nobody())
 
     def inc_thread_sharing(self) -> None:
         """Allow other threads to use this wrapper, and its connection to outlive the one that took it."""
         super().inc_thread_sharing()
-        self._lease.share()
+        self._lease.share(nobody())
+
+    def dec_thread_sharing(self) -> None:
+        """Undo one ``inc_thread_sharing``; after the last, the connection goes with its greenlet or thread again."""
+        super().dec_thread_sharing()
+        if not self.allow_thread_sharing and self._thread_ident == get_ident():  # type: ignore[attr-defined]
+            self._lease.share(current())
 
     def _close(self) -> None:
         if self.pool is None:
@@ -270,6 +279,7 @@ def _make_driver(wrapper: PooledMixin) -> Driver:
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
+        wrapper.pool_options.CLIENT_CHECK_INTERVAL,
     )
 
 

@@ -45,6 +45,11 @@ _CUT_OFF_TIMEOUT = 1.0
 REVOKED = "the connection was given back or closed by somebody else in the middle of this"
 
 
+def new_serial() -> int:
+    """Return a number that is higher than those of the connections that were opened until now."""
+    return next(_serials)
+
+
 class PooledConnection(_Connection):
     """Mixed into a driver's connection, before it: leaves its socket behind when it is closed or interrupted.
 
@@ -66,6 +71,11 @@ class PooledConnection(_Connection):
     fresh_since: float | None = None
     #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
     proxy: Any = None
+    #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
+    was_standby: bool | None = None
+    was_read_only: bool | None = None
+    #: Whether its server has refused to write since it was lent.
+    was_refused_write: bool = False
     _socket: socket.socket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -74,7 +84,7 @@ class PooledConnection(_Connection):
     def own(self) -> None:
         """Note that this process opens it."""
         self.pid = os.getpid()
-        self.serial = next(_serials)
+        self.serial = new_serial()
         self._cursors = weakref.WeakSet()
         _owned.add(self)
 
@@ -134,6 +144,10 @@ class PooledConnection(_Connection):
             return True
         self._cut_off(socket.SHUT_RDWR)
         return self._await_user(time.monotonic() + _CUT_OFF_TIMEOUT)
+
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        raise NotImplementedError
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""

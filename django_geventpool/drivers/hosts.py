@@ -11,17 +11,16 @@ import functools
 import ipaddress
 import itertools
 import random
-import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+
+from .server import is_login_refused
 
 C = TypeVar("C")
 
 #: libpq's least, in seconds.
 _LEAST_TIMEOUT = 2
-#: A server's words after which libpq tries no other: a password is not to be tried everywhere.
-_FINAL = re.compile(r"authentication failed|\bpassword\b", re.IGNORECASE)
 
 
 class Host(NamedTuple):
@@ -63,18 +62,13 @@ def connect(
     for attempt in attempts(parameters, settings, is_unknown):
         try:
             return connect_to(attempt)
-        except error_class as error:
+        except error_class as error:  # noqa: PERF203  it is what happens
             errors.append(error)
-            if is_final(str(error)):
-                break
+            if is_login_refused(str(error)):
+                break  # As libpq does.
     if len(errors) == 1:
         raise errors[0]
     raise type(errors[-1])("\n".join(str(error).strip() for error in errors))
-
-
-def is_final(message: str) -> bool:
-    """Tell whether a server has refused who asks, so that no other is asked the same."""
-    return _FINAL.search(message.rpartition(" failed: ")[2]) is not None
 
 
 def attempts(

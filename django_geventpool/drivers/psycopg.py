@@ -30,10 +30,6 @@ class PsycopgDriver(BaseDriver[Connection]):
         connection.autocommit = True
         return connection
 
-    def time_zone(self, connection: Connection) -> str | None:
-        """Return the session's time zone, which the server reports with each change."""
-        return connection.info.parameter_status("TimeZone")
-
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status
 
@@ -54,7 +50,7 @@ class PsycopgDriver(BaseDriver[Connection]):
             execute(connection, "DISCARD ALL")
             connection.forget_prepared_statements()
             self._configure(connection)
-        return connection.pgconn.transaction_status == TransactionStatus.IDLE
+        return connection.pgconn.transaction_status == TransactionStatus.IDLE and not self.is_lost(connection)
 
 
 def _public_connect() -> Callable[..., Any]:

@@ -50,10 +50,6 @@ class Psycopg2Driver(BaseDriver[Connection]):
         with Door[Connection](opening, lambda connection: self.close_failed(connection, opening), timeout) as door:
             return door.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
-    def time_zone(self, connection: Connection) -> str | None:
-        """Return the session's time zone, which the server reports with each change."""
-        return connection.get_parameter_status("TimeZone")
-
     def _transaction_status(self, connection: Connection) -> int:
         return connection.get_transaction_status()
 
@@ -80,6 +76,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
             and connection.isolation_level == self._isolation_level
             and connection.readonly is None
             and connection.deferrable is None
+            and not self.is_lost(connection)
         )
 
 

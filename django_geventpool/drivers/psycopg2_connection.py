@@ -74,6 +74,10 @@ class Connection(PooledConnection, extensions.connection):
         if self._cancelling is None:
             self.cancel()  # Blocks everything, but for a moment only while the server answers.
 
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        return self.get_parameter_status(name)
+
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 

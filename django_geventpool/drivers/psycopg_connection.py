@@ -239,6 +239,11 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         self.sever()  # What was begun and left, such as a stream.
         return True
 
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        value = self.pgconn.parameter_status(name.encode())
+        return None if value is None else value.decode()
+
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
         return not self._users <= {threading.get_ident()}

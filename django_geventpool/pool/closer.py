@@ -42,24 +42,24 @@ class Closer:
             function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
 
     def close(self, slot: Slot) -> None:
-        """Close a doomed slot's connection, and free the slot when the server has let go of it."""
-        if self._pid != os.getpid():
-            return  # A greenlet that was forked along.
+        """Close a doomed slot's connection, and free the slot when the server has let go of it.
+
+        Whatever interrupts this, the slot is not free before: another goes on.
+        """
+        if self._pid != os.getpid() or not self._lock.run(self._room.begin_to_close, slot):
+            return  # A greenlet that was forked along, or another one closes it.
         try:
             self.end(slot.connection)
+            self._lock.run(self._room.vacate_closed, slot, self._driver.is_interrupted(slot.connection))
         except BaseException:
-            # Killed on the way: the server may still have the connection, so the slot is not free yet.
+            slot.is_being_closed = False
             self.close_soon(slot)
             raise
-        with self._lock:
-            if self._driver.is_interrupted(slot.connection):
-                self._room.statistics.cancelled += 1
-            self._room.vacate(slot)
 
     def end(self, connection: Any) -> None:
         """Close a connection, and return when the server has let go of it."""
         logger.debug('Pool "%s": closing a connection', self._name)
         try:
             self._driver.close(connection)
-        except Exception:
+        except self._driver.error:
             logger.debug('Pool "%s": closing a connection failed', self._name, exc_info=True)

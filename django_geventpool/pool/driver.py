@@ -24,7 +24,9 @@ class Driver(Protocol):
     def connect(self, opening: Callable[[Any], None]) -> Any:
         """Open a connection, ready for use: configured, and outside of any transaction.
 
-        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails.
+        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails, and with
+        None when there is nothing any more. If it is called with one after the other, for several attempts, the pool
+        closes the former, without making anybody wait.
         """
 
     def is_alive(self, connection: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -34,24 +36,42 @@ _locals: dict[type, Any] = {}
 
 
 class Holder:
-    """A greenlet or thread, with what it holds."""
+    """A greenlet or thread, with what it holds.
 
-    __slots__ = ("_arrange_call", "ended", "held", "is_gone", "name")
+    :param name: for messages.
+    :param is_dead: tells of the few whose end comes with no sign that it has come; None for all others.
+    :param arrange_call: has the framework call a function when the running greenlet ends, where it can.
+    """
+
+    __slots__ = ("_arrange_call", "_has_ended", "_life", "held", "is_dead", "name")
 
     def __init__(
         self,
         name: str,
-        is_gone: Callable[[], bool] | None,
+        is_dead: Callable[[], bool] | None,
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.name = name
-        #: Tells of the few holders whose end comes with no sign that it has come; None for all others.
-        self.is_gone = is_gone
-        #: Each slot that is lent to this holder, with the call that reclaims it.
-        self.held: dict[Slot, Callable[[Slot, Holder], None]] = {}
-        self.ended = False
-        #: Has the framework call a function when the running greenlet ends, where it can.
+        self.is_dead = is_dead
+        #: Each slot that was lent to this holder and may be so still, with what tells its pool of the end.
+        self.held: dict[Slot, Callable[[], object]] = {}
+        self._has_ended = False
+        self._life: weakref.ref[_Life] | None = None
         self._arrange_call = arrange_call
+
+    def live_with(self, life: _Life) -> None:
+        """Count as gone when an object is, which belongs to the greenlet or thread."""
+        self._life = weakref.ref(life)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end has come with a sign."""
+        return self._has_ended or (self._life is not None and self._life() is None)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the greenlet or thread is no more, as far as can be told now."""
+        return self.has_ended or (self.is_dead is not None and self.is_dead())
 
     def watch(self) -> None:
         """Have the end noticed, from the first time on that something is lent. Called in the greenlet itself."""
@@ -60,26 +80,31 @@ class Holder:
             arrange(self.end)
 
     def end(self) -> None:
-        """Note that the greenlet or thread is gone, and have what it still holds reclaimed.
+        """Note that the greenlet or thread is gone, and have the pools look for what it still holds.
 
         Runs wherever the end is noticed: in the hub, in a dying thread, in the middle of a garbage collection. So
         it takes no lock.
         """
-        self.ended = True
-        for slot, reclaim in list(self.held.items()):
-            reclaim(slot, self)
+        self._has_ended = True
+        for tell in list(self.held.values()):
+            tell()
 
 
-class _Sentinel:
+class _Life:
     """Dies with the locals of its greenlet or thread."""
 
-    __slots__ = ("holder",)
+    __slots__ = ("__weakref__", "holder")
 
     def __init__(self, holder: Holder) -> None:
         self.holder = holder
+        holder.live_with(self)
 
-    def __del__(self) -> None:
-        self.holder.end()
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        holder: Holder | None = getattr(self, "holder", None)  # Somebody may have been interrupted in making it.
+        # At the end of the interpreter there may not be much left of it. If this is interrupted, nothing is lost but
+        # time: the pools look now and then whether their holders are gone.
+        if holder is not None and not is_finalizing():
+            holder.end()
 
 
 def current() -> Holder:
@@ -88,14 +113,14 @@ def current() -> Holder:
     if local is None:
         local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
     try:
-        holder: Holder = local.sentinel.holder
+        holder: Holder = local.life.holder
     except AttributeError:
         pass
     else:
-        if not holder.ended:  # Else this is a late callback of a greenlet that counts as gone.
+        if not holder.has_ended:  # Else this is a late callback of a greenlet that counts as gone.
             return holder
     holder = _make(green.active())
-    local.sentinel = _Sentinel(holder)
+    local.life = _Life(holder)
     return holder
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from .. import green
 
 logger = logging.getLogger("geventpool.pool")
+
+#: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
+_PATIENCE = 1.0
 
 
 class Housekeeper:
@@ -21,6 +25,8 @@ class Housekeeper:
 
     def __init__(self, work: Callable[[], float | None]) -> None:
         self._work = work
+        #: Until when one that was started may take to begin (monotonic seconds): no need for another.
+        self._patient_until = 0.0
         #: Held by the thread or greenlet that works.
         self._duty = threading.Lock()
         self._gate = threading.Lock()
@@ -33,12 +39,11 @@ class Housekeeper:
 
     def start(self) -> None:
         """Start the thread or greenlet unless it runs."""
-        if self._duty.locked() or not self._duty.acquire(blocking=False):
+        if self._duty.locked() or time.monotonic() < self._patient_until:
             return
-        try:
+        with contextlib.suppress(RuntimeError):  # There are no more threads to be had, or the interpreter ends.
             green.start_thread(self._run)
-        except RuntimeError:
-            self._duty.release()  # There are no more threads to be had, or the interpreter is shutting down.
+            self._patient_until = time.monotonic() + _PATIENCE
 
     def wake(self) -> None:
         """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere."""
@@ -47,11 +52,15 @@ class Housekeeper:
             self._gate.release()
 
     def _run(self) -> None:
+        # Two may have been started, if whoever started the first was interrupted before it was noted.
+        if not self._duty.acquire(blocking=False):
+            return
         has_ended = False
         try:
             self._keep_working()
             has_ended = True
         finally:
+            self._patient_until = 0.0
             self._duty.release()
             if not has_ended:
                 self.start()  # It was killed; those who wait rely on it.

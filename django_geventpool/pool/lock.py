@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
+import contextvars
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+#: How long to wait before trying again what somebody else has the lock for (seconds): least, and most.
+_PAUSE = (0.00001, 0.001)
+
+
+class ReentryError(RuntimeError):
+    """Code that ran in the middle of the pool's own work, such as a finalizer, asked for more of it."""
 
 
 class Lock:
-    """A lock that knows who holds it.
+    """Has one function at a time run, and whatever interrupts one is not held against the next.
 
-    A garbage collection may start at any step, also while the lock is held, and run a finalizer (of a half-read
-    iterator, say) that comes back to the pool. With an ordinary lock it would wait for itself for ever.
+    An exception out of a signal handler, such as that of a soft time limit, may arrive between any two steps of Python
+    code: after a lock was acquired and before anybody knows, in a ``finally`` before it is released, and in the middle
+    of bookkeeping. So this lock is entered and left in C: a context of ``contextvars`` runs one function at a time,
+    refuses a second with an error, and is left however the function ends. And who comes after a function that did not
+    reach its end repairs first what that has left half done.
+
+    Nobody waits for long: functions that run here wait for nothing.
+
+    :param repair: puts in order what a function that was interrupted has left. It may be interrupted, too.
     """
 
-    __slots__ = ("_lock", "_owner")
+    __slots__ = ("_context", "_is_intact", "_repair")
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner: int | None = None
+    def __init__(self, repair: Callable[[], object]) -> None:
+        self._context = contextvars.Context()
+        self._repair = repair
+        #: Whether the last function has reached its end.
+        self._is_intact = True
 
-    def __enter__(self) -> None:
-        if self.is_mine():
-            raise RuntimeError("a finalizer has asked for a connection in the middle of the pool's own work")
-        self._lock.acquire()
-        self._owner = threading.get_ident()
+    def run(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Return what a function returns that runs while no other does.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._owner = None
-        self._lock.release()
+        :raises ReentryError: in the middle of such a function: in a finalizer that a garbage collection runs there.
+        """
+        pause = _PAUSE[0]
+        while True:
+            try:
+                return self._context.run(self._run, function, arguments)
+            except RuntimeError as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise  # It comes from within the function.
+                if self.is_mine():
+                    raise ReentryError(
+                        "a finalizer has asked for a connection in the middle of the pool's own work"
+                    ) from None
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSE[1])
+
+    def _run(self, function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
+        if not self._is_intact:
+            self._repair()
+        self._is_intact = False
+        result = function(*arguments)
+        self._is_intact = True
+        return result
 
     def is_mine(self) -> bool:
-        """Tell whether the running greenlet or thread holds the lock."""
-        return self._owner == threading.get_ident()
+        """Return whether the running greenlet or thread is in the middle of such a function."""
+        frame = inspect.currentframe()
+        while frame is not None:
+            if frame.f_code is self._run.__code__ and frame.f_locals["self"] is self:
+                return True
+            frame = frame.f_back
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -11,35 +10,15 @@ from typing import Any
 
 from ..options import PoolOptions
 from .deadlines import Deadlines
-from .holder import Holder
+from .holder import Holder, nobody
+from .server_limit import ServerLimit
 from .slot import Request, Slot, State
 from .statistics import Reason, Statistics
 from .stats import PoolStats
-from .turns import Turns
-
-#: Least and most pause between attempts to connect to a full server, in seconds.
-FULL_SERVER_PAUSE = (0.05, 1.0)
-
-#: A pool with this part of its limit, or less, pauses for this part of the longest pause at the most. One with more
-#: leaves the others more time.
-NEEDY = 0.5
-
-#: Least and most time for others after a connection was given up, in parts of the longest pause. The needy pause less.
-LEFT_TO_OTHERS = (0.55, 0.8)
-
-#: How often to look whether holders are gone that give no sign of it, in seconds.
-LOOK_AT_HOLDERS = 0.5
-
-#: How often at the most to look after slots with nothing to do yet, in seconds.
-LOOK_AT_SLOTS = 1.0
 
 
 def _none() -> int:
     return 0
-
-
-def _nobody_looks(_when: float) -> None:
-    pass
 
 
 class Room:
@@ -48,14 +27,15 @@ class Room:
     Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
     held. Numbers are derived from the slots, never counted beside them.
 
+    An exception may arrive between any two steps. The slots and the requests that wait are the record; what else is
+    kept for the sake of speed is made anew from it then, see ``repair``.
+
     :param options: limits and times, see PoolOptions.
-    :param reclaim: called when a holder ends, with each slot that it still holds.
+    :param tell: called when a holder ends that may still hold something.
     :param clock: monotonic seconds.
     """
 
-    def __init__(
-        self, options: PoolOptions, reclaim: Callable[[Slot, Holder], None], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, options: PoolOptions, tell: Callable[[], object], clock: Callable[[], float]) -> None:
         self.options = options
         self.limit = options.MAX_CONNS
         self.closed = False
@@ -71,43 +51,53 @@ class Room:
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
         self.vacated: Callable[[], object] = _none
-        #: Called with the time (monotonic seconds) at which waiters may connect, which they don't notice by themselves.
-        self.look_by: Callable[[float], object] = _nobody_looks
-        #: While the server is full: no connect before this time, and the pause that led to it.
-        self.connect_after = 0.0
-        self.full_pause = 0.0
-        #: How many may connect at the same time.
-        self._tries = math.inf
-        self.turns = Turns(clock)
+        self.server = ServerLimit(clock)
         self.statistics = Statistics()
-        self._reclaim = reclaim
+        self._tell = tell
         self._clock = clock
+        #: Has the slots that are being renewed.
+        self._renewal = Request(nobody(), None, None)
 
     # Lending
 
-    def take(self, request: Request) -> Slot | None:
+    def ask(self, request: Request) -> None:
+        """Lend a slot to a request, or have it wait, or give it an error."""
+        if request.client is not None:
+            request.client.request = request
+        if not self.take(request):
+            self._queue(request)
+
+    def _queue(self, request: Request) -> None:
+        """Have a request wait, unless its time is over or nothing is lent any more."""
+        if self.closed or request.is_late(self._clock()):
+            request.gate = None
+            self.record_wait(request)
+        else:
+            request.close_gate()
+            self.enqueue(request)
+
+    def take(self, request: Request) -> bool:
         """Lend a slot, with a connection or room for one, unless others asked before or there is none."""
-        if self.waiting and next(iter(self.waiting)).ticket < request.ticket:
-            return None
+        if self.closed or (self.waiting and next(iter(self.waiting)).ticket < request.ticket):
+            return False
         if self.idle:
-            slot = self.idle.pop()
+            slot = self.idle[-1]
         elif self._count() < self.limit and self._may_connect():
-            slot = Slot()
+            slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
-            return None
+            return False
+        request.holder.held[slot] = self._tell
         slot.lend(request, self._clock())
-        request.holder.held[slot] = self._reclaim
-        return slot
+        if slot.counts:
+            self.idle.pop()
+        return True
 
     def _count(self) -> int:
         return len(self.slots) + self.elsewhere()
 
     def _may_connect(self) -> bool:
-        """Tell whether the server may have room. After a refusal one tries at a time, after each success one more."""
-        if self.full_pause and self._clock() < self.connect_after:
-            return False
-        return sum(slot.state is State.CONNECTING for slot in self.slots) < self._tries
+        return self.server.may_connect(sum(slot.state is State.CONNECTING for slot in self.slots))
 
     def enqueue(self, request: Request) -> None:
         """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
@@ -124,28 +114,30 @@ class Room:
         """Give what is free to those who have waited longest; the only place that does."""
         while self.waiting:
             request = next(iter(self.waiting))
-            if request.holder.ended:
-                self._end_wait(request)
-            elif (slot := self.take(request)) is not None:
-                self._end_wait(request)
-                if slot.connection is not None:
-                    self.settle(request)  # Else it has yet to connect, which may send it back to wait.
-                request.answer(slot)
-            else:
-                return
+            if not request.holder.has_ended:
+                if not self.take(request):
+                    return
+                self._hand_over(request)
+            self._end_wait(request)
+
+    def _hand_over(self, request: Request) -> None:
+        """Wake a request that has been given a slot."""
+        if request.slot is not None and request.slot.connection is not None:
+            self.record_wait(request)  # Else it has yet to connect, which may send it back to wait.
+        request.answer()
 
     def expire(self, now: float) -> None:
         """Wake those whose time is over, with nothing."""
         while (request := self._deadlines.first()) is not None and request.is_late(now):
-            self._end_wait(request)
-            self.settle(request)
+            self.record_wait(request)
             request.answer()
+            self._end_wait(request)
 
     def _end_wait(self, request: Request) -> None:
-        del self.waiting[request]
         self._deadlines.remove(request)
+        del self.waiting[request]
 
-    def settle(self, request: Request) -> None:
+    def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
             self.statistics.wait.record(self._clock() - request.since)
@@ -155,242 +147,260 @@ class Room:
         """Since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
         return next((request.since for request in self.waiting), None)
 
-    def withdraw(self, request: Request) -> bool:
-        """Forget a waiter that was interrupted; what it was given meanwhile comes back, see ``give_back``."""
+    def withdraw(self, request: Request) -> Slot | None:
+        """Take back what a request has, if anything, and have it wait no more; return what is to be closed."""
         if request in self.waiting:
             self._end_wait(request)
-        self.settle(request)
-        return request.slot is not None and self.give_back(request.slot)
+        self.record_wait(request)
+        slot = request.held
+        if slot is None:
+            return None
+        if slot.state is State.IN_USE and not request.is_received:
+            to_close = self.give_back(slot)  # Nobody has touched it.
+        else:
+            to_close = self.doom(slot, "broken")
+        return slot if to_close else None
 
-    def share(self, connection: Any, holder: Holder) -> None:
-        """Lend a connection that is lent to somebody else."""
-        slot = self.by_connection.get(connection)
-        if slot is not None and slot.holder is not None:
-            slot.holder.held.pop(slot, None)
-            slot.holder = holder
-            holder.held[slot] = self._reclaim
+    def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
+        """Take a slot back from a request, see ``give_back``; None if it doesn't have it any more."""
+        return self.give_back(slot, flaw) if slot.is_lent_to(request) else None
+
+    def retreat(self, request: Request, error: BaseException) -> Slot | None:
+        """Have a request that found the server full wait once more, in its old place; return what is to be closed."""
+        request.refused = error
+        self.server.refused(len(self.by_connection), self.limit)
+        slot = request.held
+        to_close = slot is not None and self.doom(slot, "broken", dispatch=False)
+        request.slot = None
+        self._queue(request)
+        self.dispatch()  # One of our own may have come back meanwhile.
+        return slot if to_close else None
+
+    def share(self, request: Request, holder: Holder) -> None:
+        """Have what a request has count as another holder's."""
+        slot, before = request.held, request.holder
+        if slot is not None and before is not holder:
+            holder.held[slot] = self._tell
+            request.holder = holder
+            before.held.pop(slot, None)
+
+    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+        """Record what is being opened in a slot, None for nothing any more; return what is to be closed.
+
+        That is what an attempt before has left: it has a slot of its own until it is closed, so that it counts.
+        """
+        left = None
+        if slot.connection is not None and connection is not None:
+            left = Slot(None)
+            left.connection, left.reason, left.since = slot.connection, "broken", self._clock()
+            left.state = State.CLOSING
+            self.slots.add(left)
+        slot.opening(connection)
+        return left
 
     # Slots that come back
 
     def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
-        """Note that a slot's connection is there to be used, and how long it took to open it."""
+        """Record that a slot's connection is there to be used, and how long it took to open it."""
         slot.connection = connection
         slot.since = self._clock()
         lifetime = self.options.CONN_MAX_LIFETIME
         if lifetime is not None:
             # Connections that were opened together should not all be replaced together.
             slot.expires_at = slot.since + lifetime * random.uniform(0.9, 1)
-        slot.state = State.IN_USE
         self.by_connection[connection] = slot
+        slot.state = State.IN_USE
         self.statistics.connects += 1
         self.statistics.connect.record(seconds)
-        if self.full_pause or self._tries < self.limit:
-            self.full_pause = self.connect_after = 0.0
-            self._tries += 1
+        if self.server.connected(self.limit):
             self.dispatch()  # The next may connect too.
 
     def _why_not_keep(self, slot: Slot) -> Reason | None:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
         if self.closed:
             return "shutdown"
-        if self._count() > self.limit or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+        if self._excess() > 0 or not (self.waiting or len(self.idle) < self.options.reuse_conns):
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
         return None
 
+    def _excess(self) -> int:
+        """How many connections are open that should not be, besides those that are being closed; 0 or less for none."""
+        excess = self._count() - self.limit
+        return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
+
     def give_back(self, slot: Slot, flaw: Reason | None = None) -> bool:
         """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
         reason = flaw or self._why_not_keep(slot)
         if reason is None:
-            self.release(slot)
+            self.put_idle(slot)
             return False
         return self.doom(slot, reason)
 
-    def release(self, slot: Slot) -> None:
-        """Free a slot of its holder; its connection, if there is one, is fit to be lent again."""
-        self._unlend(slot)
-        if slot.connection is None:
-            self.vacate(slot)
-        else:
-            slot.state = State.IDLE
-            slot.since = self._clock()
-            self.idle.append(slot)
-            self.dispatch()
+    def put_idle(self, slot: Slot) -> None:
+        """Free a slot of its holder; its connection is fit to be lent again."""
+        request, held_for = slot.request, self._clock() - slot.since
+        slot.state = State.IDLE
+        self._unlend(slot, request, held_for)
+        slot.since = self._clock()
+        self.idle.append(slot)
+        self.dispatch()
 
-    def doom(self, slot: Slot, reason: Reason) -> bool:
+    def doom(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
-        self._unlend(slot)
-        self._strike(slot, reason)
-        was_connecting = slot.state is State.CONNECTING
-        slot.state = State.CLOSING
+        request, held_for = slot.request, self._clock() - slot.since
+        was_connecting, was_in_use = slot.state is State.CONNECTING, slot.state is State.IN_USE
         slot.reason = reason
+        slot.state = State.CLOSING
+        self._unlend(slot, request, held_for if was_in_use or slot.counts else None)
+        self._strike(slot, reason)
         slot.since = self._clock()
         if slot.connection is None:
-            self.vacate(slot)
-        elif was_connecting:
+            self.vacate(slot, dispatch=dispatch)
+        elif was_connecting and dispatch:
             self.dispatch()  # Another may try in its place.
         return slot.connection is not None
 
     def emptied(self, slot: Slot, reason: Reason) -> None:
-        """Note that a slot's connection is closed and another will be opened."""
+        """Record that a slot's connection is closed, and another will be opened."""
+        slot.state = State.CONNECTING
         self._strike(slot, reason)
         slot.connection = slot.expires_at = None
-        slot.state = State.CONNECTING
 
     def _strike(self, slot: Slot, reason: Reason) -> None:
         """Count a connection as one that was open once."""
         if self.by_connection.pop(slot.connection, None) is not None:
             self.statistics.closed[reason] += 1
 
-    def vacate(self, slot: Slot) -> None:
-        """Note that the server has let go of a slot's connection."""
+    def begin_to_close(self, slot: Slot) -> bool:
+        """Have somebody close a slot's connection; False if it is closed, or another does."""
+        if slot not in self.slots or slot.state is not State.CLOSING or slot.is_being_closed:
+            return False
+        slot.is_being_closed = True
+        return True
+
+    def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
+        """Record that a doomed slot's connection is closed, and whether somebody was interrupted in using it."""
+        if was_interrupted:
+            self.statistics.cancelled += 1
+        self.vacate(slot)
+
+    def vacate(self, slot: Slot, *, dispatch: bool = True) -> None:
+        """Record that the server has let go of a slot's connection."""
         self.slots.discard(slot)
         if slot.reason == "yielded":
-            self._leave_to_others()
-        self.dispatch()
+            self.server.leave_to_others()
+        if dispatch:
+            self.dispatch()
         if self.closed:
             self.vacated()
 
-    def _unlend(self, slot: Slot) -> None:
-        if slot.holder is not None:
-            slot.holder.held.pop(slot, None)
-            slot.holder = None
-            if slot.counts or slot.state is State.IN_USE:
-                self.statistics.use.record(self._clock() - slot.since)
-        slot.label = slot.stack = None
-
-    def refused(self) -> None:
-        """Note that the server was full: no connect before a pause, unlike one of our own connections."""
-        now = self._clock()
-        if self.full_pause and now < self.connect_after:
-            return  # Several tried at the same time.
-        size = len(self.by_connection)
-        self.turns.refused(size)
-        least, most = FULL_SERVER_PAUSE
-        most *= min(1.0, max(NEEDY, size / self.limit))
-        # Workers that share a full server should not come back all at the same time.
-        self._pause(min(max(2 * self.full_pause, least), most), random.uniform(0.5, 1))
+    def _unlend(self, slot: Slot, request: Request | None, held_for: float | None) -> None:
+        slot.request = None
+        if request is not None:
+            request.holder.held.pop(slot, None)
+            if held_for is not None and request is not self._renewal:
+                self.statistics.use.record(held_for)
 
     def is_turn_over(self) -> bool:
-        """Tell whether to ask, over a connection that comes back, if others may be waiting for it."""
-        return bool(self.waiting) and self.turns.is_over(len(self.by_connection))
+        """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
+        return bool(self.waiting) and self.server.is_turn_over(len(self.by_connection))
 
     def step_aside(self) -> None:
-        """Note that one of the connections will be closed to leave its room on a full server to other processes."""
-        self.turns.step_aside()
-        self._leave_to_others()
-
-    def _leave_to_others(self) -> None:
-        # Again when the server has let go of the connection: others can have it only from then on.
-        self._pause(FULL_SERVER_PAUSE[1], random.uniform(*LEFT_TO_OTHERS))
-
-    def _pause(self, pause: float, part: float) -> None:
-        """Have nobody connect for a part of a pause."""
-        self.full_pause = pause
-        self._tries = 1
-        self.connect_after = max(self.connect_after, self._clock() + pause * part)
-        self.look_by(self.connect_after)
+        """Record that one of the connections will be closed to leave its room on a full server to other processes."""
+        self.server.step_aside()
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
         self.closed = True
-        for request in self.waiting:
-            request.answer(error=error())
-            self._deadlines.remove(request)
-        self.waiting.clear()
-        return self._doom_idle(list(self.idle), "shutdown")
+        for request in list(self.waiting):
+            request.answer(error())
+            self._end_wait(request)
+        return self.doom_idle(list(self.idle), "shutdown")
 
     # Housekeeping
 
+    def resize(self, options: PoolOptions) -> list[Slot]:
+        """Have another limit from now on; take out the idle slots that are too many, doomed."""
+        self.options = options
+        self.limit = options.MAX_CONNS
+        surplus = self.surplus()
+        self.dispatch()
+        return surplus
+
     def surplus(self) -> list[Slot]:
         """Take out the idle slots that are over the limit, doomed."""
-        over = max(0, min(self._count() - self.limit, len(self.idle)))
-        return self._doom_idle(list(itertools.islice(self.idle, over)), "surplus")
+        over = max(0, min(self._excess(), len(self.idle)))
+        return self.doom_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:
         """Take out all idle slots, doomed."""
-        return self._doom_idle(list(self.idle), "surplus")
+        return self.doom_idle(list(self.idle), "surplus")
 
-    def idle_until(self, slot: Slot) -> float:
-        """How long a slot may be idle; infinite if nothing ends that."""
-        timeout = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT)
-        ends = (None if timeout is None else slot.since + timeout, slot.expires_at)
-        return min((end for end in ends if end is not None), default=math.inf)
-
-    def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
-        """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
-        timeout = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT)
-        spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
-        old: list[Slot] = []
-        unused: list[Slot] = []
-        renewed: list[Slot] = []
-        for slot in self.idle:
-            expired = slot.expires_at is not None and slot.expires_at <= now
-            too_idle = timeout is not None and slot.since + timeout <= now
-            if spare > len(old) + len(unused):
-                if expired:
-                    old.append(slot)
-                elif too_idle:
-                    unused.append(slot)
-            elif expired:
-                renewed.append(slot)
-        for slot in renewed:
-            self.idle.remove(slot)
-            slot.state = State.CONNECTING
-        return self._doom_idle(old, "lifetime") + self._doom_idle(unused, "idle"), renewed
-
-    def _doom_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
+    def start_renewing(self, slots: list[Slot]) -> list[Slot]:
+        """Take out some of the idle slots, to have their connections replaced."""
         for slot in slots:
+            slot.request = self._renewal
+            slot.state = State.CONNECTING
             self.idle.remove(slot)
-            self.doom(slot, reason)
         return slots
 
-    def abandoned(self) -> list[tuple[Slot, Holder]]:
-        """The slots of holders that ended without a sign, found by looking."""
-        return [
-            (slot, slot.holder)
-            for slot in self.slots
-            if slot.holder is not None and slot.holder.is_gone is not None and slot.holder.is_gone()
-        ]
+    def doom_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
+        """Take out some of the idle slots, doomed."""
+        for slot in slots:
+            self.doom(slot, reason)
+            self.idle.remove(slot)
+        return slots
 
-    def overdue(self, now: float) -> list[Slot]:
-        """The slots held for longer than LEAK_WARNING_AFTER, each told once."""
-        after = self.options.LEAK_WARNING_AFTER
-        if after is None:
-            return []
-        late = [s for s in self.slots if s.holder is not None and not s.warned and s.since + after <= now]
-        for slot in late:
-            slot.warned = True
-        return late
+    def repair(self) -> None:
+        """Put in order what an exception in the middle of a change has left.
 
-    def next_deadline(self, now: float) -> float:
-        """When the housekeeper has something to do next; infinite if nothing is to be expected.
-
-        :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
+        What was not finished counts as not begun, or is closed.
         """
-        times = [slot.expires_at for slot in self.slots if slot.expires_at is not None and slot.expires_at > now]
-        timeout, leak_after = self.turns.idle_timeout(self.options.CONN_IDLE_TIMEOUT), self.options.LEAK_WARNING_AFTER
-        if self.slots:
-            # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
-            times.append(now + max(LOOK_AT_SLOTS, min(timeout or math.inf, leak_after or math.inf)))
-        spare = sum(slot.state is not State.CLOSING for slot in self.slots) - self.options.MIN_CONNS
-        if timeout is not None and spare > 0:
-            times += [slot.since + timeout for slot in self.idle]
-        if leak_after is not None:
-            times += [s.since + leak_after for s in self.slots if s.holder is not None and not s.warned]
-        if any(slot.holder is not None and slot.holder.is_gone is not None for slot in self.slots):
-            times.append(now + LOOK_AT_HOLDERS)
-        if self.full_pause and self.connect_after > now:
-            times.append(self.connect_after)
-        times.append(self._deadlines.next())
-        return min(times)
+        for slot in list(self.slots):
+            if slot.request is None and slot.state in (State.IN_USE, State.CONNECTING):
+                slot.reason = "broken"
+                slot.state = State.CLOSING
+            if slot.connection is None and slot.state in (State.IDLE, State.CLOSING):
+                self.slots.discard(slot)
+            if slot.state in (State.IDLE, State.CLOSING):
+                slot.request = None
+        known = {slot.connection: slot for slot in self.slots if slot.state in (State.IDLE, State.IN_USE)}
+        self.statistics.closed["broken"] += len(self.by_connection.keys() - known.keys())
+        self.by_connection = known
+        self.idle = deque(
+            sorted((slot for slot in self.slots if slot.state is State.IDLE), key=lambda slot: slot.since)
+        )
+        self._deadlines = Deadlines()
+        waiting = sorted(self.waiting, key=lambda request: request.ticket)
+        self.waiting = OrderedDict.fromkeys(waiting)
+        for request in waiting:
+            self._deadlines.add(request)
+        for request in waiting:
+            if request.held is not None:
+                self._hand_over(request)
+                self._end_wait(request)
+        self.dispatch()
+
+    def in_use(self) -> list[tuple[Slot, Request]]:
+        """The slots whose connections are lent, and to whom."""
+        return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
+
+    def next_deadline(self) -> float:
+        """When the time of somebody who waits is over next (monotonic seconds); infinite if that never is."""
+        return self._deadlines.next()
+
+    def count_timeout(self) -> tuple[PoolStats, int]:
+        """Count a request whose time is over; return the numbers, and how many connections earlier pools have."""
+        self.statistics.timeouts += 1
+        return self.snapshot(), self.elsewhere()
 
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""
         now = self._clock()
         states = [slot.state for slot in self.slots]
-        held = [slot for slot in self.slots if slot.holder is not None]
+        held = [slot for slot in self.slots if slot.request not in (None, self._renewal)]
         wait_time, use_time = self.statistics.wait.times(), self.statistics.use.times()
         longest = min(held, key=lambda slot: slot.since, default=None)
         return PoolStats(

@@ -10,6 +10,7 @@ from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client import Client
     from .holder import Holder
     from .statistics import Reason
 
@@ -26,52 +27,88 @@ class State(enum.Enum):
 
 
 class Slot:
-    """Room for one server connection, from before it is opened until the server has let go of it."""
+    """Room for one server connection, from before it is opened until the server has let go of it.
 
-    __slots__ = ("connection", "counts", "expires_at", "holder", "label", "reason", "since", "stack", "state", "warned")
+    Its state is what counts: everything else that the pool knows of it can be told from that, and is put in order if an
+    exception has come in between. So a change of state is the last step of lending it, and the first of taking it back.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "connection",
+        "counts",
+        "expires_at",
+        "is_being_closed",
+        "reason",
+        "request",
+        "since",
+        "state",
+        "warned",
+    )
+
+    def __init__(self, request: Request | None) -> None:
         self.state = State.CONNECTING
+        #: Whose it is, while it is lent.
+        self.request: Request | None = request
         self.connection: Any = None
         #: Why the connection is closed, while it is.
         self.reason: Reason | None = None
+        #: Whether somebody sees to that.
+        self.is_being_closed = False
         #: When the connection has lived long enough (monotonic seconds); None for never.
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).
         self.since = 0.0
-        self.holder: Holder | None = None
-        self.label: object | None = None
-        #: Where the holder took the connection; only with LEAK_WARNING_AFTER.
-        self.stack: StackSummary | None = None
         self.warned = False
         #: Whether it was lent with a connection: a checkout, even if that proves to be lost.
         self.counts = False
 
     def lend(self, request: Request, now: float) -> None:
         """Note who has the slot from now on."""
-        self.counts = self.connection is not None
-        self.state = State.IN_USE if self.counts else State.CONNECTING
-        self.holder = request.holder
-        self.label = request.label
-        self.stack = request.stack
+        request.slot = self
+        self.request = request
         self.since = now
         self.warned = False
+        self.counts = self.connection is not None
+        self.state = State.IN_USE if self.counts else State.CONNECTING
+
+    def is_lent_to(self, request: Request) -> bool:
+        """Return whether a request has the slot now."""
+        return self.request is request and self.state in _LENT
+
+    @property
+    def holder(self) -> Holder | None:
+        """The greenlet or thread that has it, None if nobody has."""
+        return None if self.request is None else self.request.holder
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it is lent to somebody who is gone."""
+        request = self.request
+        if request is None or self.state not in _LENT:
+            return False
+        return request.holder.is_gone or (request.client is not None and request.client.is_gone)
 
     def opening(self, connection: Any) -> None:
-        """Note a connection that is being opened, so that it is closed if that fails."""
+        """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
         self.connection = connection
 
     def who(self) -> str:
         """Name the holder: its task, or else its greenlet or thread."""
-        if self.label is not None:
+        if self.request is None:
+            return "nobody"
+        label = self.request.label
+        if label is not None:
             try:
-                return str(self.label)
+                return str(label)
             except Exception:  # noqa: BLE001  a label is somebody else's code, and this is for messages
-                return f"<{type(self.label).__name__}>"
-        return "nobody" if self.holder is None else self.holder.name
+                return f"<{type(label).__name__}>"
+        return self.request.holder.name
 
     def __repr__(self) -> str:
         return f"<Slot {self.state.value}>"
+
+
+_LENT = (State.IN_USE, State.CONNECTING)
 
 
 class Request:
@@ -81,14 +118,17 @@ class Request:
     :param label: names the task that asks, None where there is none.
     :param timeout: how many seconds to wait at the most; None for as long as it takes.
     :param stack: where the connection is asked for, None if nobody wants to know.
+    :param client: for whom the holder asks; None if only its own end tells that it has no more use for the connection.
     :param is_urgent: whether it goes before all that are not.
     """
 
     __slots__ = (
+        "client",
         "deadline",
         "error",
         "gate",
         "holder",
+        "is_received",
         "label",
         "refused",
         "since",
@@ -105,30 +145,42 @@ class Request:
         timeout: float | None,
         stack: StackSummary | None = None,
         *,
+        client: Client | None = None,
         is_urgent: bool = False,
     ) -> None:
         self.holder = holder
         self.label = label
         self.timeout = timeout
         self.stack = stack
+        self.client = client
         self.deadline = None if timeout is None else time.monotonic() + timeout
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = (not is_urgent, next(_tickets))
         self.gate: threading.Lock | None = None
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
+        #: What it was given. It has it still if the slot says so.
         self.slot: Slot | None = None
+        #: Whether the holder knows of it.
+        self.is_received = False
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None
 
+    @property
+    def held(self) -> Slot | None:
+        """The slot that it has now."""
+        slot = self.slot
+        return slot if slot is not None and slot.is_lent_to(self) else None
+
     def is_late(self, now: float) -> bool:
-        """Tell whether the time to wait is over."""
+        """Return whether the time to wait is over."""
         return self.deadline is not None and self.deadline <= now
 
     def close_gate(self) -> None:
         """Get ready to wait for an answer."""
         self.slot = self.error = None
+        self.is_received = False
         if self.since is None:
             self.since = time.monotonic()
         self.gate = threading.Lock()
@@ -146,12 +198,12 @@ class Request:
             left = max(0.0, self.deadline - time.monotonic())
             self.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
 
-    def answer(self, slot: Slot | None = None, error: Exception | None = None) -> None:
-        """Wake the waiter with a slot or an error, or nothing when its time is over.
+    def answer(self, error: Exception | None = None) -> None:
+        """Wake the waiter: it has a slot by now, or gets an error, or nothing as its time is over.
 
-        Called under the pool's lock, once for each wait.
+        Called under the pool's lock.
         """
-        self.slot = slot
         self.error = error
         assert self.gate is not None
-        self.gate.release()
+        if self.gate.locked():
+            self.gate.release()

@@ -85,3 +85,11 @@ class Statistics:
         self.use = Histogram()
         #: How long it took to connect.
         self.connect = Histogram()
+
+    def count_failed_connect(self) -> None:
+        """Count an attempt to connect that failed."""
+        self.failed_connects += 1
+
+    def count_reconnect(self) -> None:
+        """Count a connection that was opened in the place of one that was lost while idle."""
+        self.reconnects += 1

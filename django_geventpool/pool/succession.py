@@ -25,16 +25,19 @@ class Succession:
         room.vacated = wake
 
     def follow(self, elder: Succession) -> None:
-        """Take the place of a pool that is closed, or about to be, before this one lends."""
-        self._elders = elder.bequeath(self)
+        """Take the place of a pool that is closed, or about to be, and of those before it, before this one lends."""
+        self._elders = elder.lineage()
+        for each in self._elders:
+            each.bequeath(self)
 
-    def bequeath(self, heir: Succession) -> tuple[Succession, ...]:
-        """Have another told when a connection of this one, or of those before it, is gone; return them all."""
+    def lineage(self) -> tuple[Succession, ...]:
+        """Return those whose place this one has taken, and this one."""
+        return (*self._elders, self)
+
+    def bequeath(self, heir: Succession) -> None:
+        """Have another told when a connection of this one is gone, and count those of the ones before."""
         self._heir = heir
-        elders, self._elders = self._elders, ()
-        for elder in elders:
-            elder.bequeath(heir)
-        return (*elders, self)
+        self._elders = ()
 
     def count_elders_slots(self) -> int:
         """How many connections of those before it the server may count; those that have none are forgotten."""

@@ -37,15 +37,14 @@ class Borrow(Protocol):
 
 def end_lifetimes(pool: Pool) -> None:
     """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
-    with pool._lock:
-        for slot in pool._room.slots:
-            slot.expires_at = 0.0
+    for slot in list(pool._room.slots):
+        slot.expires_at = 0.0
     pool._housekeeper.wake()
 
 
 def end_pause(pool: Pool) -> None:
     """Have the pause after a refusal be over, and the housekeeper notice."""
-    pool._room.connect_after = 0.0
+    pool._room.server.retry_at = 0.0
     pool._housekeeper.wake()
 
 

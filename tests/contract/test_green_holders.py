@@ -9,8 +9,8 @@ from typing import Any
 import greenlet
 import pytest
 
-from django_geventpool.pool import Pool
-from django_geventpool.pool.room import LOOK_AT_HOLDERS
+from django_geventpool.pool import Pool, upkeep
+from django_geventpool.pool.upkeep import LOOK_AT_HOLDERS
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.tasks import FRAMEWORK, Interruption, Task
 from tests.support.waiting import eventually
@@ -98,10 +98,13 @@ def test_a_raw_greenlet_that_gives_back_is_nobodys_concern(
     assert not caplog.records
 
 
-def test_the_end_of_a_greenlet_is_noticed_without_looking(make_pool: MakePool, borrow: Borrow) -> None:
+def test_the_end_of_a_greenlet_is_noticed_without_looking(
+    make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No look of the housekeeper is due: the end itself wakes it."""
+    monkeypatch.setattr(upkeep, "BACKSTOP", 1000.0)
+    monkeypatch.setattr(upkeep, "LOOK_AT_HOLDERS", 1000.0)
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
-    pool._room.abandoned = list  # type: ignore[assignment,method-assign]
     borrow(pool).taken().end_without_giving_back()
     await_stats(pool, reclaimed=1, size=0)
 

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.options import PoolOptions
-from django_geventpool.pool import Pool, room
+from django_geventpool.pool import Pool, server_limit
 from django_geventpool.pool import holder as holders
-from django_geventpool.pool.slot import Request, Slot, State
-from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ServerFull, Step
+from django_geventpool.pool.slot import Request, State
+from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ScriptedError, ServerFull, Step
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
 
@@ -101,7 +101,7 @@ class PoolMachine(RuleBasedStateMachine):
         super().__init__()
         # The pause after a refusal by a full server ends when the test says so.
         self.patches = contextlib.ExitStack()
-        self.patches.enter_context(mock.patch.object(room, "FULL_SERVER_PAUSE", (1e6, 1e6)))
+        self.patches.enter_context(mock.patch.object(server_limit, "BACKOFF", (1e6, 1e6)))
         self.patches.enter_context(mock.patch.object(holders, "describe", running_actor))
         self.driver = ScriptedDriver()
         self.driver.is_slow = False
@@ -134,11 +134,11 @@ class PoolMachine(RuleBasedStateMachine):
         eventually(lambda: self.pool._next_look != 0.0, "the housekeeper's first look")
         take = self.pool._room.take
 
-        def take_in_turn(request: Request) -> Slot | None:
-            slot = take(request)
-            if slot is not None:
+        def take_in_turn(request: Request) -> bool:
+            is_taken = take(request)
+            if is_taken:
                 assert all(request.ticket <= other.ticket for other in self.pool._room.waiting), "overtaken"
-            return slot
+            return is_taken
 
         self.pool._room.take = take_in_turn  # type: ignore[method-assign]
 
@@ -194,7 +194,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.end_step("opened", pick, error, run)
 
     @precondition(lambda self: self.waiting["clean"])
-    @rule(pick=PICK, error=st.sampled_from([None, None, ConnectionError("gone")]), run=RUN)
+    @rule(pick=PICK, error=st.sampled_from([None, None, ScriptedError("gone")]), run=RUN)
     def end_clean(self, pick: int, error: Exception | None, run: bool) -> None:
         self.end_step("clean", pick, error, run)
 
@@ -213,10 +213,10 @@ class PoolMachine(RuleBasedStateMachine):
         idle = self.pool._room.idle
         idle[pick % len(idle)].connection.dead = True
 
-    @precondition(lambda self: self.pool._room.connect_after)
+    @precondition(lambda self: self.pool._room.server.retry_at)
     @rule()
     def end_the_pause(self) -> None:
-        self.pool._room.connect_after = 0.0
+        self.pool._room.server.retry_at = 0.0
         self.pool._housekeeper.wake()
         let_run()
 
@@ -276,8 +276,8 @@ class PoolMachine(RuleBasedStateMachine):
             assert not room.idle
             assert (
                 len(room.slots) >= room.limit
-                or time.monotonic() < room.connect_after
-                or sum(slot.state is State.CONNECTING for slot in room.slots) >= room._tries >= 1
+                or time.monotonic() < room.server.retry_at
+                or sum(slot.state is State.CONNECTING for slot in room.slots) >= room.server.max_connecting >= 1
             )
             assert not room.closed
 
@@ -334,7 +334,7 @@ class PoolMachine(RuleBasedStateMachine):
         for waiting in self.waiting.values():
             for step in waiting:
                 step.end()
-        self.pool._room.connect_after = 0.0
+        self.pool._room.server.retry_at = 0.0
         self.pool._housekeeper.wake()
         stats = self.pool.stats()
         return (

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from django_geventpool.pool import holder as holders
+from django_geventpool.pool.client import Client
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
@@ -15,6 +16,10 @@ from tests.support.tasks import Task
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
+
+
+class Owner:
+    """What a client stands for."""
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -137,9 +142,13 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
     pool.getconn()
     (slot,) = pool._room.slots
     assert slot.holder is not None
-    with pool._lock:
+
+    def end() -> None:
+        assert slot.holder is not None
         slot.holder.end()
         assert slot in pool._room.slots
+
+    pool._lock.run(end)
     await_stats(pool, reclaimed=1, size=0)
     assert not driver.live
 
@@ -148,16 +157,19 @@ def test_a_finalizer_may_give_back_in_the_middle_of_the_pools_own_work(make_pool
     pool = make_pool(MAX_CONNS=1)
     connection = pool.getconn()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    with pool._lock:
+
+    def give_back() -> None:
         pool.putconn(connection)
         assert not waiter.has_connection
+
+    pool._lock.run(give_back)
     assert waiter.taken().connection is connection
 
 
 def test_a_finalizer_that_asks_in_the_middle_of_the_pools_own_work_is_refused(make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=1)
-    with pool._lock, pytest.raises(RuntimeError, match="finalizer"):
-        pool.getconn()
+    with pytest.raises(RuntimeError, match="finalizer"):
+        pool._lock.run(pool.getconn)
     assert_whole(pool)
 
 
@@ -184,17 +196,17 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
 
 
 def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
-    ended = []
+    told = []
     holder = holders.Holder("somebody", None)
-    slot = object()
-    holder.held[slot] = lambda slot, holder: ended.append((slot, holder))  # type: ignore[index]
-    sentinel = holders._Sentinel(holder)
-    cycle: list[object] = [sentinel]
+    holder.held[object()] = lambda: told.append(holder)  # type: ignore[index]
+    life = holders._Life(holder)
+    cycle: list[object] = [life]
     cycle.append(cycle)
-    del sentinel, cycle
+    assert not holder.has_ended
+    del life, cycle
     gc.collect()
-    assert ended == [(slot, holder)]
-    assert holder.ended
+    assert told == [holder]
+    assert holder.has_ended
 
 
 def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
@@ -219,7 +231,7 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
     stats = pool.stats()
     assert (stats.in_use, stats.reclaimed) == (2, 0)
     held = [slot.holder for slot in pool._room.slots if slot.holder is not None]
-    assert not any(holder.ended for holder in held)
+    assert not any(holder.has_ended for holder in held)
     assert holders.current() in held
     pool.putconn(connection)
     faster[0].end_without_giving_back()
@@ -230,9 +242,11 @@ def test_a_shared_connection_is_not_reclaimed_when_one_of_its_holders_ends(
     make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool(MAX_CONNS=2)
-    holder, other = borrow(pool).taken(), borrow(pool).taken()
-    pool.share(holder.connection)
-    pool.share(object())
+    owner, ownerless = Owner(), Owner()
+    client = Client(owner)
+    holder, other = borrow(pool, client=client).taken(), borrow(pool).taken()
+    pool.share(client, holders.nobody())
+    pool.share(Client(ownerless), holders.nobody())
     holder.end_without_giving_back()
     # Another end, which the housekeeper has seen to by now.
     other.end_without_giving_back()

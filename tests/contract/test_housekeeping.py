@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from django_geventpool.pool import holder as holders
+from django_geventpool.pool.upkeep import BACKSTOP, LOOK_AT_SLOTS
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver
 from tests.support.tasks import Task
@@ -34,7 +33,7 @@ def test_min_conns_are_kept(driver: ScriptedDriver, make_pool: MakePool, borrow:
         borrower.give_back()
     await_stats(pool, size=2, idle=2)
     # The housekeeper has nothing more to expect.
-    assert pool._room.next_deadline(time.monotonic()) == math.inf or pool.options.CONN_MAX_LIFETIME
+    assert pool._upkeep.wake_at(100.0) == 100.0 + LOOK_AT_SLOTS
     assert len(driver.live) == 2
     assert driver.count("connect") == 4
 
@@ -50,7 +49,7 @@ def test_without_an_idle_timeout_nothing_is_to_be_expected(make_pool: MakePool) 
     pool = make_pool(CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     Task(lambda: pool.putconn(pool.getconn())).result()
     assert pool.stats().idle == 1
-    assert pool._room.next_deadline(time.monotonic()) == math.inf
+    assert pool._upkeep.wake_at(100.0) == 100.0 + BACKSTOP
 
 
 @pytest.mark.parametrize(
@@ -222,7 +221,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
     driver: ScriptedDriver, make_pool: MakePool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool(CONN_IDLE_TIMEOUT=0.05)
-    outdated = pool._room.outdated
+    outdated = pool._upkeep.outdated
     failures = iter([ZeroDivisionError()])
 
     def fail_once(now: float) -> object:
@@ -230,7 +229,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
             raise error
         return outdated(now)
 
-    monkeypatch.setattr(pool._room, "outdated", fail_once)
+    monkeypatch.setattr(pool._upkeep, "outdated", fail_once)
     pool.putconn(pool.getconn())
     await_stats(pool, size=0)
     assert any("housekeeping failed" in record.getMessage() for record in caplog.records)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.interruptions import interruptions, quiet_interruption
 from tests.support.pool_states import assert_whole, await_stats, queue_up
-from tests.support.scripted import ScriptedDriver, Step
+from tests.support.scripted import ScriptedDriver, ScriptedError, Step
 from tests.support.tasks import Task
 
 from .conftest import Borrow, MakePool
@@ -106,7 +106,7 @@ def test_an_error_of_cleaning_is_not_the_givers_business(
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
-    driver.script("clean", ConnectionError("gone"))
+    driver.script("clean", ScriptedError("gone"))
     holder.give_back()
     await_stats(pool, size=0)
     assert holder.connection.closed
@@ -117,7 +117,7 @@ def test_an_error_of_closing_frees_the_slot(driver: ScriptedDriver, make_pool: M
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
     holder.connection.dirty = True
-    driver.script("close", ConnectionError("gone"))
+    driver.script("close", ScriptedError("gone"))
     driver.live.clear()
     holder.give_back()
     await_stats(pool, size=0)
@@ -132,7 +132,7 @@ def test_an_error_of_closing_a_lost_connection_does_not_fail_the_next_holder(
     first.give_back()
     first.connection.dead = True
     driver.live.clear()
-    driver.script("close", ConnectionError("gone"))
+    driver.script("close", ScriptedError("gone"))
     assert borrow(pool).taken().connection is not first.connection
 
 

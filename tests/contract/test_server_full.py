@@ -8,9 +8,7 @@ import threading
 import pytest
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
-from django_geventpool.options import PoolOptions
-from django_geventpool.pool import alarms, room
-from django_geventpool.pool.slot import Slot
+from django_geventpool.pool import alarms, server_limit, upkeep
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver, ServerFull
@@ -102,7 +100,7 @@ def test_a_refused_request_keeps_its_place(driver: ScriptedDriver, make_pool: Ma
 def test_requests_pause_between_attempts(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     pool = make_pool(MAX_CONNS=2)
     driver.capacity = 0
     refused = borrow(pool)
@@ -123,14 +121,13 @@ def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(
     drawn: list[tuple[float, float]] = []
     monkeypatch.setattr(random, "uniform", lambda low, high: drawn.append((low, high)) or high)
     now = 100.0
-    full = room.Room(PoolOptions(MAX_CONNS=4), lambda slot, holder: None, lambda: now)
-    full.by_connection = {number: Slot() for number in range(size)}
+    full = server_limit.ServerLimit(lambda: now)
     pauses = []
     for _ in range(7):
-        full.refused()
-        full.refused()  # Another that tried at the same time.
-        pauses.append(full.connect_after - now)
-        now = full.connect_after
+        full.refused(size, 4)
+        full.refused(size, 4)  # Another that tried at the same time.
+        pauses.append(full.retry_at - now)
+        now = full.retry_at
     assert pauses == pytest.approx([min(pause, most) for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0)])
     assert drawn.count((0.5, 1)) == 7
 
@@ -156,7 +153,7 @@ def test_after_a_pause_one_tries_and_one_more_with_each_success(
 def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     pool = make_pool(MAX_CONNS=20)
     driver.capacity = 0
     waiters = queue_up(pool, lambda: borrow(pool), 20)
@@ -176,10 +173,10 @@ def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
 def test_another_tries_while_a_failed_connection_is_closed(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     # Nothing else has the housekeeper look.
     monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
-    monkeypatch.setattr(room, "LOOK_AT_SLOTS", 1000.0)
+    monkeypatch.setattr(upkeep, "BACKSTOP", 1000.0)
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
     driver.capacity = 0
     waiters = queue_up(pool, lambda: borrow(pool), 2)
@@ -213,13 +210,13 @@ def test_a_refusal_when_the_time_is_up_costs_no_slot(driver: ScriptedDriver, mak
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0)
     driver.capacity = 0
     for _ in range(times):
-        pool._room.connect_after = 0.0
+        pool._room.server.retry_at = 0.0
         with pytest.raises(PoolTimeout):
             Task(pool.getconn).result()
         await_stats(pool, size=0)
     assert refusals(driver) == times
     driver.capacity = None
-    pool._room.connect_after = 0.0
+    pool._room.server.retry_at = 0.0
     pool.putconn(Task(lambda: pool.getconn()).result())
 
 
@@ -253,14 +250,14 @@ def test_the_next_tries_when_the_one_before_was_refused_and_its_time_is_over(
 def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     pool = make_pool(MAX_CONNS=1)
     driver.capacity = 0
     refused = borrow(pool)
     await_stats(pool, waiting=1, size=0)
     driver.capacity = None
     # The housekeeper has not noticed yet.
-    pool._room.connect_after = 0.0
+    pool._room.server.retry_at = 0.0
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)
     pool._housekeeper.wake()

@@ -7,13 +7,10 @@ import time
 
 import pytest
 
-from django_geventpool.options import PoolOptions
-from django_geventpool.pool import Pool, room
-from django_geventpool.pool.room import Room
-from django_geventpool.pool.slot import Slot
+from django_geventpool.pool import Pool, server_limit
 from tests.support.interruptions import interruptions
 from tests.support.pool_states import assert_whole, await_stats, queue_up
-from tests.support.scripted import ScriptedDriver
+from tests.support.scripted import ScriptedDriver, ScriptedError
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool, end_pause
@@ -21,11 +18,11 @@ from .conftest import Borrow, MakePool, end_pause
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (0.01, 0.02))
+    monkeypatch.setattr(server_limit, "BACKOFF", (0.01, 0.02))
 
 
 def end_turn(pool: Pool) -> None:
-    pool._room.turns._next = 0.0
+    pool._room.server._turns._next = 0.0
 
 
 def test_a_connection_that_others_may_want_is_given_up(
@@ -51,7 +48,7 @@ def test_a_connection_that_others_may_want_is_given_up(
 def test_others_are_given_time_to_take_it(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (0.01, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (0.01, 1000.0))
     driver.says_full = True
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
@@ -66,14 +63,14 @@ def test_others_are_given_time_to_take_it(
     earlier.give_back()
     assert later.taken().connection is second.connection
     assert driver.count("connect") == 2
-    pool._room.connect_after = 0.0
+    pool._room.server.retry_at = 0.0
     later.give_back()
 
 
 def test_the_time_of_others_begins_when_the_server_has_let_go(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "FULL_SERVER_PAUSE", (1000.0, 1000.0))
+    monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     driver.says_full = True
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
@@ -86,7 +83,7 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
     end_pause(pool)
     closed.set()
     await_stats(pool, closing=0, waiting=1, size=1)
-    assert pool._room.connect_after > time.monotonic()
+    assert pool._room.server.retry_at > time.monotonic()
     second.give_back()
     waiter.taken().give_back()
     assert driver.count("connect") == 2
@@ -96,13 +93,12 @@ def test_others_are_given_more_time_than_those_need_that_have_few() -> None:
     """The longest pause of a pool with half of its connections is shorter than the shortest time left to others."""
     asides, pauses = [], []
     for _ in range(100):
-        giver, needy = (Room(PoolOptions(MAX_CONNS=4), lambda slot, holder: None, lambda: 100.0) for _ in range(2))
+        giver, needy = (server_limit.ServerLimit(lambda: 100.0) for _ in range(2))
         giver.step_aside()
-        asides.append(giver.connect_after)
-        needy.by_connection = {number: Slot() for number in range(2)}
-        needy.full_pause = room.FULL_SERVER_PAUSE[1]
-        needy.refused()
-        pauses.append(needy.connect_after)
+        asides.append(giver.retry_at)
+        needy.backoff = server_limit.BACKOFF[1]
+        needy.refused(2, 4)
+        pauses.append(needy.retry_at)
     assert max(pauses) < min(asides)
 
 
@@ -156,7 +152,7 @@ def test_a_connection_that_is_yet_to_be_opened_does_not_count(
     assert driver.count("is_at_full_server") == 0
 
 
-@pytest.mark.parametrize("error", [*interruptions(), OSError("gone")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [*interruptions(), ScriptedError("gone")], ids=lambda error: type(error).__name__)
 def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, error: BaseException) -> None:
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
@@ -165,7 +161,7 @@ def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow
     end_turn(pool)
     first.tell()
     first.task.wait()
-    assert first.error is (None if isinstance(error, Exception) else error)
+    assert first.error is (None if isinstance(error, ScriptedError) else error)
     assert waiter.taken().connection is not first.connection
     assert first.connection.closed
     second.give_back()

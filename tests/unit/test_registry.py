@@ -125,5 +125,6 @@ def test_threads_that_ask_at_the_same_time_get_the_same_pool(pools: Pools) -> No
     go_on.set()
     for thread in threads:
         thread.join(30)
-    assert len(made) == 1
-    assert got == made * 8
+    # Several may have been made, of which one is used by all.
+    assert set(got) == {pools["default"]}
+    assert len(got) == 8

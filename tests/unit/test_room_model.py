@@ -5,6 +5,7 @@ The steps are those that the pool takes, on a clock of the test's own. The waiti
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -15,6 +16,7 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.room import Room
 from django_geventpool.pool.slot import Request, Slot, State
+from django_geventpool.pool.upkeep import Upkeep
 
 PICK = st.integers(min_value=0, max_value=1000)
 
@@ -37,8 +39,6 @@ class RoomMachine(RuleBasedStateMachine):
         self.lent: dict[Slot, Request] = {}
         #: Slots that somebody is closing.
         self.closing: list[Slot] = []
-        #: Reclaims that wait for the housekeeper.
-        self.ended: list[tuple[Slot, Holder]] = []
         #: Those who wait, in the order of their asking.
         self.queue: list[Request] = []
         self.gone: list[Holder] = []
@@ -64,7 +64,8 @@ class RoomMachine(RuleBasedStateMachine):
             CONN_MAX_LIFETIME=lifetime,
             REUSE_CONNS=reuse,
         )
-        self.room = Room(options, lambda slot, holder: self.ended.append((slot, holder)), lambda: self.now)
+        self.room = Room(options, lambda: None, lambda: self.now)
+        self.upkeep = Upkeep(self.room)
 
     # What holders do
 
@@ -77,10 +78,9 @@ class RoomMachine(RuleBasedStateMachine):
         request = Request(holder, None, None)
         request.timeout = patience
         request.deadline = None if patience is None else self.now + patience
-        slot = self.room.take(request)
+        self.room.ask(request)
+        slot = request.held
         if slot is None:
-            request.close_gate()
-            self.room.enqueue(request)
             self.queue.append(request)
         else:
             assert not self.queue, "a newcomer has overtaken those who wait"
@@ -95,8 +95,8 @@ class RoomMachine(RuleBasedStateMachine):
         request = self.answered.pop(pick % len(self.answered))
         if interrupted:
             self.withdraw(request)
-        elif request.slot is not None:
-            self.receive(request.slot, request)
+        elif request.held is not None:
+            self.receive(request.held, request)
         else:
             assert request.error is not None
 
@@ -116,16 +116,16 @@ class RoomMachine(RuleBasedStateMachine):
         request = self.connecting.pop(slot)
         if outcome != "fails":
             slot.opening(Connection())
-        if outcome == "full" and request is not None:
-            self.room.refused()
-            if not self.room.closed:
-                request.close_gate()
-                self.room.enqueue(request)
-                self.queue.append(request)
-                self.queue.sort(key=lambda waiter: waiter.ticket)
-        self.doom(slot)
+        if outcome != "full" or request is None:
+            self.doom(slot)
+            return
+        if not self.room.closed and not request.is_late(self.now):
+            self.queue.append(request)
+            self.queue.sort(key=lambda waiter: waiter.ticket)
         with self.dispatching():
-            self.room.dispatch()
+            to_close = self.room.retreat(request, RuntimeError("full"))
+        if to_close is not None:
+            self.closing.append(to_close)
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK, fit=st.sampled_from([True, True, False]), dead=st.sampled_from([False, False, True]))
@@ -155,10 +155,10 @@ class RoomMachine(RuleBasedStateMachine):
         slot = list(self.lent)[pick % len(self.lent)]
         request = self.lent[slot]
         shared = Holder("several threads", None)
-        self.room.share(slot.connection, shared)
+        before = request.holder
+        self.room.share(request, shared)
         # From now on the first holder has nothing to do with it.
-        self.lent[slot] = Request(shared, None, None)
-        assert slot not in request.holder.held
+        assert slot not in before.held
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
@@ -193,11 +193,9 @@ class RoomMachine(RuleBasedStateMachine):
     def keep_house(self) -> None:
         """The housekeeper looks, in time or later."""
         with self.dispatching():
-            while self.ended:
-                slot, holder = self.ended.pop()
-                if slot.holder is holder:
-                    self.doom(slot)
-            doomed, renewed = self.room.outdated(self.now)
+            for slot in self.upkeep.abandoned():
+                self.doom(slot)
+            doomed, renewed = self.upkeep.outdated(self.now)
             self.room.dispatch()
         late = [request for request in self.queue if request.is_late(self.now)]
         self.room.expire(self.now)
@@ -211,7 +209,7 @@ class RoomMachine(RuleBasedStateMachine):
             self.room.emptied(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
-        assert self.room.next_deadline(self.now) > self.now, "the housekeeper would never rest"
+        assert self.upkeep.wake_at(self.now) > self.now, "the housekeeper would never rest"
 
     @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))
@@ -219,9 +217,7 @@ class RoomMachine(RuleBasedStateMachine):
         if limit < self.room.options.MIN_CONNS:
             return
         with self.dispatching():
-            self.room.limit = limit
-            self.closing += self.room.surplus()
-            self.room.dispatch()
+            self.closing += self.room.resize(dataclasses.replace(self.room.options, MAX_CONNS=limit, REUSE_CONNS=None))
 
     @precondition(lambda self: not self.room.closed and self.steps > 25)
     @rule()
@@ -235,6 +231,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     def receive(self, slot: Slot, request: Request) -> None:
         """A holder has got a slot: with a connection, which may be dead, or with none."""
+        request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
             self.room.emptied(slot, "broken")
@@ -256,8 +253,9 @@ class RoomMachine(RuleBasedStateMachine):
 
     def withdraw(self, request: Request) -> None:
         with self.dispatching():
-            if self.room.withdraw(request) and request.slot is not None:
-                self.closing.append(request.slot)
+            to_close = self.room.withdraw(request)
+            if to_close is not None:
+                self.closing.append(to_close)
 
     def give_back(self, slot: Slot, fit: bool = True) -> None:
         with self.dispatching():
@@ -289,8 +287,8 @@ class RoomMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_slot_is_accounted_for(self) -> None:
-        promised = [request.slot for request in self.answered if request.slot is not None]
-        reclaimed = [slot for slot, holder in self.ended if slot.holder is holder]
+        promised = [request.held for request in self.answered if request.held is not None]
+        reclaimed = self.upkeep.abandoned()
         known = [*self.room.idle, *self.lent, *self.connecting, *self.closing, *promised, *reclaimed]
         assert len(known) == len(set(known)), "a slot is in two hands"
         assert set(known) == self.room.slots, "a slot is lost"
@@ -310,9 +308,7 @@ class RoomMachine(RuleBasedStateMachine):
     @invariant()
     def holders_hold_what_is_lent_to_them_and_nothing_else(self) -> None:
         for slot in self.room.slots:
-            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.room.idle) or (
-                self.connecting.get(slot, False) is None
-            )
+            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.room.idle)
             if slot.holder is not None:
                 assert slot in slot.holder.held
         requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
@@ -330,8 +326,10 @@ class RoomMachine(RuleBasedStateMachine):
         if self.queue:
             assert not self.room.idle
             # At least one tries, and more will after it.
-            is_tried = sum(slot.state is State.CONNECTING for slot in self.room.slots) >= self.room._tries >= 1
-            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.connect_after or is_tried
+            is_tried = (
+                sum(slot.state is State.CONNECTING for slot in self.room.slots) >= self.room.server.max_connecting >= 1
+            )
+            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.server.retry_at or is_tried
 
     @invariant()
     def a_closed_room_lends_nothing(self) -> None:
@@ -363,7 +361,7 @@ class _Dispatching:
         assert served == [request for request in self.before if request in self.machine.queue][: len(served)], (
             "overtaken"
         )
-        assert all(request.slot is not None for request in served)
+        assert all(request.held is not None for request in served)
         self.machine.answered += served
         self.machine.queue = left
 

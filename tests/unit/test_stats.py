@@ -73,7 +73,10 @@ def test_the_longest_holder_is_the_one_who_has_held_for_longest() -> None:
     pool = Pool("default", ScriptedDriver(), PoolOptions())
     first, second = pool.getconn(), pool.getconn()
     oldest = pool._room.by_connection[first]
-    oldest.label, pool._room.by_connection[second].label = "the first", "the second"
+    newest = pool._room.by_connection[second]
+    assert oldest.request is not None
+    assert newest.request is not None
+    oldest.request.label, newest.request.label = "the first", "the second"
     stats = pool.stats()
     assert (stats.in_use, stats.connects) == (2, 2)
     assert stats.longest_holder == "the first"

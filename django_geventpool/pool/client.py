@@ -1,0 +1,37 @@
+"""Clients: what asks a pool for connections, one at a time, and may go without giving back."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .slot import Request
+
+
+class Client:
+    """Stands for an object that takes connections, such as a wrapper of Django's: what it has comes back with its end.
+
+    Which connection that is, the pool knows, not the client: an exception may arrive after a connection was lent, and
+    before anybody has noted it.
+
+    :param owner: the object.
+    """
+
+    __slots__ = ("_owner", "request")
+
+    def __init__(self, owner: object) -> None:
+        self._owner = weakref.ref(owner)
+        #: What it asked for last; None if that is settled for sure.
+        self.request: Request | None = None
+
+    @property
+    def connection(self) -> Any:
+        """The connection that it has now, None if it has none."""
+        slot = None if self.request is None else self.request.held
+        return None if slot is None else slot.connection
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the last reference to the object is gone."""
+        return self._owner() is None
