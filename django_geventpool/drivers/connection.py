@@ -76,6 +76,8 @@ class PooledConnection(_Connection):
     was_read_only: bool | None = None
     #: Whether its server has refused to write since it was lent.
     was_refused_write: bool = False
+    #: The server has not said a word for as long as connecting to it may take, so it has no session.
+    is_unanswered: bool = False
     _socket: socket.socket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -189,8 +191,8 @@ class PooledConnection(_Connection):
         return not in_use
 
     def keep_socket(self) -> None:
-        """Keep the socket beyond the end of the connection, for ``await_end``."""
-        if self._socket is None:
+        """Keep the socket beyond the end of the connection, for ``await_end``, if the server may have a session."""
+        if self._socket is None and not self.is_unanswered:
             # There may be no socket: never opened, or gone already.
             with contextlib.suppress(self.driver_error, OSError):
                 self._socket = socket.socket(fileno=os.dup(self.fileno()))

@@ -104,8 +104,7 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             ready = left > 0 and wait(self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)], left)
             self._stop_in_child(wait)
             if not ready:
-                if not is_answered:
-                    self.pgconn.finish()  # There is nothing on a server whose end could be awaited.
+                self.is_unanswered = not is_answered
                 raise ConnectionTimeout("connection to server failed: connect_timeout expired")
             is_answered = is_answered or ready == POLLIN
         self.pgconn.nonblocking = 1
