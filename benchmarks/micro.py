@@ -69,6 +69,10 @@ class _NoServer:
         """They have none."""
         return False
 
+    def has_not_begun(self, connection: _Connection, error: BaseException) -> bool:
+        """They fail with nothing."""
+        return False
+
     def clean(self, connection: _Connection) -> bool:
         """They always are."""
         return True

@@ -44,6 +44,9 @@ class PoolOptions:
     POOL_MODE: PoolMode = "session"
     #: A connection still held after this time is warned about once, with its holder; None never warns.
     LEAK_WARNING_AFTER: float | None = None
+    #: How often the server looks whether the client of a running query is still there
+    #: (``client_connection_check_interval``); None leaves it to the server's own setting.
+    CLIENT_CHECK_INTERVAL: float | None = 2
     #: How many idle connections are kept; None stands for MAX_CONNS.
     REUSE_CONNS: int | None = None
 
@@ -54,6 +57,7 @@ class PoolOptions:
         _check_seconds("CONN_IDLE_TIMEOUT", self.CONN_IDLE_TIMEOUT, zero="closes a connection as soon as it is idle")
         _check_seconds("CONN_MAX_LIFETIME", self.CONN_MAX_LIFETIME)
         _check_seconds("LEAK_WARNING_AFTER", self.LEAK_WARNING_AFTER)
+        _check_seconds("CLIENT_CHECK_INTERVAL", self.CLIENT_CHECK_INTERVAL)
         if not isinstance(self.ON_RELEASE_DISCARD_ALL, bool):
             raise InvalidOption(_wrong("ON_RELEASE_DISCARD_ALL", "True or False", self.ON_RELEASE_DISCARD_ALL))
         if self.REUSE_CONNS is not None:

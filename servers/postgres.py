@@ -143,6 +143,16 @@ class PostgresServer(Postgres):
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    @property
+    def bindir(self) -> Path:
+        """The folder that its programs were installed in."""
+        return self._installed
+
+    def hand_over(self, path: Path) -> None:
+        """Give a file to the system user that the server runs as."""
+        if self._system_user is not None:
+            shutil.chown(path, self._system_user)
+
     def start(self) -> None:
         """Start the server and return when it takes connections, in about a second the first time.
 
@@ -211,14 +221,23 @@ class PostgresServer(Postgres):
                 # That user may have no way into the folders above root's environment.
                 self._bindir = copy_wheel(self._installed, self._folder / "install")
             shutil.chown(self._folder, self._system_user)
+        self._make_cluster(self._bindir, self._folder / "data")
+
+    def _make_cluster(self, bindir: Path, data: Path) -> None:
         auth = "trust"
-        command = [str(self._bindir / "initdb"), "-D", str(self._folder / "data"), "-U", SUPERUSER]
+        command = [str(bindir / "initdb"), "-D", str(data), "-U", SUPERUSER]
         if self.password:
             auth = "scram-sha-256"
-            password_file = self._folder / "password"
+            password_file = data.with_name("password")
             password_file.write_text(self.password + "\n")
             command += ["--pwfile", str(password_file)]
         command += ["-A", auth, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        self._run(command)
+        if self.password:
+            password_file.unlink()
+
+    def _run(self, command: list[str]) -> None:
+        """Run one of PostgreSQL's programs as the server's user."""
         result = subprocess.run(
             command,
             cwd=self._folder,
@@ -231,11 +250,9 @@ class PostgresServer(Postgres):
             text=True,
             check=False,
         )
-        if self.password:
-            password_file.unlink()
         if result.returncode != 0:
             self.close()
-            raise RuntimeError(f"initdb failed:\n{result.stdout}")
+            raise RuntimeError(f"{Path(command[0]).name} failed:\n{result.stdout}")
 
     def _create_app_role(self) -> None:
         # The owner of the database may create tables in its schema "public".
@@ -291,7 +308,7 @@ class PostgresServer(Postgres):
             lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() in ("ready", "standby")
 
 
 def _as_setting(value: Setting) -> str:

@@ -21,7 +21,7 @@ class Certificate:
 
 
 def make_certificate(folder: Path, name: str) -> Certificate:
-    """Make a certificate for the IP address 127.0.0.1, in files of this name in a folder.
+    """Make a certificate for the IP address 127.0.0.1 and for "localhost", in files of this name in a folder.
 
     Raises OpensslNotFound when there is no `openssl` on PATH, RuntimeError with what it says when it fails.
     """
@@ -29,7 +29,7 @@ def make_certificate(folder: Path, name: str) -> Certificate:
         raise OpensslNotFound("no openssl on PATH: apt-get install openssl, or brew install openssl")
     made = Certificate(folder / f"{name}.crt", folder / f"{name}.key")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     command += ["-out", str(made.certificate), "-keyout", str(made.key)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:

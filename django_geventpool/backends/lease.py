@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from ..pool import Pool
 from ..pool.client import Client
+from ..pool.driver import Driver
 from ..pool.holder import Holder
 
 
@@ -43,14 +45,21 @@ class Lease:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
 
     def getconn(self) -> Any:
-        """Lend a connection."""
+        """Lend a connection, in the shape in which the driver's ``connect`` has returned it: perhaps a proxy."""
         self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
         obtain = self._obtain()
         assert obtain is not None, "it is the wrapper that asks"
         self._pool = obtain()
         connection = self._pool.getconn(client=self._client)
+        connection.fresh_since = time.monotonic()
         self.is_known = connection.meet(self._visitor)
-        return connection
+        return connection.lent_as
+
+    @property
+    def driver(self) -> Driver:
+        """What knows about the connection."""
+        assert self._pool is not None
+        return self._pool.driver
 
     @property
     def connection(self) -> Any:

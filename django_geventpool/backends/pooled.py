@@ -17,7 +17,6 @@ from django.db.utils import DatabaseErrorWrapper
 from .. import checks, options, passwords, taken
 from ..drivers import patch_psycopg
 from ..drivers.base import BaseDriver
-from ..drivers.connection import PooledConnection
 from ..engines import PooledWrapper
 from ..errors import InvalidOption
 from ..pool import Pool
@@ -26,6 +25,7 @@ from ..pool.holder import current, nobody
 from ..registry import pools
 from . import derived, late_patching, parts
 from .client import PooledClient
+from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .versions import check_psycopg
 
@@ -87,7 +87,7 @@ class PooledMixin(PooledWrapper, Base):
     @property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
-        return DatabaseErrorWrapper(self)
+        return ErrorWrapper(self)
 
     @property
     def pool(self) -> Lease | None:
@@ -266,7 +266,7 @@ class PooledMixin(PooledWrapper, Base):
 
     def configure(self, connection: Any) -> None:
         """Set up a connection's session; Django knows how."""
-        self._configure_connection(connection)  # type: ignore[attr-defined]
+        self._configure_connection(connection.lent_as)  # type: ignore[attr-defined]
         if not is_psycopg3:
             # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
             psycopg2.extras.register_default_jsonb(conn_or_curs=connection, loads=_as_text)
@@ -274,10 +274,13 @@ class PooledMixin(PooledWrapper, Base):
     def create_cursor(self, name: str | None = None) -> Any:
         """Make a cursor of the driver's, which is closed at the latest when the connection goes back."""
         cursor = super().create_cursor(name)
-        # With psycopg 3, Django makes the cursors on the server without asking the connection.
-        if name and isinstance(self.connection, PooledConnection):
-            self.connection.remember(cursor)
+        if name and self._makes_cursors_itself() and self._lease.connection is not None:
+            self._lease.connection.remember(cursor)
         return cursor
+
+    def _makes_cursors_itself(self) -> bool:
+        """Tell whether Django makes the cursors that are on the server, without asking the connection."""
+        return is_psycopg3 and self.settings_dict["OPTIONS"].get("server_side_binding") is not True
 
     def _configure_role(self, connection: Any) -> bool:
         # Django's way takes another connection, to quote the name with. A pool of one has no other.
@@ -364,6 +367,7 @@ def _make_driver(wrapper: PooledMixin) -> Driver:
         wrapper.configure,
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
+        wrapper.pool_options.CLIENT_CHECK_INTERVAL,
     )
 
 

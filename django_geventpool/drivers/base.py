@@ -10,7 +10,16 @@ from typing import Any, Generic, TypeVar
 from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
-from .server import CLOSE_TIMEOUT, FULL_SERVER_QUERY, add_check_interval, is_check_interval_refused, is_full
+from .failover import FailoverWatch
+from .server import (
+    CLOSE_TIMEOUT,
+    FAILED_CLOSE_TIMEOUT,
+    FULL_SERVER_QUERY,
+    add_check_interval,
+    is_full,
+    is_idle_too_long,
+    may_be_check_interval,
+)
 from .session_state import CURSORS, ENCODING, IDENTITY, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
@@ -18,6 +27,12 @@ _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3:
 
 #: The SQLSTATEs of statement_timeout (and others that cancel) and of lock_timeout.
 _OUT_OF_TIME = ("57014", "55P03")
+#: That of idle_session_timeout.
+_IDLE_TOO_LONG = "57P05"
+#: Those of a server, or of an administrator, that ends the session; None if it just hangs up.
+_SHUT_DOWN = (None, "57P01", "57P02")
+#: That of a write in a transaction that is read only.
+_READ_ONLY = "25006"
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -29,6 +44,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
     :param isolation_level: of the transactions, as the driver has it; None for the server's default.
     :param discard_all: whether to run DISCARD ALL on a connection that comes back.
+    :param check_interval: how often the server is to look whether the client of a running query is still there
+        (seconds); None for not at all.
     """
 
     name: str
@@ -42,12 +59,16 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         configure: Callable[[Any], object],
         isolation_level: int | None = None,
         discard_all: bool = False,
+        check_interval: float | None = 2,
     ) -> None:
         self._parameters = parameters
         self._configure = configure
         self._isolation_level = isolation_level
         self._discard_all = discard_all
-        self._checks_client = True
+        self._check_interval = check_interval
+        #: Whether a connect has succeeded with it.
+        self._is_interval_known = False
+        self._failover = FailoverWatch()
         self._asks_if_full = True
         self._logger = logging.getLogger(f"geventpool.{self.name}")
 
@@ -56,21 +77,39 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         connection = self._open_checked(opening)
         self._configure(connection)
         connection.set_out()
+        self._failover.opened(connection)
         return connection
 
     def _open_checked(self, opening: Callable[[Any], None]) -> C:
-        """Connect, and have the server look after its client if it can."""
+        """Connect, and have the server look after its client if it can.
+
+        Until it has been seen that it can, whoever refuses to connect is asked once more without: front ends of many
+        kinds do, in words of their own.
+        """
         parameters = self._parameters()
-        if not self._checks_client or not add_check_interval(parameters):
+        if self._check_interval is None or not add_check_interval(parameters, self._check_interval):
             return self._open(parameters, opening)
         try:
-            return self._open(parameters, opening)
+            connection = self._open(parameters, opening)
         except self.connect_error as error:
-            if not is_check_interval_refused(str(error)):
+            if not may_be_check_interval(str(error), self._is_interval_known):
                 raise
-            self._logger.info("The server, or a pooler before it, doesn't know client_connection_check_interval")
-            self._checks_client = False
-        return self._open(self._parameters(), opening)
+            refusal = error
+        else:
+            if not self._is_interval_known:
+                self._is_interval_known = True
+                self._logger.info("The server looks after its clients, every %s s", self._check_interval)
+            return connection
+        connection = self._open(self._parameters(), opening)
+        if self._check_interval is not None:
+            self._check_interval = None
+            self._logger.info(
+                "The server, or what is before it, can't be asked to look after its clients "
+                "(client_connection_check_interval): queries of a process that is killed go on to their end. Setting "
+                "CLIENT_CHECK_INTERVAL to None saves the attempt. It said: %s",
+                str(refusal).strip(),
+            )
+        return connection
 
     @abc.abstractmethod
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> C:
@@ -83,11 +122,16 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             not connection.closed
             and self._transaction_status(connection) == 0
             and not green.is_readable(connection.fileno())
+            and not self._failover.is_doubtful(connection)
         )
 
     @abc.abstractmethod
     def _transaction_status(self, connection: C) -> int:
         """Return libpq's PQTransactionStatus of an open connection."""
+
+    def time_zone(self, connection: C) -> str | None:
+        """Return the session's time zone, which the server reports with each change."""
+        return connection.reported("TimeZone")
 
     def is_in_transaction(self, connection: C) -> bool:
         """Tell whether the server has a transaction open; a closed connection has none."""
@@ -114,7 +158,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
                 return False
             self._put_back(connection, changes)
         connection.forget_news()
-        return self._is_as_opened(connection)
+        return self._is_as_opened(connection) and not self.is_lost(connection)
 
     def _put_back(self, connection: C, changes: int) -> None:
         """Put back what was changed on the server, and have the session taken for a new one if it was set up."""
@@ -145,6 +189,17 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def _execute(self, connection: C, sql: str) -> None:
         """Execute SQL that has no result, perhaps several statements, past what may be attached to cursors."""
 
+    def has_not_begun(self, connection: C, error: BaseException) -> bool:
+        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+
+        A session that is ended for having been idle was idle: the server looks at that time limit last of all before
+        it begins a statement. A BEGIN that fails has begun nothing, and the statement after it was not sent.
+        """
+        state = _sqlstate(error)
+        if state == _IDLE_TOO_LONG or (state is None and is_idle_too_long(str(error))):
+            return True
+        return state in _SHUT_DOWN and connection.has_failed_to_begin()
+
     def is_at_full_server(self, connection: C) -> bool:
         """Ask whether another session would be refused; of a server that doesn't answer that, never."""
         if not self._asks_if_full:
@@ -172,12 +227,32 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if not connection.await_end(CLOSE_TIMEOUT):
             self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
 
+    def is_lost(self, connection: C) -> bool:
+        """Tell whether a connection that comes back, clean, is to a server that has become a standby."""
+        return self._failover.is_lost(connection)
+
+    def close_failed(self, connection: C, opening: Callable[[Any], None]) -> None:
+        """Close a connection that could not be established.
+
+        Its end on the server, if that has begun one, is nothing to wait for before the next attempt, but for a moment:
+        it is still there, for the pool to close, if another connection is being opened.
+        """
+        connection.close()
+        if connection.has_ended(FAILED_CLOSE_TIMEOUT):
+            opening(None)
+
     def is_server_full(self, error: BaseException) -> bool:
         """Tell whether connecting failed for want of a free connection on the server."""
         # Neither driver knows the SQLSTATE of a failed connect.
         return isinstance(error, self.connect_error) and is_full(str(error))
 
 
-def _sqlstate(error: Exception) -> str | None:
+def _sqlstate(error: BaseException) -> str | None:
     state: str | None = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return state
+
+
+def note_error(connection: Any, error: Exception) -> None:
+    """Take note of an error that a query on a connection has ended with."""
+    if _sqlstate(error) == _READ_ONLY and isinstance(connection, PooledConnection):
+        connection.was_refused_write = True

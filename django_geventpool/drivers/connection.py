@@ -93,6 +93,17 @@ class PooledConnection(_Connection):
     known_to: object | None = None
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
+    #: When it was lent (monotonic seconds), while nobody has used it, or had a cursor of it, since then.
+    fresh_since: float | None = None
+    #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
+    proxy: Any = None
+    #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
+    was_standby: bool | None = None
+    was_read_only: bool | None = None
+    #: Whether its server has refused to write since it was lent.
+    was_refused_write: bool = False
+    #: The server has not said a word for as long as connecting to it may take, so it has no session.
+    is_unanswered: bool = False
     _socket: NativeSocket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -137,8 +148,14 @@ class PooledConnection(_Connection):
         """Tell whether this process opened it, and not the one that it was forked from."""
         return self.pid == os.getpid()
 
+    @property
+    def lent_as(self) -> Any:
+        """What its holders get: the connection, or the proxy that the driver's ``connect`` has returned for it."""
+        return self if self.proxy is None else self.proxy
+
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""
+        self.fresh_since = None
         cursor = super().cursor(*args, **kwargs)  # type: ignore[safe-super]
         if (args or kwargs) and getattr(cursor, "name", None) is not None:
             self.remember(cursor)
@@ -238,8 +255,16 @@ class PooledConnection(_Connection):
         self._cut_off(socket.SHUT_RDWR)
         return self._await_user(time.monotonic() + _CUT_OFF_TIMEOUT)
 
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        raise NotImplementedError
+
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        raise NotImplementedError
+
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
         raise NotImplementedError
 
     def start_cancelling(self) -> None:
@@ -274,8 +299,8 @@ class PooledConnection(_Connection):
         return not in_use
 
     def keep_socket(self) -> None:
-        """Keep the socket beyond the end of the connection, for ``await_end``."""
-        if self._socket is None:
+        """Keep the socket beyond the end of the connection, for ``await_end``, if the server may have a session."""
+        if self._socket is None and not self.is_unanswered:
             # There may be no socket: never opened, or gone already.
             with Suppress(self.driver_error, OSError):
                 self._socket = NativeSocket(fileno=os.dup(self.fileno()))
@@ -293,18 +318,28 @@ class PooledConnection(_Connection):
 
         Whatever interrupts this goes out, and the next call goes on.
         """
+        has_ended = self.has_ended(timeout)
+        self._drop_socket()
+        return has_ended
+
+    def has_ended(self, timeout: float) -> bool:
+        """Wait for that, and be ready to be asked again if it has not happened within ``timeout`` s."""
         end = self._socket
         if end is None:
             return True
         if self.is_used_elsewhere():
-            has_ended = False  # What there is to read is not for us.
-        else:
-            deadline = time.monotonic() + timeout
-            self._await_cancelling(deadline)
-            has_ended = _await_end(end, deadline)
-        self._socket = None
-        end.close()
-        return has_ended
+            return False  # What there is to read is not for us.
+        deadline = time.monotonic() + timeout
+        self._await_cancelling(deadline)
+        if not _await_end(end, deadline):
+            return False
+        self._drop_socket()
+        return True
+
+    def _drop_socket(self) -> None:
+        end, self._socket = self._socket, None
+        if end is not None:
+            end.close()
 
 
 def _await_end(end: NativeSocket, deadline: float) -> bool:

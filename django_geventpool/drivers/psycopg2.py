@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
+from psycopg2 import _psycopg, extensions
 
-from . import patch_psycopg
+from . import hosts, patch_psycopg
 from .base import BaseDriver
+from .conninfo import effective_settings
+from .door import Door
 from .psycopg2_connection import Connection
 
 
@@ -28,27 +28,27 @@ class Psycopg2Driver(BaseDriver[Connection]):
         return super().connect(opening)
 
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
-        timeout = _connect_timeout(parameters)
         kind = _kind_of(parameters.pop("connection_factory", None))
+        own = {name: parameters.pop(name) for name in ("cursor_factory",) if name in parameters}
+        settings = effective_settings(_psycopg.__file__, extensions.make_dsn, parameters)
+        timeout = hosts.connect_timeout(settings)
 
-        def factory(dsn: str, **kwargs: Any) -> Connection:
-            connection = kind.__new__(kind, dsn, **kwargs)  # type: ignore[call-arg]
-            connection.own()
-            connection.connect_deadline = None if timeout is None else time.monotonic() + timeout
-            opening(connection)
-            connection.__init__(dsn, **kwargs)  # type: ignore[misc]
-            return connection
+        def connect_to(attempt: dict[str, Any]) -> Connection:
+            return self._connect_to({**attempt, **own}, kind, timeout, opening)
 
-        connection: Connection = psycopg2.connect(connection_factory=factory, **parameters)
+        connection = hosts.connect(parameters, settings, connect_to, self.connect_error)
         if self._isolation_level is not None:
             # Before autocommit is on, where this would cost a round trip.
             connection.isolation_level = self._isolation_level
         connection.autocommit = True
         return connection
 
-    def time_zone(self, connection: Connection) -> str | None:
-        """Return the session's time zone, which the server reports with each change."""
-        return connection.get_parameter_status("TimeZone")
+    def _connect_to(
+        self, parameters: dict[str, Any], kind: type[Connection], timeout: float | None, opening: Callable[[Any], None]
+    ) -> Connection:
+        """Connect to one address, within so many seconds."""
+        with Door[Connection](opening, lambda connection: self.close_failed(connection, opening), timeout) as door:
+            return door.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
     def _transaction_status(self, connection: Connection) -> int:
         return connection.get_transaction_status()
@@ -84,14 +84,4 @@ def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:
     """Combine the user's connection class with ours."""
     if factory is None or issubclass(Connection, factory):
         return Connection
-    return type(factory.__name__, (Connection, factory), {})
-
-
-def _connect_timeout(parameters: dict[str, Any]) -> float | None:
-    """Return the seconds that connecting may take: libpq, which applies it to each host, doesn't in green mode."""
-    try:
-        per_host = int(parameters.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
-    except (OverflowError, ValueError):
-        return None  # libpq will say what is wrong with it.
-    hosts = str(parameters.get("host") or "").count(",") + 1
-    return max(per_host, 2) * hosts if per_host > 0 else None
+    return type(factory.__name__, (Connection, factory), {"__module__": factory.__module__})

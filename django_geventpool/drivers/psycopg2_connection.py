@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg2
@@ -9,6 +10,7 @@ from psycopg2 import _psycopg, extensions
 
 from .cancel import start_cancelling
 from .connection import PooledConnection
+from .door import entered
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
 from .session_state import IDENTITY, REPORTED
 
@@ -23,6 +25,9 @@ _SET_BY_DJANGO = frozenset((3802, 3807))
 class Connection(PooledConnection, extensions.connection):
     """A connection of psycopg2 whose end on the server can be awaited."""
 
+    # Where tracers look which database it is of.
+    __module__ = extensions.connection.__module__
+
     driver_error = psycopg2.Error
     #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
     connect_deadline: float | None = None
@@ -32,6 +37,21 @@ class Connection(PooledConnection, extensions.connection):
     _usual: tuple[Any, Any] = (object(), None)
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any]]
+
+    def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+        door = entered()
+        if door is None:
+            self.own()  # Somebody makes another like this one, as tracers do to have queries explained.
+            super().__init__(dsn, *args, **kwargs)
+            return
+        door.begin(self)
+        if door.timeout is not None:
+            self.connect_deadline = time.monotonic() + door.timeout
+        try:
+            super().__init__(dsn, *args, **kwargs)
+        except psycopg2.Error:
+            door.close_failed(self)
+            raise
 
     @property
     def isolation_level(self) -> int | None:
@@ -50,9 +70,8 @@ class Connection(PooledConnection, extensions.connection):
         if not self.is_ours():
             return
         self.keep_socket()
-        pointer = self.pgconn_ptr
-        if self.status == extensions.STATUS_SETUP or pointer is None:
-            return
+        if not self.is_used_elsewhere():
+            return  # There is no session yet, or none any more: nothing that could be interrupted.
         self.is_severed = True
         if not self.is_revoked:  # Else it is cancelled already.
             self.start_cancelling()
@@ -66,6 +85,10 @@ class Connection(PooledConnection, extensions.connection):
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
             self.cancel()  # Blocks everything, but for a moment only while the server answers.
+
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        return self.get_parameter_status(name)
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
@@ -85,6 +108,7 @@ class Connection(PooledConnection, extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
+        self.fresh_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
@@ -149,6 +173,10 @@ class Connection(PooledConnection, extensions.connection):
         """Roll back, and set the session to its defaults."""
         self.session.changes |= IDENTITY  # A role of the pool's is gone then, too.
         super().reset()
+
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        return not self.autocommit and self.status == extensions.STATUS_READY
 
     # Under gevent and eventlet, who asks for psycopg2's lock while another greenlet has it blocks them all for ever.
 

@@ -62,11 +62,14 @@ def _complete(connection: Connection, wait: Wait) -> None:
     """Wait until psycopg2 has what it waits for."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
     _check(connection)
+    is_answered = False
     while (state := connection.poll()) != extensions.POLL_OK:
         timeout = None if deadline is None else deadline - time.monotonic()
         events = POLLOUT if state == extensions.POLL_WRITE else POLLIN
         if (timeout is not None and timeout <= 0) or not wait(connection.fileno(), events, timeout):
+            connection.is_unanswered = not is_answered
             raise psycopg2.OperationalError("connection to server failed: connect_timeout expired")
+        is_answered = is_answered or events == POLLIN
         _check(connection)
 
 

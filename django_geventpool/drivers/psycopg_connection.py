@@ -19,8 +19,9 @@ import psycopg
 from psycopg import Cursor, IsolationLevel, pq
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
-from psycopg.abc import AdaptContext, PQGen
+from psycopg.abc import PQGen, PQGenConn
 from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
 from psycopg.pq.abc import PGconn
 from psycopg.pq.misc import find_libpq_full_path
@@ -29,6 +30,7 @@ from psycopg.waiting import Ready, Wait
 
 from .cancel import start_cancelling
 from .connection import REVOKED, PooledConnection
+from .door import Door, entered
 from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
@@ -81,9 +83,14 @@ class _WatchedStatements(PrepareManager):
 class Connection(PooledConnection, psycopg.Connection[Any]):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
+    # Where tracers look which database it is of.
+    __module__ = psycopg.Connection.__module__
+
     driver_error = psycopg.Error
     #: What the connection had when it was ready for use.
     _opened: tuple[tuple[Any, ...], AdaptersMap]
+    #: A BEGIN was sent, and not yet confirmed.
+    _is_beginning = False
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
@@ -102,19 +109,27 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
     # Connecting
 
     @classmethod
-    def start(cls, conninfo: str) -> Connection:
-        """Begin to connect."""
-        connection = cls(pq.PGconn.connect_start(conninfo.encode()))
-        connection.own()
-        return connection
-
-    def establish(self, timeout: float) -> None:
-        """Connect, within so many seconds.
+    def open(cls, conninfo: str, door: Door[Connection]) -> Connection:
+        """Connect to one address.
 
         :raises psycopg.OperationalError: if that fails.
         """
+        timeout = timeout_from_conninfo(conninfo_to_dict(conninfo))
+        # libpq, which does not apply the timeout here, does when it cancels.
+        start = make_conninfo(conninfo, connect_timeout=timeout)
+        connection = cls(pq.PGconn.connect_start(start.encode()))
+        door.begin(connection)
+        try:
+            connection._establish(timeout)
+        except psycopg.Error:
+            door.close_failed(connection)
+            raise
+        return connection
+
+    def _establish(self, timeout: float) -> None:
         wait = wait_function()
         deadline = time.monotonic() + timeout
+        is_answered = False
         # What can't even begin fails with the first step.
         while (status := self.pgconn.connect_poll()) != pq.PollingStatus.OK:
             if status == pq.PollingStatus.FAILED:
@@ -124,22 +139,10 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             ready = left > 0 and wait(self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)], left)
             self._stop_in_child(wait)
             if not ready:
+                self.is_unanswered = not is_answered
                 raise ConnectionTimeout("connection to server failed: connect_timeout expired")
+            is_answered = is_answered or ready == POLLIN
         self.pgconn.nonblocking = 1
-
-    def set_up(
-        self,
-        context: AdaptContext | None,
-        cursor_factory: type[Cursor[Any]] | None,
-        row_factory: RowFactory[Any] | None,
-        prepare_threshold: int | None,
-    ) -> None:
-        """Do what psycopg's ``connect`` does with its other arguments."""
-        if context is not None:
-            self._adapters = AdaptersMap(context.adapters)
-        self.cursor_factory = cursor_factory or self.cursor_factory
-        self.row_factory = row_factory or self.row_factory
-        self.prepare_threshold = prepare_threshold
 
     # Waiting
 
@@ -214,6 +217,32 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         if self.is_revoked and not self.closed:
             raise psycopg.OperationalError(REVOKED)
 
+    # What is used without a cursor.
+
+    def transaction(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a context manager for a transaction, or a savepoint in one."""
+        self.fresh_since = None
+        return super().transaction(*args, **kwargs)
+
+    def pipeline(self) -> Any:
+        """Return a context manager for a pipeline."""
+        self.fresh_since = None
+        return super().pipeline()
+
+    # Beginning a transaction
+
+    def _start_query(self) -> PQGen[None]:
+        return super()._start_query() if self._autocommit else self._begin()
+
+    def _begin(self) -> PQGen[None]:
+        self._is_beginning = True
+        yield from super()._start_query()
+        self._is_beginning = False
+
+    def has_failed_to_begin(self) -> bool:
+        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        return self._is_beginning
+
     # The end
 
     def sever(self) -> None:
@@ -243,6 +272,11 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
             return False
         self.sever()  # What was begun and left, such as a stream.
         return True
+
+    def reported(self, name: str) -> str | None:
+        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        value = self.pgconn.parameter_status(name.encode())
+        return None if value is None else value.decode()
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
@@ -341,3 +375,28 @@ def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
         and adapters._dumpers_by_oid == others._dumpers_by_oid  # noqa: SLF001
         and adapters.types._registry is others.types._registry  # noqa: SLF001
     )
+
+
+def _open_behind_doors() -> None:
+    """Have psycopg's ``connect`` make connections of the pool's kind when it is a pool that has called it.
+
+    Of all that it does, who wraps it or not, this is the step that opens one connection to one address.
+    """
+    original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def connect_gen(cls: type[psycopg.Connection[Any]], /, conninfo: str = "", **kwargs: Any) -> PQGenConn[Any]:
+        door = entered()
+        if door is None:
+            return (yield from original(cls, conninfo, **kwargs))
+        # Somebody may have put a class of his own in the place of psycopg's.
+        kind: type[Connection] = (
+            Connection
+            if issubclass(Connection, cls)
+            else type(cls.__name__, (Connection, cls), {"__module__": cls.__module__})
+        )
+        return kind.open(conninfo, door)
+
+    psycopg.Connection._connect_gen = classmethod(connect_gen)  # type: ignore[assignment, method-assign]  # noqa: SLF001
+
+
+_open_behind_doors()

@@ -6,12 +6,12 @@ import os
 import re
 from typing import Any
 
-#: How often a server looks whether the client of a running query is still there, in milliseconds.
-CHECK_INTERVAL = 2000
 #: Parameters by which the user may have said so elsewhere.
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
+#: How long to wait for that before another address is tried. Who refuses us hangs up at once.
+FAILED_CLOSE_TIMEOUT = 0.2
 
 _FULL = re.compile(
     r"sorry, too many clients already"
@@ -22,6 +22,11 @@ _FULL = re.compile(
     r"|client connections exceeded"
     r"|query_wait_timeout"
 )
+#: In a failed connect's message: somebody took it, and sent an error (after libpq's word for how bad it is) or hung up.
+_ANSWERED = re.compile(r"\S:  \S|server closed the connection|Connection reset by peer")
+#: It will take us in a moment.
+_PASSES = re.compile(r"the database system is ")
+_LOGIN_REFUSED = re.compile(r"authentication failed|\bpassword\b", re.IGNORECASE)
 
 
 def is_full(message: str) -> bool:
@@ -37,13 +42,35 @@ def is_check_interval_refused(message: str) -> bool:
     return "client_connection_check_interval" in message or "unsupported startup parameter" in message
 
 
-def add_check_interval(parameters: dict[str, Any]) -> bool:
+def may_be_check_interval(message: str, is_known: bool) -> bool:
+    """Tell whether a connect may succeed without ``client_connection_check_interval``.
+
+    :param is_known: whether one has succeeded with it.
+    """
+    if is_check_interval_refused(message):
+        return True
+    says_nothing_of_it = is_full(message) or is_login_refused(message) or _PASSES.search(message)
+    return not is_known and _ANSWERED.search(message) is not None and not says_nothing_of_it
+
+
+def is_login_refused(message: str) -> bool:
+    """Tell whether a server has refused who asks: to ask again, or elsewhere, may lock the account."""
+    return _LOGIN_REFUSED.search(message.rpartition(" failed: ")[2]) is not None
+
+
+def add_check_interval(parameters: dict[str, Any], seconds: float) -> bool:
     """Have the server look after its client while it works for it; False if the user has a say in that."""
     options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
     if "client_connection_check_interval" in options or _ELSEWHERE & parameters.keys():
         return False
-    parameters["options"] = f"{options} -c client_connection_check_interval={CHECK_INTERVAL}".lstrip()
+    milliseconds = max(1, round(seconds * 1000))
+    parameters["options"] = f"{options} -c client_connection_check_interval={milliseconds}".lstrip()
     return True
+
+
+def is_idle_too_long(message: str) -> bool:
+    """Tell whether the server ended a session for having been idle (57P05)."""
+    return "terminating connection due to idle-session timeout" in message
 
 
 #: Has a row if another session like this one would be refused. Without the right to see them, other roles' background

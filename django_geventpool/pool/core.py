@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import math
 import os
@@ -247,11 +248,14 @@ class Pool:
         logger.debug('Pool "%s": connecting', self.name)
         start = time.monotonic()
         try:
-            connection = self.driver.connect(slot.opening)
+            connection = self.driver.connect(functools.partial(self._opening, slot))
         except self.driver.error:
             self._lock.run(self._room.statistics.count_failed_connect)
             raise
         self._lock.run(self._room.opened, slot, connection, time.monotonic() - start)
+
+    def _opening(self, slot: Slot, connection: Any) -> None:
+        self._close_soon(self._lock.run(self._room.opening, slot, connection))
 
     def _take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
         if flaw is not None and self.driver.is_interrupted(slot.connection):

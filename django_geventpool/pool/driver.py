@@ -24,7 +24,9 @@ class Driver(Protocol):
     def connect(self, opening: Callable[[Any], None]) -> Any:
         """Open a connection, ready for use: configured, and outside of any transaction.
 
-        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails.
+        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails, and with
+        None when there is nothing any more. If it is called with one after the other, for several attempts, the pool
+        closes the former, without making anybody wait.
         """
 
     def is_alive(self, connection: Any) -> bool:
@@ -35,6 +37,12 @@ class Driver(Protocol):
 
     def is_in_transaction(self, connection: Any) -> bool:
         """Tell whether the server has a transaction open for the connection, without a round trip."""
+
+    def has_not_begun(self, connection: Any, error: BaseException) -> bool:
+        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+
+        False for what can't be known.
+        """
 
     def clean(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""

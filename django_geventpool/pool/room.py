@@ -184,6 +184,20 @@ class Room:
             request.holder = holder
             before.held.pop(slot, None)
 
+    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+        """Record what is being opened in a slot, None for nothing any more; return what is to be closed.
+
+        That is what an attempt before has left: it has a slot of its own until it is closed, so that it counts.
+        """
+        left = None
+        if slot.connection is not None and connection is not None:
+            left = Slot(None)
+            left.connection, left.reason, left.since = slot.connection, "broken", self._clock()
+            left.state = State.CLOSING
+            self.slots.add(left)
+        slot.opening(connection)
+        return left
+
     # Slots that come back
 
     def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
@@ -205,11 +219,16 @@ class Room:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
         if self.closed:
             return "shutdown"
-        if self._count() > self.limit or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+        if self._excess() > 0 or not (self.waiting or len(self.idle) < self.options.reuse_conns):
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
         return None
+
+    def _excess(self) -> int:
+        """How many connections are open that should not be, besides those that are being closed; 0 or less for none."""
+        excess = self._count() - self.limit
+        return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
     def give_back(self, slot: Slot, flaw: Reason | None = None) -> bool:
         """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
@@ -312,7 +331,7 @@ class Room:
 
     def surplus(self) -> list[Slot]:
         """Take out the idle slots that are over the limit, doomed."""
-        over = max(0, min(self._count() - self.limit, len(self.idle)))
+        over = max(0, min(self._excess(), len(self.idle)))
         return self.doom_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:

@@ -50,7 +50,7 @@ class Slot:
         "warned",
     )
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request | None) -> None:
         self.state = State.CONNECTING
         #: Whose it is, while it is lent.
         self.request: Request | None = request
@@ -94,7 +94,7 @@ class Slot:
         return request.holder.is_gone or (request.client is not None and request.client.is_gone)
 
     def opening(self, connection: Any) -> None:
-        """Note a connection that is being opened, so that it is closed if that fails."""
+        """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
         self.connection = connection
 
     def who(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.support.programs import start_program
-from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
@@ -49,34 +48,6 @@ def test_options_from_the_environment_stay(make_database: MakeDatabase, monkeypa
     database = make_database()
     assert database.answer("show statement_timeout") == [("17s",)]
     assert database.answer(INTERVAL) == [("2s",)]
-
-
-@pytest.fixture
-def refusing_driver(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """As if the server refused what the driver adds: it is asked for a setting that no server knows."""
-    from django_geventpool.drivers import base as module
-
-    asked: list[str] = []
-    real = module.add_check_interval
-
-    def add(parameters: dict[str, object]) -> bool:
-        added = real(parameters)
-        asked.append(str(parameters["options"]))
-        parameters["options"] = str(parameters["options"]).replace("client_conn", "no_such_client_conn")
-        return added
-
-    monkeypatch.setattr(module, "add_check_interval", add)
-    return asked
-
-
-def test_a_server_that_refuses_the_interval_is_tolerated_and_not_asked_again(
-    make_database: MakeDatabase, refusing_driver: list[str]
-) -> None:
-    database = make_database(MAX_CONNS=5, CONN_WAIT_TIMEOUT=60)
-    assert database.answer("select 7") == [(7,)]
-    results([Task(database.answer, "select pg_sleep(0.05)::text") for _ in range(10)])
-    assert len(refusing_driver) == 1
-    database.assert_whole()
 
 
 def test_a_restarted_pool_of_a_killed_process_finds_room(make_database: MakeDatabase) -> None:

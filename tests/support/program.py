@@ -1,7 +1,7 @@
 """A fresh process for a test: `python -m tests.support.program FRAMEWORK FUNCTION SETTINGS [ARGUMENT...]`.
 
-It is monkey-patched first thing, then Django gets the DATABASES of SETTINGS (JSON), then a function of
-tests.support.programs is called.
+It is monkey-patched first thing, then Django gets the DATABASES of SETTINGS (JSON), then a function is called: one of
+tests.support.programs, or of another module that is named before it (MODULE:FUNCTION).
 """
 
 import sys
@@ -28,7 +28,8 @@ def main(function: str, databases: str, *arguments: str) -> None:
         ALLOWED_HOSTS=["localhost"],
         USE_TZ=True,
     )
-    getattr(importlib.import_module("tests.support.programs"), function)(*arguments)
+    module, _, name = function.rpartition(":")
+    getattr(importlib.import_module(module or "tests.support.programs"), name)(*arguments)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .helper import ROOT
@@ -21,14 +21,15 @@ def start_program(
     settings: dict[str, Any],
     *arguments: str,
     aliases: Mapping[str, dict[str, Any]] | None = None,
+    prefix: Sequence[str] = (),
     **environment: str,
 ) -> subprocess.Popen[bytes]:
     """Start a process, patched as this one is, that calls a function of this module with "default" as its database.
 
-    `aliases` are the settings of more databases.
+    `aliases` are the settings of more databases, `prefix` is a command that runs it.
     """
     databases = json.dumps({"default": settings, **(aliases or {})})
-    command = [sys.executable, "-m", "tests.support.program", FRAMEWORK, function, databases]
+    command = [*prefix, sys.executable, "-m", "tests.support.program", FRAMEWORK, function, databases]
     return subprocess.Popen(
         [*command, *arguments],
         cwd=ROOT,
@@ -63,6 +64,30 @@ def work(count: str) -> None:
 
     answers = results([Task(ask, number) for number in range(int(count))], 120)
     print(f"{answers.count(True)} right")
+
+
+def look_up(name: str) -> None:
+    """Connect to a host whose name nobody answers for, and ask the database meanwhile."""
+    import django
+    from django.db import connections
+
+    django.setup()
+    connections.settings["elsewhere"] = {**connections.settings["default"], "HOST": name}
+
+    def ask(alias: str) -> object:
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("select 7")
+                return cursor.fetchone()
+        finally:
+            connections[alias].close()
+
+    ask("default")
+    slow = Task(ask, "elsewhere")
+    time.sleep(0)  # It runs, until it waits for something; or to its end.
+    print(ask("default"), "meanwhile" if not slow.ended else "afterwards")
+    slow.wait(60)
+    print(slow.error)
 
 
 def hang() -> None:

@@ -41,6 +41,10 @@ class Proxy(Helper):
         """Reset the next connection that passes `count` more bytes from the server, in the middle of a message."""
         self.ask(f"cut {count}")
 
+    def move(self, host: str, port: int) -> None:
+        """Lead new connections elsewhere, as a name does that moves; those that there are stay where they are."""
+        self.ask(f"move {host} {port}")
+
     def clients(self) -> int:
         """How many clients are connected to the proxy."""
         return int(self.ask("count"))
@@ -69,6 +73,9 @@ class _Forwarder:
             await self._end_all(abruptly=False)
         elif name == "cut":
             self._cut_after = int(argument)
+        elif name == "move":
+            host, port = argument.split()
+            self._target = (host, int(port))
         elif name != "count":
             raise ValueError(order)
         return str(self._clients)

@@ -10,6 +10,7 @@ import pytest
 from psycopg2 import extensions, extras
 
 from django_geventpool.drivers import psycopg2 as driver_module
+from django_geventpool.drivers.door import entered
 from django_geventpool.drivers.psycopg2 import Psycopg2Driver
 from django_geventpool.drivers.psycopg2_connection import Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
@@ -45,7 +46,11 @@ class Server:
         answer = self.answers.pop(0)
         if answer is not None:
             raise answer
-        return Established()
+        established: Any = Established()
+        door = entered()
+        assert door is not None
+        door.begin(established)
+        return established
 
     @property
     def options(self) -> list[str | None]:
@@ -57,6 +62,13 @@ class Established:
 
     isolation_level = None
     autocommit = False
+    serial = 0
+
+    def reported(self, name: str) -> str | None:
+        return None
+
+    def own(self) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -148,48 +160,48 @@ def test_a_server_that_does_not_know_the_interval_is_asked_once(monkeypatch: pyt
     ]
 
 
-@pytest.mark.parametrize("message", [*FULL, *OTHERS])
-def test_other_refusals_are_raised_as_they_are(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+#: Of these, one who is asked without the interval may think better of it.
+ANSWERS = [message for message in OTHERS if "does not exist" in message or "unrecognized" in message]
+
+
+@pytest.mark.parametrize("message", ANSWERS)
+def test_until_one_connect_has_succeeded_a_refusal_may_be_because_of_it(
+    monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    server = Server(psycopg2.OperationalError(message), None, None)
+    driver = make_driver(monkeypatch, server)
+    driver.connect(lambda connection: None)
+    driver.connect(lambda connection: None)
+    assert server.options == ["-c client_connection_check_interval=2000", None, None]
+
+
+@pytest.mark.parametrize(
+    ("message", "is_known"),
+    [(message, known) for message in (*FULL, *OTHERS) for known in (True, False) if known or message not in ANSWERS],
+)
+def test_other_refusals_are_raised_as_they_are(monkeypatch: pytest.MonkeyPatch, message: str, is_known: bool) -> None:
     assert not is_check_interval_refused(message)
     error = psycopg2.OperationalError(message)
-    server = Server(error, None)
+    server = Server(*[None] * is_known, error, None)
     driver = make_driver(monkeypatch, server)
+    if is_known:
+        driver.connect(lambda connection: None)
     with pytest.raises(psycopg2.OperationalError) as caught:
         driver.connect(lambda connection: None)
     assert caught.value is error
     driver.connect(lambda connection: None)
-    assert server.options == ["-c client_connection_check_interval=2000"] * 2
+    assert server.options == ["-c client_connection_check_interval=2000"] * (3 if is_known else 2)
 
 
-# connect_timeout
-
-
-@pytest.mark.parametrize(
-    ("parameters", "seconds"),
-    [
-        ({}, None),
-        ({"connect_timeout": None}, None),
-        ({"connect_timeout": 0}, None),
-        ({"connect_timeout": "0"}, None),
-        ({"connect_timeout": -1}, None),
-        ({"connect_timeout": 10}, 10),
-        ({"connect_timeout": "10"}, 10),
-        # libpq's own least.
-        ({"connect_timeout": 1}, 2),
-        # libpq allows it for each host.
-        ({"connect_timeout": 3, "host": "a,b,c"}, 9),
-        ({"connect_timeout": 1, "host": "a,b"}, 4),
-        ({"connect_timeout": 3, "host": None}, 3),
-    ],
-)
-def test_connect_timeout_is_what_libpq_makes_of_it(parameters: dict[str, Any], seconds: float | None) -> None:
-    assert driver_module._connect_timeout(parameters) == seconds
-
-
-def test_connect_timeout_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGCONNECT_TIMEOUT", "7")
-    assert driver_module._connect_timeout({}) == 7
-    assert driver_module._connect_timeout({"connect_timeout": 5}) == 5
+def test_what_is_refused_both_ways_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [psycopg2.OperationalError('FATAL:  database "shop" does not exist') for _ in range(2)]
+    server = Server(*errors, None)
+    driver = make_driver(monkeypatch, server)
+    with pytest.raises(psycopg2.OperationalError) as caught:
+        driver.connect(lambda connection: None)
+    assert caught.value is errors[1]
+    driver.connect(lambda connection: None)
+    assert server.options[2] == "-c client_connection_check_interval=2000"
 
 
 # The connection's class

@@ -27,6 +27,7 @@ def test_defaults() -> None:
         "CONN_WAIT_TIMEOUT": 15,
         "CONN_IDLE_TIMEOUT": 60,
         "CONN_MAX_LIFETIME": 3600,
+        "CLIENT_CHECK_INTERVAL": 2,
         "ON_RELEASE_DISCARD_ALL": False,
         "POOL_MODE": "session",
         "LEAK_WARNING_AFTER": None,
@@ -90,7 +91,10 @@ def test_a_count_is_never_none(name: str) -> None:
     assert refusal(**{name: None}).endswith("not None.")
 
 
-@pytest.mark.parametrize("name", ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER"])
+@pytest.mark.parametrize(
+    "name",
+    ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"],
+)
 @pytest.mark.parametrize("value", ["15", True, -1, -0.5, float("nan"), (15,)])
 def test_a_time_is_a_number_of_seconds(name: str, value: object) -> None:
     message = refusal(**{name: value})
@@ -98,7 +102,10 @@ def test_a_time_is_a_number_of_seconds(name: str, value: object) -> None:
     assert message.endswith(f"or None, not {value!r}.")
 
 
-@pytest.mark.parametrize("name", ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER"])
+@pytest.mark.parametrize(
+    "name",
+    ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"],
+)
 @pytest.mark.parametrize("value", [None, 0.001, 1, 86400])
 def test_times_are_taken(name: str, value: float | None) -> None:
     pool, _ = split({name: value})
@@ -111,7 +118,7 @@ def test_a_time_of_zero_is_taken_where_it_means_something(name: str) -> None:
     assert getattr(pool, name) == 0
 
 
-@pytest.mark.parametrize("name", ["CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER"])
+@pytest.mark.parametrize("name", ["CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"])
 def test_a_time_of_zero_is_refused_where_it_means_nothing(name: str) -> None:
     assert refusal(**{name: 0}) == f"{name} must be a number of seconds above 0, or None, not 0."
 

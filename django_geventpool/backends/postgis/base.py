@@ -5,10 +5,10 @@ from typing import Any
 from django.contrib.gis.db.backends.postgis import base
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
-from ..occupancy import OccupancyMixin
+from ..first_statement import FirstStatementMixin
 
 
-class DatabaseWrapper(OccupancyMixin, base.DatabaseWrapper):
+class DatabaseWrapper(FirstStatementMixin, base.DatabaseWrapper):
     """Django's PostGIS engine, with connections from a pool."""
 
     def configure(self, connection: Any) -> None:

@@ -2,8 +2,8 @@
 
 from django.db.backends.postgresql import base
 
-from ..occupancy import OccupancyMixin
+from ..first_statement import FirstStatementMixin
 
 
-class DatabaseWrapper(OccupancyMixin, base.DatabaseWrapper):
+class DatabaseWrapper(FirstStatementMixin, base.DatabaseWrapper):
     """Django's PostgreSQL engine, with connections from a pool."""

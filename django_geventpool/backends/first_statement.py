@@ -1,0 +1,121 @@
+"""The first statement on a connection that was taken: if it can't reach the server, it is sent on another one.
+
+The server may end a connection (a time limit, a restart) between the look that the pool takes when it lends it and the
+first statement, which may come much later. What is known not to have begun may be sent again, and nobody need know.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.backends.postgresql.base import CursorDebugWrapper
+from django.db.backends.utils import CursorWrapper
+
+from .cursors import TrackedCursor, TrackedDebugCursor
+from .occupancy import OccupancyMixin
+
+#: How long after the pool's own look it is worth another (seconds).
+_LOOK_AFTER = 0.001
+
+
+class FirstStatementMixin(OccupancyMixin):
+    """Replaces a connection that is lost before its first statement has begun."""
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Make a cursor of the driver's, which by itself is no use of the connection."""
+        connection = self._lease.connection
+        fresh_since = None if connection is None else connection.fresh_since
+        cursor = super().create_cursor(name)
+        if fresh_since is not None:
+            connection.fresh_since = fresh_since
+        return cursor
+
+    def make_cursor(self, cursor: Any) -> Any:
+        """Wrap the driver's cursor."""
+        if not self._is_fresh():
+            return super().make_cursor(cursor)
+        return FirstTrackedCursor(cursor, self) if self._per_transaction else FirstCursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        """Wrap the driver's cursor, and log what it executes."""
+        if not self._is_fresh():
+            return super().make_debug_cursor(cursor)
+        return FirstTrackedDebugCursor(cursor, self) if self._per_transaction else FirstDebugCursor(cursor, self)
+
+    def _is_fresh(self) -> bool:
+        connection = self._lease.connection
+        return connection is not None and connection.fresh_since is not None
+
+    def begin_to_use(self) -> tuple[Any, bool]:
+        """Take the connection as used from now on.
+
+        :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
+        """
+        connection = self._lease.connection
+        if connection is None or connection.fresh_since is None:
+            return None, False
+        age = time.monotonic() - connection.fresh_since
+        connection.fresh_since = None
+        driver = self._lease.driver
+        if age < _LOOK_AFTER or driver.is_alive(connection):
+            return connection, False
+        return connection, not driver.is_in_transaction(connection)
+
+    def has_not_begun(self, connection: Any, error: DatabaseError) -> bool:
+        """Tell whether a statement failed because the connection was lost before the server has begun it."""
+        return error.__cause__ is not None and self._lease.driver.has_not_begun(connection, error.__cause__)
+
+    def replace_connection(self) -> None:
+        """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
+        self.connection = None
+        # Queries on the way must not give the new one back.
+        self._pins += 1
+        try:
+            with self.wrap_database_errors:
+                self._lease.give_back()
+                self._go_on()
+            self._lease.connection.fresh_since = None
+        finally:
+            self._pins -= 1
+
+
+class _FirstStatement(CursorWrapper):
+    db: Any
+
+    def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
+        connection, is_lost = self.db.begin_to_use()
+        if is_lost:
+            self._replace()
+        elif connection is not None:
+            had_errors = self.db.errors_occurred
+            try:
+                return super()._execute(sql, params, *ignored)  # type: ignore[misc]
+            except DatabaseError as error:
+                if not self.db.has_not_begun(connection, error):
+                    raise
+            self.db.errors_occurred = had_errors
+            self._replace()
+        return super()._execute(sql, params, *ignored)  # type: ignore[misc]
+
+    def _replace(self) -> None:
+        self.db.replace_connection()
+        with self.db.wrap_database_errors:
+            self.cursor = self.db.create_cursor(getattr(self.cursor, "name", None))
+
+
+class FirstCursor(_FirstStatement):
+    """Django's usual cursor."""
+
+
+class FirstDebugCursor(_FirstStatement, CursorDebugWrapper):
+    """Django's cursor that logs queries."""
+
+
+class FirstTrackedCursor(_FirstStatement, TrackedCursor):
+    """That of a wrapper which gives back as soon as it can."""
+
+
+class FirstTrackedDebugCursor(_FirstStatement, TrackedDebugCursor):
+    """The same, which logs queries."""

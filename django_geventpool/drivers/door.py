@@ -1,0 +1,84 @@
+"""Entering by the driver's own ``connect``, and having a connection of the pool's kind made behind it.
+
+Tracers (OpenTelemetry, Datadog and others) wrap that function, and some put a proxy around what it returns. So the pool
+calls it like everybody else. What it opens, whoever wraps it by whatever means, is noted where it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from .connection import PooledConnection
+
+C = TypeVar("C", bound=PooledConnection)
+
+
+class Door(Generic[C]):
+    """One call of the driver's ``connect``, as a context manager around it.
+
+    :param opening: called with each connection that is begun behind it.
+    :param close_failed: called with each that could not be established.
+    :param timeout: the seconds that each may take; None for as long as it takes.
+    """
+
+    def __init__(
+        self, opening: Callable[[Any], None], close_failed: Callable[[C], None], timeout: float | None = None
+    ) -> None:
+        self._opening: Callable[[Any], None] | None = opening
+        self.close_failed = close_failed
+        self.timeout = timeout
+        #: The connection that was begun last.
+        self.connection: C | None = None
+        self._token: Token[Door[Any] | None] | None = None
+
+    def __enter__(self) -> Door[C]:
+        self._token = _entered.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._token is not None
+        _entered.reset(self._token)
+        # Greenlets and threads that were started meanwhile may have inherited the context.
+        self._opening = None
+
+    def begin(self, connection: C) -> None:
+        """Note a connection that is about to be opened."""
+        assert self._opening is not None
+        connection.own()
+        self.connection = connection
+        self._opening(connection)
+
+    def opened(self, lent: Any) -> C:
+        """Return the connection that is behind what ``connect`` has returned, which is what its holders will get.
+
+        :raises TypeError: if ``connect`` has opened one that is not of the pool's kind.
+        """
+        if self.connection is None:
+            lent.close()
+            raise TypeError(
+                f"The driver's connect has returned a {type(lent).__module__}.{type(lent).__qualname__} that the pool "
+                "can't use: whatever has been put in the place of connect must call it with the arguments it is given."
+            )
+        if lent is not self.connection:
+            self.connection.proxy = lent
+        return self.connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call is still under way."""
+        return self._opening is not None
+
+
+#: A context variable is a greenlet's own, and a thread's, whatever was patched when.
+_entered: ContextVar[Door[Any] | None] = ContextVar("django_geventpool_door", default=None)
+
+
+def entered() -> Door[Any] | None:
+    """Return the door that the running greenlet or thread goes through, None for a connect that is not a pool's."""
+    door = _entered.get()
+    return door if door is not None and door.is_open else None
