@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from .. import green
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
-from .failover import FailoverWatch
+from .failover import STANDBY, FailoverWatch
 from .server import (
     CLOSE_TIMEOUT,
     FAILED_CLOSE_TIMEOUT,
@@ -122,7 +122,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             not connection.closed
             and self._transaction_status(connection) == 0
             and not green.is_readable(connection.fileno())
-            and not self._failover.is_doubtful(connection)
+            and (connection.serial >= self._failover.trust_from or not self._failover.is_doubtful(connection))
         )
 
     @abc.abstractmethod
@@ -228,8 +228,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
 
     def is_lost(self, connection: C) -> bool:
-        """Tell whether a connection that comes back, clean, is to a server that has become a standby."""
-        return self._failover.is_lost(connection)
+        """Tell whether a connection that comes back, clean, is to a server that has become a standby, or read only.
+
+        :raises Exception: the driver's, if the server must be asked, and doesn't answer.
+        """
+        if connection.was_refused_write:
+            return self._failover.is_lost(connection)
+        return connection.was_standby is False and connection.reported(STANDBY) == "on"
 
     def close_failed(self, connection: C, opening: Callable[[Any], None]) -> None:
         """Close a connection that could not be established.

@@ -9,10 +9,10 @@ from __future__ import annotations
 from .connection import PooledConnection, new_serial
 
 #: What a server reports: that it is a standby, and that it, or a session, is to be read only.
-_STANDBY, _READ_ONLY = "in_hot_standby", "default_transaction_read_only"
-_IS_STANDBY_QUERY = "SELECT pg_is_in_recovery()"
+STANDBY, _READ_ONLY = "in_hot_standby", "default_transaction_read_only"
+_STANDBY_QUERY = "SELECT 1 WHERE pg_is_in_recovery()"
 #: And not by a SET of the holder's own.
-_IS_READ_ONLY_QUERY = f"SELECT reset_val = 'on' FROM pg_settings WHERE name = '{_READ_ONLY}'"
+_READ_ONLY_QUERY = f"SELECT 1 FROM pg_settings WHERE name = '{_READ_ONLY}' AND reset_val = 'on'"
 
 
 class FailoverWatch:
@@ -23,59 +23,50 @@ class FailoverWatch:
     """
 
     def __init__(self) -> None:
-        #: Connections that are older than these are not trusted: unless they report that their server is no standby,
-        #: or whatever they report, as a server tells of its settings with the next query only. 0 to trust them all.
-        self._doubt_before = 0
+        #: Connections with a lower serial number are looked at before they are lent.
+        self.trust_from = 0
+        #: Of these, those with a lower one are not lent, whatever they report: a server tells of its settings with the
+        #: next query only. The others are lent if they report that their server is no standby.
         self._distrust_before = 0
 
     def opened(self, connection: PooledConnection) -> None:
         """Note what a new connection's server is."""
-        connection.was_standby = _is_on(connection, _STANDBY)
+        connection.was_standby = _is_on(connection, STANDBY)
         connection.was_read_only = _is_on(connection, _READ_ONLY)
-        if (self._doubt_before or self._distrust_before) and (connection.was_read_only or _is_standby(connection)):
-            self._doubt_before = self._distrust_before = 0  # The others are no worse.
+        if self.trust_from and (connection.was_read_only or _is_standby(connection)):
+            self.trust_from = self._distrust_before = 0  # The others are no worse.
 
     def is_lost(self, connection: PooledConnection) -> bool:
-        """Tell whether a connection that comes back, clean, is to a server that has become a standby, or read only.
+        """Tell whether a server that has refused to write is a standby, or has been made read only.
 
         :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """
-        was_refused, connection.was_refused_write = connection.was_refused_write, False
-        if not was_refused:
-            return _has_become(connection, _STANDBY)
+        connection.was_refused_write = False
         if _is_standby(connection):
-            self._doubt_before = new_serial()
+            self.trust_from = new_serial()
             return True
-        if _has_become(connection, _READ_ONLY) and _ask(connection, _IS_READ_ONLY_QUERY):
-            self._distrust_before = new_serial()
+        if connection.was_read_only is False and _is_on(connection, _READ_ONLY) and _ask(connection, _READ_ONLY_QUERY):
+            self.trust_from = self._distrust_before = new_serial()
             return True
         return False
 
     def is_doubtful(self, connection: PooledConnection) -> bool:
-        """Tell whether an idle connection is older than a write in vain, and not known to be better."""
-        serial = connection.serial
-        return serial < self._distrust_before or (
-            serial < self._doubt_before and _is_on(connection, _STANDBY) is not False
-        )
+        """Tell whether an idle connection that is older than a write in vain is not known to be better."""
+        return connection.serial < self._distrust_before or _is_on(connection, STANDBY) is not False
 
 
 def _is_standby(connection: PooledConnection) -> bool:
-    reported = _is_on(connection, _STANDBY)
-    return _ask(connection, _IS_STANDBY_QUERY) if reported is None else reported
+    reported = _is_on(connection, STANDBY)
+    return _ask(connection, _STANDBY_QUERY) if reported is None else reported
 
 
 def _ask(connection: PooledConnection, question: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(question)
-        return bool(cursor.fetchone()[0])
+        return cursor.fetchone() is not None  # Rows may be of any kind, by the user's own will.
 
 
 def _is_on(connection: PooledConnection, name: str) -> bool | None:
     """Return what the server has reported last; None if it doesn't."""
     value = connection.reported(name)
     return None if value is None else value == "on"
-
-
-def _has_become(connection: PooledConnection, name: str) -> bool:
-    was = connection.was_standby if name == _STANDBY else connection.was_read_only
-    return was is False and _is_on(connection, name) is True

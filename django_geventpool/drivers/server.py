@@ -22,8 +22,9 @@ _FULL = re.compile(
     r"|client connections exceeded"
     r"|query_wait_timeout"
 )
-#: In a failed connect's message: somebody took it, and sent an error (after libpq's word for how bad it is) or hung up.
-_ANSWERED = re.compile(r"\S:  \S|server closed the connection|Connection reset by peer")
+#: In a failed connect's message: an error that was sent, after a word for how bad it is. Who only hangs up has refused
+#: nothing; the network does that, too.
+_ANSWERED = re.compile(r"\S:  \S")
 #: It will take us in a moment.
 _PASSES = re.compile(r"the database system is ")
 _LOGIN_REFUSED = re.compile(r"authentication failed|\bpassword\b", re.IGNORECASE)

@@ -20,7 +20,6 @@ WORDS = [
     "RDS Proxy currently doesn't support command-line options.",
     "unsupported startup parameter: options",
     "no options here",
-    "",
 ]
 
 

@@ -91,11 +91,11 @@ def test_another_host_than_that_of_the_certificate_is_an_error(make_database: Ma
     database = make_database(
         server=tls.postgres,
         MAX_CONNS=1,
-        settings={"HOST": "localhost"},
+        settings={"HOST": "other.example"},
         hostaddr="127.0.0.1",
         **tls.options("verify-full"),
     )
-    assert 'does not match host name "localhost"' in refused(database)
+    assert 'does not match host name "other.example"' in refused(database)
 
 
 def test_without_tls_nobody_is_let_in(make_database: MakeDatabase, tls: TlsServer) -> None:

@@ -28,7 +28,7 @@ class FrontEnd(Helper):
         return self
 
     def refuse_options(self, words: str) -> None:
-        """Refuse whoever comes with start-up options, with an error of these words; without words, hang up on him."""
+        """Refuse whoever comes with start-up options, with an error of these words."""
         self.ask(f"refuse {words}")
 
     def take_options(self) -> None:
@@ -106,9 +106,8 @@ class _Gate:
             self._with_options += 1
             if self._refusal is None:
                 return head + body
-            if self._refusal:
-                writer.write(_fatal("0A000", self._refusal))
-                await writer.drain()
+            writer.write(_fatal("0A000", self._refusal))
+            await writer.drain()
             return None
 
     async def _pass_on(self, start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
