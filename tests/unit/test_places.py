@@ -18,7 +18,6 @@ from celery_geventpool import outside, revoking
 logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stdout)
 for _ in range(2):
     outside.install()
-    outside.install_in_beat()
     revoking.install()
 for function in (Signal.send, Request._announce_revoked, control._revoke):
     assert not hasattr(function.__wrapped__, "__wrapped__"), function
