@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
-from celery.beat import Scheduler
 from celery.concurrency.base import BasePool
 from celery.utils.dispatch import Signal
 from celery.worker import pidbox
@@ -31,11 +30,6 @@ def install() -> None:
     """Have this process, a worker's, give back what is taken outside of tasks; once is enough."""
     for owner, name, wrap in _PLACES:
         replace(owner, name, wrap)
-
-
-def install_in_beat() -> None:
-    """Have beat, by itself or a worker's, give back what it takes to look for tasks that are due."""
-    replace(Scheduler, "tick", _end_of_turn)
 
 
 def _send(send: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,7 +33,6 @@ def connect() -> None:
         (signals.task_postrun, on_task_postrun),
         (signals.worker_process_shutdown, on_shutdown),
         (signals.worker_shutdown, on_shutdown),
-        (signals.beat_init, on_beat_init),
     )
     for signal, handler in handlers:
         signal.connect(handler, dispatch_uid=f"{__name__}.{handler.__name__}")
@@ -75,11 +74,6 @@ def _start_clean() -> None:
 def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
     """The worker's log is there to be written to."""
     worker.log_start(instance)
-
-
-def on_beat_init(**_kwargs: Any) -> None:
-    """Beat, by itself or as a worker's process."""
-    outside.install_in_beat()
 
 
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
