@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from types import FrameType
 from typing import Any
 
@@ -63,10 +63,13 @@ class Kin:
         Python doesn't say who started a thread. But who waits for one has it at hand.
         """
         threads = sys._current_frames()  # noqa: SLF001
+        at_hand = [(holder, [*_waited_for(_frame(holder, threads))]) for holder in holders]
+        if any(not things and id(holder) not in self.parents for holder, things in at_hand):
+            return  # One that waits for nobody will go on, and spares a look at the waiters, which may be many.
         names = {id(thing): (thing, waiter) for waiter in waiters for thing in _stand_ins(waiter, threads)}
-        for holder in holders:
-            for value in _values(_frame(holder, threads)):
-                _, waiter = names.get(id(value), (None, None))
+        for holder, things in at_hand:
+            for thing in things:
+                _, waiter = names.get(id(thing), (None, None))
                 if waiter is not None and waiter is not holder:
                     self.add(holder, waiter)
 
@@ -90,6 +93,13 @@ def _stand_ins(waiter: Any, threads: dict[int, FrameType]) -> Iterator[Any]:
             owner = variables(frame).get("self")
             yield getattr(owner, "future", owner)
         frame = frame.f_back
+
+
+def _waited_for(frame: FrameType | None) -> Iterator[Any]:
+    """Yield what stands for work in other threads or greenlets among the variables of a frame and its callers."""
+    for value in _values(frame):
+        if issubclass(type(value), (threading.Thread, Future)) or hasattr(type(value), "gr_frame"):
+            yield value
 
 
 def _values(frame: FrameType | None) -> Iterator[Any]:
