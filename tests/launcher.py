@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,11 +25,17 @@ SUITES: dict[str, tuple[str, ...]] = {
     "unit": PLAIN,
     "contract": FRAMEWORKS,
     "integration": FRAMEWORKS,
+    "faults": FRAMEWORKS,
+    "libraries": FRAMEWORKS,
     "smoke": PLAIN,
     "web": PLAIN,
 }
 #: The suites that run once per driver.
-WITH_DRIVERS = ("integration",)
+WITH_DRIVERS = ("integration", "faults", "libraries")
+#: The suites that start many processes, and run by themselves.
+ALONE = ("smoke", "web")
+#: How many runs of the other suites go on at the same time: much of their time is waiting.
+JOBS = 2
 #: A folder with a psycopg that can't be imported.
 WITHOUT_PSYCOPG = ROOT / "tests" / "without_psycopg"
 
@@ -97,25 +104,44 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:
     """Run one suite or all, each with each of its frameworks and drivers in a process of its own; sum up."""
     suites = SUITES if suite == "all" else {suite: SUITES[suite]}
-    results = []
+    runs = [
+        (name, framework, chosen)
+        for name, frameworks in suites.items()
+        for framework, chosen in itertools.product(
+            frameworks, installed_drivers() if name in WITH_DRIVERS and driver is None else [driver]
+        )
+    ]
     with tempfile.TemporaryDirectory(prefix="junit-") as folder:
-        for name, frameworks in suites.items():
-            drivers = installed_drivers() if name in WITH_DRIVERS and driver is None else [driver]
-            for framework, chosen in itertools.product(frameworks, drivers):
-                report = Path(folder) / f"{name}-{framework}-{chosen}.xml"
-                results.append(run_process(name, framework, chosen, report, pytest_arguments))
+
+        def run(key: tuple[str, str, str | None]) -> Result:
+            return run_process(*key, Path(folder) / f"{'-'.join(map(str, key))}.xml", pytest_arguments)
+
+        with ThreadPoolExecutor(JOBS) as executor:
+            results = list(executor.map(run, (key for key in runs if key[0] not in ALONE)))
+        results += [run(key) for key in runs if key[0] in ALONE]
     print_summary(results)
     return 1 if any(result.failed for result in results) else 0
 
 
 def run_process(suite: str, framework: str, driver: str | None, report: Path, pytest_arguments: list[str]) -> Result:
-    """Run one suite with one framework and one driver, or Django's pick, in a process of its own."""
-    print(f"\n=== {', '.join(filter(None, (suite, framework, driver)))} ===", flush=True)
+    """Run one suite with one framework and one driver, or Django's pick, in a process of its own.
+
+    What it prints is printed at its end, so that runs at the same time don't get mixed up.
+    """
     command = [sys.executable, "-m", "tests.run", suite, "--framework", framework]
     if driver is not None:
         command += ["--driver", driver]
     start = time.monotonic()
-    process = subprocess.run([*command, f"--junitxml={report}", *pytest_arguments], cwd=ROOT, check=False)
+    process = subprocess.run(
+        [*command, f"--junitxml={report}", *pytest_arguments],
+        cwd=ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    print(f"\n=== {', '.join(filter(None, (suite, framework, driver)))} ===\n{process.stdout}", flush=True)
     result = Result(suite, framework, driver or "", process.returncode, time.monotonic() - start)
     if report.exists():
         count(report, result)

@@ -1,7 +1,8 @@
 """Run the tests: `python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]`.
 
-SUITE is `all` or one of the folders: `unit` and `smoke` run in a plain process; `contract` runs once per framework
-(gevent, eventlet, threads), `integration` once per framework and installed driver (psycopg2, psycopg). With
+SUITE is `all` or one of the folders: `unit`, `smoke` and `web` run in a plain process; `contract` runs once per
+framework (gevent, eventlet, threads), `integration`, `faults` and `libraries` once per framework and installed driver
+(psycopg2, psycopg); two of these runs go on at the same time. With
 `--framework` the suite runs once, in this very process, which is monkey-patched for that framework before anything
 else is imported; `--driver` chooses the driver, which is otherwise Django's pick.
 """

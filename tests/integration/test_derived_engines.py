@@ -18,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 
 from django_geventpool.backends.occupancy import OccupancyMixin
 from tests.support.database import Database
-from tests.support.engines import Base, engine_of
+from tests.support.derived_engines import Base, engine_of
 from tests.support.forks import in_child
 from tests.support.tasks import Task
 from tests.testapp.models import Item

@@ -1,0 +1,15 @@
+"""Exceptions at every step, on a real server: the fixtures are those of the integration tests."""
+
+from __future__ import annotations
+
+from tests.integration.conftest import (
+    MODES,
+    MakeDatabase,
+    collect_ignore_glob,
+    make_database,
+    observer,
+    rows,
+    schema,
+)
+
+__all__ = ["MODES", "MakeDatabase", "collect_ignore_glob", "make_database", "observer", "rows", "schema"]

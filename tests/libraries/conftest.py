@@ -1,0 +1,7 @@
+"""Other people's libraries on the engines, with a real server: the fixtures are those of the integration tests."""
+
+from __future__ import annotations
+
+from tests.integration.conftest import MODES, MakeDatabase, collect_ignore_glob, make_database, schema
+
+__all__ = ["MODES", "MakeDatabase", "collect_ignore_glob", "make_database", "schema"]
