@@ -34,6 +34,8 @@ SUITES: dict[str, tuple[str, ...]] = {
 WITH_DRIVERS = ("integration", "faults", "libraries")
 #: The suites that start many processes, and run by themselves.
 ALONE = ("smoke", "web")
+#: Those that `all` leaves to environments of their own, with both drivers.
+APART = ("faults", "libraries")
 #: How many runs of the other suites go on at the same time: much of their time is waiting.
 JOBS = 2
 #: A folder with a psycopg that can't be imported.
@@ -103,7 +105,7 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:
     """Run one suite or all, each with each of its frameworks and drivers in a process of its own; sum up."""
-    suites = SUITES if suite == "all" else {suite: SUITES[suite]}
+    suites = {name: SUITES[name] for name in SUITES if name == suite or (suite == "all" and name not in APART)}
     runs = [
         (name, framework, chosen)
         for name, frameworks in suites.items()

@@ -1,10 +1,10 @@
 """Run the tests: `python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]`.
 
-SUITE is `all` or one of the folders: `unit`, `smoke` and `web` run in a plain process; `contract` runs once per
-framework (gevent, eventlet, threads), `integration`, `faults` and `libraries` once per framework and installed driver
-(psycopg2, psycopg); two of these runs go on at the same time. With
-`--framework` the suite runs once, in this very process, which is monkey-patched for that framework before anything
-else is imported; `--driver` chooses the driver, which is otherwise Django's pick.
+SUITE is one of the folders, or `all` of them but `faults` and `libraries`: `unit`, `smoke` and `web` run in a plain
+process; `contract` runs once per framework (gevent, eventlet, threads), the others once per framework and installed
+driver (psycopg2, psycopg); two of these runs go on at the same time. With `--framework` the suite runs once, in this
+very process, which is monkey-patched for that framework before anything else is imported; `--driver` chooses the
+driver, which is otherwise Django's pick.
 """
 
 import sys

@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 
-from tests.support.drivers import ENGINE
 from tests.support.derived_engines import Base, engine_of
+from tests.support.drivers import ENGINE
 from tests.support.tasks import Task, results
 from tests.testapp.models import Item
 
