@@ -54,10 +54,11 @@ class FirstStatementMixin(OccupancyMixin):
         :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
         """
         connection = self._lease.connection
-        if connection is None or connection.fresh_since is None:
+        fresh_since = None if connection is None else connection.fresh_since
+        if fresh_since is None:
             return None, False
-        age = time.monotonic() - connection.fresh_since
         connection.fresh_since = None
+        age = time.monotonic() - fresh_since
         driver = self._lease.driver
         if age < _LOOK_AFTER or driver.is_alive(connection):
             return connection, False
@@ -70,15 +71,14 @@ class FirstStatementMixin(OccupancyMixin):
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
         self.connection = None
-        # Queries on the way must not give the new one back.
-        self._pins += 1
+        self._calls += 1
         try:
             with self.wrap_database_errors:
                 self._lease.give_back()
                 self._go_on()
             self._lease.connection.fresh_since = None
         finally:
-            self._pins -= 1
+            self._calls -= 1
 
 
 class _FirstStatement(CursorWrapper):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -34,12 +33,6 @@ class Lease:
         self._visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
-
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        pool: Pool | None = getattr(self, "_pool", None)  # Somebody may have been interrupted in making it.
-        if pool is not None and self._client.request is not None and not is_finalizing():
-            self._client.leave()
-            pool.look_now()
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .ends import End
 
 if TYPE_CHECKING:
     from .slot import Request
@@ -18,13 +20,24 @@ class Client:
     :param owner: the object.
     """
 
-    __slots__ = ("_has_left", "_owner", "request")
+    __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        self._owner = weakref.ref(owner)
-        self._has_left = False
+        #: Tells the pool that it asked last.
+        self._listeners: dict[None, Callable[[], object]] = {}
+        self._end = End(owner, self._listeners)
         #: What it asked for last; None if that is settled for sure.
         self.request: Request | None = None
+
+    def ask(self, request: Request, tell: Callable[[], object]) -> None:
+        """Note what it asks for, and what to call at its end if it still has something then."""
+        self.request = request
+        self._listeners[None] = tell
+
+    def settle(self) -> None:
+        """Note that it has nothing any more."""
+        self.request = None
+        self._listeners.clear()
 
     @property
     def connection(self) -> Any:
@@ -32,11 +45,7 @@ class Client:
         slot = None if self.request is None else self.request.held
         return None if slot is None else slot.connection
 
-    def leave(self) -> None:
-        """Count as gone; called by the object's finalizer, in which there still are references to it."""
-        self._has_left = True
-
     @property
     def is_gone(self) -> bool:
         """Whether the last reference to the object is gone."""
-        return self._has_left or self._owner() is None
+        return self._end.has_come

@@ -185,7 +185,7 @@ class Pool:
             self._put_back(slot, request)
         else:
             self._withdraw(request)
-        client.request = None
+        client.settle()
 
     def _put_back(self, slot: Slot, request: Request) -> None:
         if self._pid != os.getpid():
@@ -369,6 +369,8 @@ class Pool:
             if self._room.take_back(slot, request, flaw):
                 to_close.append(slot)
             self._late.popleft()
+        if self._room.closed:
+            to_close += self._room.empty(self._closed_error)
         abandoned = []
         for slot in self._upkeep.abandoned():
             abandoned.append(slot.who())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import green
 from . import naming
+from .ends import End
 
 if TYPE_CHECKING:
     from .slot import Slot
@@ -53,7 +53,7 @@ class Holder:
     :param arrange_call: has the framework call a function when the running greenlet ends, where it can.
     """
 
-    __slots__ = ("_arrange_call", "_has_ended", "_life", "held", "is_dead", "name", "runner")
+    __slots__ = ("_arrange_call", "_end", "_has_ended", "held", "is_dead", "name", "runner")
 
     def __init__(
         self,
@@ -68,17 +68,17 @@ class Holder:
         #: Each slot that was lent to this holder and may be so still, with what tells its pool of the end.
         self.held: dict[Slot, Callable[[], object]] = {}
         self._has_ended = False
-        self._life: weakref.ref[_Life] | None = None
+        self._end: End | None = None
         self._arrange_call = arrange_call
 
-    def live_with(self, life: _Life) -> None:
+    def end_with(self, life: object) -> None:
         """Count as gone when an object is, which belongs to the greenlet or thread."""
-        self._life = weakref.ref(life)
+        self._end = End(life, self.held)
 
     @property
     def has_ended(self) -> bool:
         """Whether the end has come with a sign."""
-        return self._has_ended or (self._life is not None and self._life() is None)
+        return self._has_ended or (self._end is not None and self._end.has_come)
 
     @property
     def is_gone(self) -> bool:
@@ -109,14 +109,7 @@ class _Life:
 
     def __init__(self, holder: Holder) -> None:
         self.holder = holder
-        holder.live_with(self)
-
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        holder: Holder | None = getattr(self, "holder", None)  # Somebody may have been interrupted in making it.
-        # At the end of the interpreter there may not be much left of it. If this is interrupted, nothing is lost but
-        # time: the pools look now and then whether their holders are gone.
-        if holder is not None and not is_finalizing():
-            holder.end()
+        holder.end_with(self)
 
 
 def current() -> Holder:

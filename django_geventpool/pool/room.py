@@ -63,7 +63,7 @@ class Room:
     def ask(self, request: Request) -> None:
         """Lend a slot to a request, or have it wait, or give it an error."""
         if request.client is not None:
-            request.client.request = request
+            request.client.ask(request, self._tell)
         if not self.take(request):
             self._queue(request)
 
@@ -312,8 +312,12 @@ class Room:
         self.server.step_aside()
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Lend no more: send the waiters away, each with an error, and take out the idle slots, doomed."""
+        """Lend no more; see ``empty``."""
         self.closed = True
+        return self.empty(error)
+
+    def empty(self, error: Callable[[], Exception]) -> list[Slot]:
+        """Send the waiters of a closed room away, each with an error, and take out the idle slots, doomed."""
         for request in list(self.waiting):
             request.answer(error())
             self._end_wait(request)
