@@ -34,10 +34,11 @@ class Client:
         self.request = request
         self._listeners[None] = tell
 
-    def settle(self) -> None:
-        """Note that it has nothing any more."""
-        self.request = None
-        self._listeners.clear()
+    def settle(self, request: Request) -> None:
+        """Note that it has nothing of a request any more; a finalizer may have asked anew meanwhile."""
+        if self.request is request:
+            self.request = None
+            self._listeners.clear()
 
     @property
     def connection(self) -> Any:

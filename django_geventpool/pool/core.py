@@ -185,7 +185,7 @@ class Pool:
             self._put_back(slot, request)
         else:
             self._withdraw(request)
-        client.settle()
+        client.settle(request)
 
     def _put_back(self, slot: Slot, request: Request) -> None:
         if self._pid != os.getpid():

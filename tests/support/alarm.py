@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -27,6 +28,8 @@ class Alarm:
 
     def __init__(self) -> None:
         self._is_set = False
+        #: When it was called off last (monotonic seconds).
+        self._called_off_at = 0.0
         #: What it raised last.
         self.raised: SoftLimit | None = None
 
@@ -50,11 +53,14 @@ class Alarm:
     def call_off(self) -> None:
         """Raise no more, unless something is stuck."""
         self._is_set = False
+        self._called_off_at = time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, STUCK_AFTER)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, STUCK_AFTER)
         if not self._is_set:
+            if time.monotonic() - self._called_off_at < STUCK_AFTER / 2:
+                return  # It rang just before it was called off.
             raise StuckError(f"the main thread has been stuck for {STUCK_AFTER} s")
         self._is_set = False
         self.raised = SoftLimit()
