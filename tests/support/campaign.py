@@ -86,6 +86,7 @@ class Campaign:
         """See what came of a run, and whether the pools are whole."""
         problem = self._judge_ending(outcome)
         self._unraisable.clear()
+        _forget_frames(outcome.thrown, outcome.error)
         try:
             self.scene.end_helpers()
             for database in self.scene.databases:
@@ -131,6 +132,14 @@ class Campaign:
         print(summary)
         _log(summary)
         assert not self.failures, "\n".join([summary, *self.failures])
+
+
+def _forget_frames(*errors: BaseException | None) -> None:
+    """Have errors keep nothing that was in use where they came from: it is not gone as long as they refer to it."""
+    for error in errors:
+        if error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            _forget_frames(error.__cause__, error.__context__)
 
 
 class _Refusals(logging.Handler):
