@@ -16,17 +16,16 @@ from django.db.utils import DatabaseErrorWrapper
 
 from .. import checks, options, passwords, taken
 from ..drivers import patch_psycopg
-from ..drivers.base import BaseDriver
 from ..engines import PooledWrapper
 from ..errors import InvalidOption
 from ..pool import Pool
-from ..pool.driver import Driver
 from ..pool.holder import current, nobody
 from ..registry import pools
 from . import derived, late_patching, parts
 from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .lease import Lease
+from .pools import make_pool
 from .versions import check_psycopg
 
 if is_psycopg3:
@@ -346,40 +345,6 @@ def _known_alias(wrapper: PooledMixin) -> str:
     given = wrapper.settings_dict["OPTIONS"]
     aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)
     return next(aliases, wrapper.alias) if wrapper.alias == NO_DB_ALIAS else wrapper.alias
-
-
-def make_pool(wrapper: PooledMixin) -> Pool:
-    """Make the pool that a wrapper's settings ask for."""
-    # The pool keeps one for itself: a wrapper that it keeps would never be gone, nor what that has taken.
-    wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
-    # Read again: the limit may have been changed since the wrapper was made.
-    return Pool(wrapper.alias, _make_driver(wrapper), read_options(wrapper))
-
-
-def _make_driver(wrapper: PooledMixin) -> Driver:
-    passwords.check(wrapper.alias, wrapper.settings_dict)
-
-    def parameters() -> dict[str, Any]:
-        return passwords.resolve_in(wrapper.alias, wrapper.get_connection_params())
-
-    return _driver_class()(
-        parameters,
-        wrapper.configure,
-        wrapper.settings_dict["OPTIONS"].get("isolation_level"),
-        wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
-        wrapper.pool_options.CLIENT_CHECK_INTERVAL,
-    )
-
-
-def _driver_class() -> type[BaseDriver[Any]]:
-    """Return the driver for what Django has picked."""
-    if is_psycopg3:
-        from ..drivers.psycopg import PsycopgDriver
-
-        return PsycopgDriver
-    from ..drivers.psycopg2 import Psycopg2Driver
-
-    return Psycopg2Driver
 
 
 # For projects without the app celery_geventpool, which one of the checks is about.

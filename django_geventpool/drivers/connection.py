@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import _socket
-import contextlib
 import itertools
 import os
 import socket
 import time
 import weakref
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .. import green
+from . import inherited
+from .errors import Suppress, is_foreign
 from .server import CLOSE_TIMEOUT
 from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, wait_function
@@ -51,23 +50,6 @@ REVOKED = "the connection was given back or closed by somebody else in the middl
 def new_serial() -> int:
     """Return a number that is higher than those of the connections that were opened until now."""
     return next(_serials)
-
-
-class Suppress(contextlib.suppress):
-    """Suppresses errors of the driver or the system.
-
-    An OSError without a number is none of the system's: somebody has made it to be raised out of a wait of his.
-    """
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        return not is_foreign(error) and bool(super().__exit__(kind, error, trace))
-
-
-def is_foreign(error: BaseException | None) -> bool:
-    """Tell whether an OSError does not come from the system."""
-    return isinstance(error, OSError) and error.errno is None
 
 
 class PooledConnection(_Connection):
@@ -120,7 +102,7 @@ class PooledConnection(_Connection):
         self._cursors = weakref.WeakSet()
         self._on_server = []
         self.session = SessionState()
-        _owned.add(self)
+        inherited.note(self)
 
     def meet(self, visitor: object) -> bool:
         """Begin to be held; True if the session is as this holder left it, and nobody has had it since.
@@ -373,33 +355,3 @@ def _is_at_end(end: NativeSocket) -> bool:
         if is_foreign(error):
             raise
         return not isinstance(error, BlockingIOError)
-
-
-#: The connections of this process, closed ones too.
-_owned: weakref.WeakSet[PooledConnection] = weakref.WeakSet()
-#: Nothing is ever read from them or written to them.
-_nowhere: list[_socket.socket] = []
-
-
-def _disown() -> None:
-    """Put a socket to nowhere in the place of each connection's, so that nothing in a forked child reaches the server.
-
-    The greenlets that were forked along wait there for ever. With the real sockets, they would read the answers to
-    their originals' queries, or say good-bye to the server in their name.
-    """
-    if not _owned:
-        return
-    end, other_end = _socket.socketpair()
-    for connection in _owned:
-        with Suppress(connection.driver_error, OSError):
-            os.dup2(end.fileno(), connection.fileno(), inheritable=False)
-    _owned.clear()
-    end.close()
-    # Threads are not forked along. Who uses a parent's connection by mistake may as well find it closed.
-    if green.active() == "threads":
-        other_end.close()
-    else:
-        _nowhere.append(other_end)
-
-
-os.register_at_fork(after_in_child=_disown)

@@ -12,6 +12,9 @@ from psycopg.pq import TransactionStatus
 from .base import BaseDriver
 from .door import Door
 from .psycopg_connection import Connection
+from .psycopg_door import open_behind_doors
+
+open_behind_doors()
 
 
 class PsycopgDriver(BaseDriver[Connection]):

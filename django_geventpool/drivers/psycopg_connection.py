@@ -19,7 +19,7 @@ import psycopg
 from psycopg import Cursor, IsolationLevel, pq
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
-from psycopg.abc import PQGen, PQGenConn
+from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
@@ -30,7 +30,7 @@ from psycopg.waiting import Ready, Wait
 
 from .cancel import start_cancelling
 from .connection import REVOKED, PooledConnection
-from .door import Door, entered
+from .door import Door
 from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
@@ -375,28 +375,3 @@ def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
         and adapters._dumpers_by_oid == others._dumpers_by_oid  # noqa: SLF001
         and adapters.types._registry is others.types._registry  # noqa: SLF001
     )
-
-
-def _open_behind_doors() -> None:
-    """Have psycopg's ``connect`` make connections of the pool's kind when it is a pool that has called it.
-
-    Of all that it does, who wraps it or not, this is the step that opens one connection to one address.
-    """
-    original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def connect_gen(cls: type[psycopg.Connection[Any]], /, conninfo: str = "", **kwargs: Any) -> PQGenConn[Any]:
-        door = entered()
-        if door is None:
-            return (yield from original(cls, conninfo, **kwargs))
-        # Somebody may have put a class of his own in the place of psycopg's.
-        kind: type[Connection] = (
-            Connection
-            if issubclass(Connection, cls)
-            else type(cls.__name__, (Connection, cls), {"__module__": cls.__module__})
-        )
-        return kind.open(conninfo, door)
-
-    psycopg.Connection._connect_gen = classmethod(connect_gen)  # type: ignore[assignment, method-assign]  # noqa: SLF001
-
-
-_open_behind_doors()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import math
 import os
@@ -18,10 +17,12 @@ from ..errors import PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
-from .alarms import Alarms, Observed
+from .alarms import Alarms
 from .client import Client
 from .closer import Closer
+from .connector import Connector
 from .driver import Driver
+from .due import Due, find_due
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock, ReentryError
@@ -60,6 +61,7 @@ class Pool:
         self._upkeep = Upkeep(self._room)
         self._alarms = Alarms(name, driver, self._room)
         self._closer = Closer(name, driver, self._lock, self._room)
+        self._connector = Connector(name, driver, self._lock, self._room, self._closer)
         #: What came back in the middle of this pool's own work: slots, whose they were, what is wrong with them.
         self._late: deque[tuple[Slot, Request, Reason | None]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
@@ -120,7 +122,7 @@ class Pool:
             request.is_received = True
             self._watch_over(slot, request.holder)
             try:
-                self._make_ready(slot)
+                self._connector.make_ready(slot)
             except BaseException as error:
                 if not self.driver.is_server_full(error):
                     raise
@@ -210,7 +212,7 @@ class Pool:
                 and self._lock.run(self._room.is_turn_over)
                 and self.driver.is_at_full_server(connection)
             ):
-                self._lock.run(self._room.step_aside)
+                self._lock.run(self._room.server.step_aside)
                 return "yielded"
         except ReentryError:
             pass  # Others get theirs another time.
@@ -233,29 +235,6 @@ class Pool:
             self._look_by(slot.since + LOOK_AT_HOLDERS)
         if self.options.LEAK_WARNING_AFTER is not None:
             self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
-
-    def _make_ready(self, slot: Slot) -> None:
-        if slot.connection is not None and not self.driver.is_alive(slot.connection):
-            logger.debug('Pool "%s": an idle connection was lost; replacing it', self.name)
-            self._closer.end(slot.connection)
-            self._lock.run(self._room.emptied, slot, "broken")
-            self._connect(slot)
-            self._lock.run(self._room.statistics.count_reconnect)
-        elif slot.connection is None:
-            self._connect(slot)
-
-    def _connect(self, slot: Slot) -> None:
-        logger.debug('Pool "%s": connecting', self.name)
-        start = time.monotonic()
-        try:
-            connection = self.driver.connect(functools.partial(self._opening, slot))
-        except self.driver.error:
-            self._lock.run(self._room.statistics.count_failed_connect)
-            raise
-        self._lock.run(self._room.opened, slot, connection, time.monotonic() - start)
-
-    def _opening(self, slot: Slot, connection: Any) -> None:
-        self._close_soon(self._lock.run(self._room.opening, slot, connection))
 
     def _take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
         if flaw is not None and self.driver.is_interrupted(slot.connection):
@@ -360,31 +339,10 @@ class Pool:
             return -1
         return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
 
-    def _find_due(self) -> _Due:
-        """Say what is due, under the lock; what is to be closed is doomed by then."""
-        now = time.monotonic()
-        to_close = []
-        while self._late:
-            slot, request, flaw = self._late[0]
-            if self._room.take_back(slot, request, flaw):
-                to_close.append(slot)
-            self._late.popleft()
-        if self._room.closed:
-            to_close += self._room.empty(self._closed_error)
-        abandoned = []
-        for slot in self._upkeep.abandoned():
-            abandoned.append(slot.who())
-            self._room.statistics.reclaimed += 1
-            if self._room.doom(slot, "reclaimed"):
-                to_close.append(slot)
-        outdated, to_renew = self._upkeep.outdated(now)
-        to_close += [*outdated, *self._upkeep.forgotten(now)]
-        overdue = [(slot.who(), slot.request.stack) for slot in self._upkeep.overdue(now) if slot.request is not None]
-        self._room.dispatch()
-        observed = self._alarms.observe(now)
-        self._room.expire(now)
-        self._next_look = min(self._upkeep.wake_at(now), self._alarms.is_due(self._room.waiting_since()))
-        return _Due(to_close, to_renew, abandoned, overdue, observed)
+    def _find_due(self) -> Due:
+        """Say what is due, under the lock."""
+        due, self._next_look = find_due(self._room, self._upkeep, self._alarms, self._late, self._closed_error)
+        return due
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
@@ -392,9 +350,7 @@ class Pool:
         if request is None:
             return
         try:
-            self._closer.end(slot.connection)
-            self._lock.run(self._room.emptied, slot, "lifetime")
-            self._connect(slot)
+            self._connector.replace(slot, "lifetime")
             self._take_back(slot, request, None)
         except self.driver.error:
             logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
@@ -422,17 +378,3 @@ class Pool:
         )
         error.__cause__ = request.refused
         return error
-
-
-@dataclasses.dataclass(frozen=True)
-class _Due:
-    """What the housekeeper has to do."""
-
-    to_close: list[Slot]
-    to_renew: list[Slot]
-    #: Names of holders that ended.
-    abandoned: list[str]
-    #: Names of those that have held a connection for too long, and where they took it.
-    overdue: list[tuple[str, StackSummary | None]]
-    #: What there is to warn of.
-    observed: Observed

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
 from ..options import PoolOptions
-from .deadlines import Deadlines
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
 from .statistics import Reason, Statistics
 from .stats import PoolStats
+from .waiters import Waiters
 
 
 def _none() -> int:
@@ -44,9 +44,7 @@ class Room:
         self.by_connection: dict[Any, Slot] = {}
         #: The most recently used is at the right and used again first, so that the others grow old and are closed.
         self.idle: deque[Slot] = deque()
-        #: By ticket, the longest waiter first.
-        self.waiting: OrderedDict[Request, None] = OrderedDict()
-        self._deadlines = Deadlines()
+        self.waiting = Waiters()
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
@@ -74,7 +72,7 @@ class Room:
             self.record_wait(request)
         else:
             request.close_gate()
-            self.enqueue(request)
+            self.waiting.add(request)
 
     def take(self, request: Request) -> bool:
         """Lend a slot, with a connection or room for one, unless others asked before or there is none."""
@@ -82,7 +80,7 @@ class Room:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self._may_connect():
+        elif self._count() < self.limit and self.server.may_connect(self._connecting()):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
@@ -93,22 +91,11 @@ class Room:
             self.idle.pop()
         return True
 
+    def _connecting(self) -> int:
+        return sum(slot.state is State.CONNECTING for slot in self.slots)
+
     def _count(self) -> int:
         return len(self.slots) + self.elsewhere()
-
-    def _may_connect(self) -> bool:
-        return self.server.may_connect(sum(slot.state is State.CONNECTING for slot in self.slots))
-
-    def enqueue(self, request: Request) -> None:
-        """Queue a request by its ticket: last, or, when it was served before in vain, where it would be now."""
-        self._deadlines.add(request)
-        newest = next(reversed(self.waiting), None)
-        self.waiting[request] = None
-        if newest is None or newest.ticket < request.ticket:
-            return
-        earlier = list(itertools.takewhile(lambda other: other.ticket < request.ticket, self.waiting))
-        for first in (request, *reversed(earlier)):
-            self.waiting.move_to_end(first, last=False)
 
     def dispatch(self) -> None:
         """Give what is free to those who have waited longest; the only place that does."""
@@ -118,7 +105,7 @@ class Room:
                 if not self.take(request):
                     return
                 self._hand_over(request)
-            self._end_wait(request)
+            self.waiting.remove(request)
 
     def _hand_over(self, request: Request) -> None:
         """Wake a request that has been given a slot."""
@@ -128,14 +115,10 @@ class Room:
 
     def expire(self, now: float) -> None:
         """Wake those whose time is over, with nothing."""
-        while (request := self._deadlines.first()) is not None and request.is_late(now):
+        while (request := self.waiting.first_to_give_up()) is not None and request.is_late(now):
             self.record_wait(request)
             request.answer()
-            self._end_wait(request)
-
-    def _end_wait(self, request: Request) -> None:
-        self._deadlines.remove(request)
-        del self.waiting[request]
+            self.waiting.remove(request)
 
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
@@ -150,7 +133,7 @@ class Room:
     def withdraw(self, request: Request) -> Slot | None:
         """Take back what a request has, if anything, and have it wait no more; return what is to be closed."""
         if request in self.waiting:
-            self._end_wait(request)
+            self.waiting.remove(request)
         self.record_wait(request)
         slot = request.held
         if slot is None:
@@ -307,10 +290,6 @@ class Room:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
         return bool(self.waiting) and self.server.is_turn_over(len(self.by_connection))
 
-    def step_aside(self) -> None:
-        """Record that one of the connections will be closed to leave its room on a full server to other processes."""
-        self.server.step_aside()
-
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more; see ``empty``."""
         self.closed = True
@@ -320,7 +299,7 @@ class Room:
         """Send the waiters of a closed room away, each with an error, and take out the idle slots, doomed."""
         for request in list(self.waiting):
             request.answer(error())
-            self._end_wait(request)
+            self.waiting.remove(request)
         return self.doom_idle(list(self.idle), "shutdown")
 
     # Housekeeping
@@ -376,52 +355,29 @@ class Room:
         self.idle = deque(
             sorted((slot for slot in self.slots if slot.state is State.IDLE), key=lambda slot: slot.since)
         )
-        self._deadlines = Deadlines()
-        waiting = sorted(self.waiting, key=lambda request: request.ticket)
-        self.waiting = OrderedDict.fromkeys(waiting)
-        for request in waiting:
-            self._deadlines.add(request)
-        for request in waiting:
+        self.waiting = Waiters(sorted(self.waiting, key=lambda request: request.ticket))
+        for request in list(self.waiting):
             if request.held is not None:
                 self._hand_over(request)
-                self._end_wait(request)
+                self.waiting.remove(request)
         self.dispatch()
 
     def in_use(self) -> list[tuple[Slot, Request]]:
         """The slots whose connections are lent, and to whom."""
         return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
 
-    def next_deadline(self) -> float:
-        """When the time of somebody who waits is over next (monotonic seconds); infinite if that never is."""
-        return self._deadlines.next()
-
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""
         now = self._clock()
-        states = [slot.state for slot in self.slots]
         held = [slot for slot in self.slots if slot.request not in (None, self._renewal)]
-        wait_time, use_time = self.statistics.wait.times(), self.statistics.use.times()
         longest = min(held, key=lambda slot: slot.since, default=None)
-        return PoolStats(
+        checkouts = sum(slot.counts or slot.state is State.IN_USE for slot in held)
+        return PoolStats.of(
             limit=self.limit,
-            size=len(states),
-            in_use=states.count(State.IN_USE),
-            idle=states.count(State.IDLE),
-            connecting=states.count(State.CONNECTING),
-            closing=states.count(State.CLOSING),
+            states=Counter(slot.state.name.lower() for slot in self.slots),
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            checkouts=use_time.count + sum(slot.counts or slot.state is State.IN_USE for slot in held),
-            waits=wait_time.count,
-            timeouts=self.statistics.timeouts,
-            connects=self.statistics.connects,
-            failed_connects=self.statistics.failed_connects,
-            reconnects=self.statistics.reconnects,
-            reclaimed=self.statistics.reclaimed,
-            cancelled=self.statistics.cancelled,
-            closed=dict(self.statistics.closed),
-            wait_time=wait_time,
-            use_time=use_time,
-            create_time=self.statistics.connect.times(),
+            checkouts=checkouts,
+            counters=self.statistics,
         )

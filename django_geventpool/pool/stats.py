@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .driver import ConnectionState
-from .statistics import Reason, Times
+from .statistics import Reason, Statistics, Times
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,48 @@ class PoolStats:
     use_time: Times
     #: How long it took to connect.
     create_time: Times
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        limit: int,
+        states: Mapping[str, int],
+        waiting: int,
+        longest_holder: str | None,
+        longest_held: float,
+        checkouts: int,
+        counters: Statistics,
+    ) -> PoolStats:
+        """Return a snapshot.
+
+        :param states: how many connections are in which state.
+        :param checkouts: those of the connections that are lent now; the others are in the counters.
+        """
+        wait_time, use_time = counters.wait.times(), counters.use.times()
+        return cls(
+            limit=limit,
+            size=sum(states.values()),
+            in_use=states.get("in_use", 0),
+            idle=states.get("idle", 0),
+            connecting=states.get("connecting", 0),
+            closing=states.get("closing", 0),
+            waiting=waiting,
+            longest_holder=longest_holder,
+            longest_held=longest_held,
+            checkouts=use_time.count + checkouts,
+            waits=wait_time.count,
+            timeouts=counters.timeouts,
+            connects=counters.connects,
+            failed_connects=counters.failed_connects,
+            reconnects=counters.reconnects,
+            reclaimed=counters.reclaimed,
+            cancelled=counters.cancelled,
+            closed=dict(counters.closed),
+            wait_time=wait_time,
+            use_time=use_time,
+            create_time=counters.connect.times(),
+        )
 
     def __str__(self) -> str:
         text = f"limit {self.limit}, in use {self.in_use}, idle {self.idle}, waiting {self.waiting}"

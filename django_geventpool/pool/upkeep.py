@@ -95,4 +95,4 @@ class Upkeep:
             times += [s.since + leak_after for s in self.room.slots if s.request is not None and not s.warned]
         if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.room.slots):
             times.append(now + LOOK_AT_HOLDERS)
-        return min(*times, self.room.server.wake_at(now), self.room.next_deadline())
+        return min(*times, self.room.server.wake_at(now), self.room.waiting.next_deadline())

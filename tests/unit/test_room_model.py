@@ -145,7 +145,7 @@ class RoomMachine(RuleBasedStateMachine):
             assert self.queue
             assert len(self.room.by_connection) > 1
             if is_full:
-                self.room.step_aside()
+                self.room.server.step_aside()
                 del self.lent[slot]
                 self.doom(slot)
 

@@ -1,0 +1,49 @@
+"""The pool that a wrapper's settings ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+from .. import passwords
+from ..drivers.base import BaseDriver
+from ..pool import Pool
+from ..pool.driver import Driver
+
+if TYPE_CHECKING:
+    from .pooled import PooledMixin
+
+
+def make_pool(wrapper: PooledMixin) -> Pool:
+    """Make the pool that a wrapper's settings ask for."""
+    # The pool keeps one for itself: a wrapper that it keeps would never be gone, nor what that has taken.
+    wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
+    # Read again: the limit may have been changed since the wrapper was made.
+    return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
+
+
+def _make_driver(wrapper: PooledMixin) -> Driver:
+    passwords.check(wrapper.alias, wrapper.settings_dict)
+
+    def parameters() -> dict[str, Any]:
+        return passwords.resolve_in(wrapper.alias, wrapper.get_connection_params())
+
+    return _driver_class()(
+        parameters,
+        wrapper.configure,
+        wrapper.settings_dict["OPTIONS"].get("isolation_level"),
+        wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
+        wrapper.pool_options.CLIENT_CHECK_INTERVAL,
+    )
+
+
+def _driver_class() -> type[BaseDriver[Any]]:
+    """Return the driver for what Django has picked."""
+    if is_psycopg3:
+        from ..drivers.psycopg import PsycopgDriver
+
+        return PsycopgDriver
+    from ..drivers.psycopg2 import Psycopg2Driver
+
+    return Psycopg2Driver

@@ -1,0 +1,48 @@
+"""What becomes of a process's connections in the children that it forks."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+from .. import green
+from .errors import Suppress
+
+if TYPE_CHECKING:
+    from .connection import PooledConnection
+
+#: The connections of this process, closed ones too.
+_owned: weakref.WeakSet[PooledConnection] = weakref.WeakSet()
+#: Nothing is ever read from them or written to them.
+_nowhere: list[_socket.socket] = []
+
+
+def note(connection: PooledConnection) -> None:
+    """Note a connection that this process opens."""
+    _owned.add(connection)
+
+
+def _disown() -> None:
+    """Put a socket to nowhere in the place of each connection's, so that nothing in a forked child reaches the server.
+
+    The greenlets that were forked along wait there for ever. With the real sockets, they would read the answers to
+    their originals' queries, or say good-bye to the server in their name.
+    """
+    if not _owned:
+        return
+    end, other_end = _socket.socketpair()
+    for connection in _owned:
+        with Suppress(connection.driver_error, OSError):
+            os.dup2(end.fileno(), connection.fileno(), inheritable=False)
+    _owned.clear()
+    end.close()
+    # Threads are not forked along. Who uses a parent's connection by mistake may as well find it closed.
+    if green.active() == "threads":
+        other_end.close()
+    else:
+        _nowhere.append(other_end)
+
+
+os.register_at_fork(after_in_child=_disown)

@@ -1,0 +1,33 @@
+"""How a pool's connects get connections of its kind out of psycopg's own ``connect``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.abc import PQGenConn
+
+from .door import entered
+from .psycopg_connection import Connection
+
+
+def open_behind_doors() -> None:
+    """Have psycopg's ``connect`` make connections of the pool's kind when it is a pool that has called it.
+
+    Of all that it does, who wraps it or not, this is the step that opens one connection to one address.
+    """
+    original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def connect_gen(cls: type[psycopg.Connection[Any]], /, conninfo: str = "", **kwargs: Any) -> PQGenConn[Any]:
+        door = entered()
+        if door is None:
+            return (yield from original(cls, conninfo, **kwargs))
+        # Somebody may have put a class of his own in the place of psycopg's.
+        kind: type[Connection] = (
+            Connection
+            if issubclass(Connection, cls)
+            else type(cls.__name__, (Connection, cls), {"__module__": cls.__module__})
+        )
+        return kind.open(conninfo, door)
+
+    psycopg.Connection._connect_gen = classmethod(connect_gen)  # type: ignore[assignment, method-assign]  # noqa: SLF001

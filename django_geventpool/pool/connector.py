@@ -1,0 +1,64 @@
+"""Opening connections, and replacing those that were lost or have lived long enough."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from typing import Any
+
+from .closer import Closer
+from .driver import Driver
+from .lock import Lock
+from .room import Room
+from .slot import Slot
+from .statistics import Reason
+
+logger = logging.getLogger("geventpool.pool")
+
+
+class Connector:
+    """Has a slot that is lent have a connection that can be used.
+
+    :param name: the pool's alias, for messages.
+    """
+
+    def __init__(self, name: str, driver: Driver, lock: Lock, room: Room, closer: Closer) -> None:
+        self._name = name
+        self._driver = driver
+        self._lock = lock
+        self._room = room
+        self._closer = closer
+
+    def make_ready(self, slot: Slot) -> None:
+        """Open a slot's connection if it has none, or has lost it.
+
+        :raises Exception: what the driver raises when it can't connect.
+        """
+        if slot.connection is None:
+            self._connect(slot)
+        elif not self._driver.is_alive(slot.connection):
+            logger.debug('Pool "%s": an idle connection was lost; replacing it', self._name)
+            self.replace(slot, "broken")
+            self._lock.run(self._room.statistics.count_reconnect)
+
+    def replace(self, slot: Slot, reason: Reason) -> None:
+        """Close a slot's connection, and open another when the server has let go of it."""
+        self._closer.end(slot.connection)
+        self._lock.run(self._room.emptied, slot, reason)
+        self._connect(slot)
+
+    def _connect(self, slot: Slot) -> None:
+        logger.debug('Pool "%s": connecting', self._name)
+        start = time.monotonic()
+        try:
+            connection = self._driver.connect(functools.partial(self._opening, slot))
+        except self._driver.error:
+            self._lock.run(self._room.statistics.count_failed_connect)
+            raise
+        self._lock.run(self._room.opened, slot, connection, time.monotonic() - start)
+
+    def _opening(self, slot: Slot, connection: Any) -> None:
+        failed = self._lock.run(self._room.opening, slot, connection)
+        if failed is not None:
+            self._closer.close_soon(failed)

@@ -1,0 +1,65 @@
+"""What the housekeeper has to do: it is found out under the pool's lock, and done without."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from traceback import StackSummary
+
+from .alarms import Alarms, Observed
+from .room import Room
+from .slot import Request, Slot
+from .statistics import Reason
+from .upkeep import Upkeep
+
+#: What came back in the middle of the pool's own work: slots, whose they were, what is wrong with them.
+Late = deque[tuple[Slot, Request, "Reason | None"]]
+
+
+@dataclass(frozen=True)
+class Due:
+    """What the housekeeper has to do."""
+
+    #: Doomed by now.
+    to_close: list[Slot]
+    to_renew: list[Slot]
+    #: Names of holders that ended.
+    abandoned: list[str]
+    #: Names of those that have held a connection for too long, and where they took it.
+    overdue: list[tuple[str, StackSummary | None]]
+    #: What there is to warn of.
+    observed: Observed
+
+
+def find_due(
+    room: Room, upkeep: Upkeep, alarms: Alarms, late: Late, closed_error: Callable[[], Exception]
+) -> tuple[Due, float]:
+    """Return what is due, and when to look again (monotonic seconds).
+
+    :param closed_error: makes an error for those who still wait for a connection of a closed pool.
+    """
+    now = time.monotonic()
+    to_close = []
+    while late:
+        slot, request, flaw = late[0]
+        if room.take_back(slot, request, flaw):
+            to_close.append(slot)
+        late.popleft()
+    if room.closed:
+        to_close += room.empty(closed_error)
+    abandoned = []
+    for slot in upkeep.abandoned():
+        abandoned.append(slot.who())
+        room.statistics.reclaimed += 1
+        if room.doom(slot, "reclaimed"):
+            to_close.append(slot)
+    outdated, to_renew = upkeep.outdated(now)
+    to_close += [*outdated, *upkeep.forgotten(now)]
+    overdue = [(slot.who(), slot.request.stack) for slot in upkeep.overdue(now) if slot.request is not None]
+    room.dispatch()
+    observed = alarms.observe(now)
+    room.expire(now)
+    look_again = min(upkeep.wake_at(now), alarms.is_due(room.waiting_since()))
+    return Due(to_close, to_renew, abandoned, overdue, observed), look_again
