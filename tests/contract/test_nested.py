@@ -153,11 +153,12 @@ def test_timeouts_say_so(make_pool: MakePool, labels: Labels) -> None:
     """To all who ran out of time in it."""
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=1.5)
     tasks = start_nested(pool, labels, _in_tasks, count=4)
-    errors = []
     for task in tasks:
-        with pytest.raises(PoolTimeout) as caught:
-            task.result()
-        errors.append(str(caught.value))
+        task.wait()
+    # When the first have given up, there may be a connection for the last just in time.
+    assert all(task.error is None or isinstance(task.error, PoolTimeout) for task in tasks)
+    errors = [str(task.error) for task in tasks if task.error is not None]
+    assert len(errors) >= 2
     assert all("task shop.tasks.index (2). Three ways out" in error for error in errors), errors
     assert not any("Hold connections for less time" in error for error in errors)
 
