@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from types import CodeType
+from types import CodeType, FrameType
+
+
+def is_executing(frame: FrameType) -> bool:
+    """Return whether a function has yet to end, be it of a greenlet that waits or of another thread.
+
+    :param frame: the function's; if it has ended, its local variables are gone after this.
+    """
+    try:
+        frame.clear()
+    except RuntimeError:
+        return True
+    return False
 
 
 def is_running(code: CodeType, owner: object) -> bool:

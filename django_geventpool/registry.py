@@ -61,7 +61,8 @@ class Pools(Mapping[str, Pool]):
             made.succeed(elder)
         self._entries[alias] = (target, made)
         self._closed.pop(alias, None)
-        return made, old
+        # It is closed already, unless somebody was interrupted before that.
+        return made, elder
 
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""

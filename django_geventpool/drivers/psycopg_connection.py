@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import math
 import operator
 import sys
 import threading
 import time
+from types import FrameType
 from typing import Any, TypeVar
 
 import psycopg
@@ -28,6 +30,7 @@ from psycopg.pq.misc import find_libpq_full_path
 from psycopg.rows import RowFactory, tuple_row
 from psycopg.waiting import Ready, Wait
 
+from ..frames import is_executing
 from .cancel import start_cancelling
 from .connection import REVOKED, PooledConnection
 from .door import Door
@@ -96,8 +99,9 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         super().__init__(pgconn, row_factory)
         # psycopg's own is a native one if it was imported before monkey-patching.
         self.lock = threading.Lock()
-        #: The greenlets and threads that wait for the server now, or work with libpq on what it has said.
-        self._users: set[int] = set()
+        #: The greenlets and threads that wait for the server now, or work with libpq on what it has said, with the
+        #: frame of that: an exception out of a signal handler may keep one from signing off.
+        self._users: dict[int, FrameType | None] = {}
         # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
         self._pool = None
 
@@ -154,7 +158,7 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         """
         self._check_owner()
         user = threading.get_ident()
-        self._users.add(user)
+        self._users[user] = inspect.currentframe()
         try:
             self._check_not_revoked()
             wait = green_wait()
@@ -164,7 +168,7 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
                 self.session.changes |= CURSORS  # In a failed transaction, psycopg does not close them on the server.
             raise
         finally:
-            self._users.discard(user)
+            self._users.pop(user, None)
 
     def _block(self, gen: PQGen[T], interval: float, timeout: float | None) -> T:
         try:
@@ -280,7 +284,12 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
 
     def is_used_elsewhere(self) -> bool:
         """Tell whether another greenlet or thread is in the middle of something on this connection."""
-        return not self._users <= {threading.get_ident()}
+        if not self._users:
+            return False
+        me = threading.get_ident()
+        return any(
+            user != me and frame is not None and is_executing(frame) for user, frame in list(self._users.items())
+        )
 
     # Between two holders
 

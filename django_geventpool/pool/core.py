@@ -341,6 +341,8 @@ class Pool:
 
     def _find_due(self) -> Due:
         """Say what is due, under the lock."""
+        if self._succession.has_heir:
+            self._room.closed = True  # Whoever was to close it may have been interrupted.
         due, self._next_look = find_due(self._room, self._upkeep, self._alarms, self._late, self._closed_error)
         return due
 

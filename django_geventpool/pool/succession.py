@@ -39,6 +39,11 @@ class Succession:
         self._heir = heir
         self._elders = ()
 
+    @property
+    def has_heir(self) -> bool:
+        """Whether another has taken this one's place, which is to be closed then."""
+        return self._heir is not None
+
     def count_elders_slots(self) -> int:
         """How many connections of those before it the server may count; those that have none are forgotten."""
         if not self._elders:

@@ -12,8 +12,9 @@ from django.db.backends.signals import connection_created
 from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
 from tests.support.database import Database
+from tests.support.drivers import DRIVER
 from tests.support.proxy import Proxy
-from tests.support.tasks import Task
+from tests.support.tasks import FRAMEWORK, Task
 from tests.support.waiting import eventually
 from tests.testapp.models import Item
 
@@ -181,8 +182,11 @@ def test_a_statement_that_a_session_was_too_idle_for_is_sent_to_another(
     make_database: MakeDatabase, hasty_server: PostgresServer, mode: str, statement: Statement
 ) -> None:
     with behind_a_proxy(make_database, hasty_server, mode) as (database, proxy):
-        assert send_to_nobody(database, proxy, lambda: statement(database))
-        assert not database.connection.errors_occurred
+        # Where libpq does the waiting, it loses the server's word, and who asked hears of a lost connection.
+        is_told = (FRAMEWORK, DRIVER) != ("threads", "psycopg2") or statement is begin_a_savepoint
+        with contextlib.nullcontext() if is_told else pytest.raises(OperationalError):
+            assert send_to_nobody(database, proxy, lambda: statement(database))
+        assert not (is_told and database.connection.errors_occurred)
         database.assert_whole()
 
 

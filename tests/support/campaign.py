@@ -111,7 +111,7 @@ class Campaign:
 
     def _judge_ending(self, outcome: Outcome) -> str | None:
         thrown, error = outcome.thrown, outcome.error
-        if error is thrown:
+        if error is thrown or (thrown is not None and self.program.is_swallowed):
             return None
         if thrown is None:
             return f"failed without being interrupted: {error!r}"

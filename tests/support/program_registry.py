@@ -36,6 +36,8 @@ class Program:
     options: dict[str, Any] = field(default_factory=dict)
     #: Whether it is a task that ends, or is killed, without the end that gives back.
     gives_back: bool = True
+    #: Whether the driver is known to swallow what interrupts this, or to put an error of its own in its place.
+    is_swallowed: bool = False
 
 
 PROGRAMS: list[Program] = []
@@ -47,13 +49,14 @@ def program(
     driver: str = DRIVER,
     framework: str = FRAMEWORK,
     gives_back: bool = True,
+    is_swallowed: bool = False,
     **options: Any,
 ) -> Any:
     """Add a program, named like the function, for the drivers and frameworks that can run it."""
 
     def add(run: Run) -> Run:
         if driver == DRIVER and framework == FRAMEWORK:
-            PROGRAMS.append(Program(run.__name__, run, prepare, options, gives_back))
+            PROGRAMS.append(Program(run.__name__, run, prepare, options, gives_back, is_swallowed))
         return run
 
     return add

@@ -207,14 +207,14 @@ def stream(scene: Scene) -> None:
         assert [row[0] for row in cursor.stream("select generate_series(1, 50)")] == list(range(1, 51))
 
 
-@program(driver="psycopg")
+@program(driver="psycopg", is_swallowed=True)
 def stream_left(scene: Scene) -> None:
     scene.database.connection.ensure_connection()
     cursor = scene.database.connection.connection.cursor()
     assert next(iter(cursor.stream("select generate_series(1, 50)"))) == (1,)
 
 
-@program(driver="psycopg")
+@program(driver="psycopg", is_swallowed=True)
 def pipeline(scene: Scene) -> None:
     scene.database.connection.ensure_connection()
     with scene.database.connection.connection.pipeline():

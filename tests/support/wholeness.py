@@ -55,10 +55,11 @@ def _check(database: Database, observer: Observer, settled_within: float) -> Non
     await_quiet(pool, settled_within)
     held: list[Any] = []
     try:
-        while len(held) < database.limit:
-            held.append(_take(pool, settled_within, f"only {len(held)} of {database.limit} can be lent"))
+        limit = pool.stats().limit  # Which the program may have changed.
+        while len(held) < limit:
+            held.append(_take(pool, settled_within, f"only {len(held)} of {limit} can be lent"))
         pids = {_check_clean(connection, number) for number, connection in enumerate(held)}
-        if len(pids) != database.limit:
+        if len(pids) != limit:
             raise NotWholeError(f"a connection was lent twice: {pool}")
         _check_housekeeper(pool)
     finally:

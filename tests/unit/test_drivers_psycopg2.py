@@ -70,6 +70,9 @@ class Established:
     def own(self) -> None:
         pass
 
+    def set_out(self) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

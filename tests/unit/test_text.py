@@ -6,7 +6,7 @@ import pytest
 
 from celery_geventpool.task import TaskLabel
 from django_geventpool.pool.holder import Holder
-from django_geventpool.pool.slot import Slot
+from django_geventpool.pool.slot import Request, Slot
 from django_geventpool.request import RequestLabel
 from django_geventpool.text import printable, show
 
@@ -51,8 +51,7 @@ def test_a_task_is_named_in_full() -> None:
 
 
 def test_holders_by_whatever_name() -> None:
-    slot = Slot()
-    slot.holder = Holder(f"thread {EVIL}", None)
-    assert is_clean(slot.who())
-    slot.label = EVIL  # Anything may be the label that `describe` gives.
-    assert is_clean(slot.who())
+    holder = Holder(f"thread {EVIL}", None)
+    assert is_clean(Slot(Request(holder, None, None)).who())
+    # Anything may be the label that `describe` gives.
+    assert is_clean(Slot(Request(holder, EVIL, None)).who())
