@@ -11,7 +11,7 @@ from celery.worker import WorkController
 
 from django_geventpool import patch_psycopg, pools, request
 from django_geventpool.pool import holder, naming
-from django_geventpool.utils import give_back_all
+from django_geventpool.utils import end_task, give_back_all
 
 from . import control, outside, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
@@ -86,7 +86,7 @@ def on_task_postrun(task: Any, **_kwargs: Any) -> None:
     """The end of a task, in its own greenlet, however it ended: its connections go back."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
     if not task.request.is_eager:
-        give_back_all()
+        end_task()
 
 
 def on_shutdown(**_kwargs: Any) -> None:

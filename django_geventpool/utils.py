@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
@@ -80,6 +81,20 @@ def give_back_all() -> None:
     """
     known = connections.all(initialized_only=True)
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
+
+
+def end_task() -> None:
+    """Close the database connections of this greenlet or thread as its task has ended, in whatever state they are.
+
+    One that is still inside an ``atomic`` block then was left so by somebody who was interrupted on the way out of it.
+    Django can't use it any more, so the next task gets another.
+    """
+    give_back_all()
+    for wrapper in connections.all(initialized_only=True):
+        owner: int = wrapper._thread_ident  # type: ignore[attr-defined]  # noqa: SLF001  as Django's own checks do
+        if wrapper.in_atomic_block and owner == _thread.get_ident() and not wrapper.allow_thread_sharing:
+            wrapper.close()
+            del connections[wrapper.alias]
 
 
 def give_back(wrappers: Iterable[BaseDatabaseWrapper], but: Container[BaseDatabaseWrapper] = ()) -> None:

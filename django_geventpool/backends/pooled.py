@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import os
 import threading
-from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, connections
@@ -187,7 +187,7 @@ class PooledMixin(PooledWrapper, Base):
     def dec_thread_sharing(self) -> None:
         """Undo one ``inc_thread_sharing``; after the last, the connection goes with its greenlet or thread again."""
         super().dec_thread_sharing()
-        if not self.allow_thread_sharing and self._thread_ident == get_ident():  # type: ignore[attr-defined]
+        if not self.allow_thread_sharing and self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
             self._lease.share(current())
 
     def close(self) -> None:

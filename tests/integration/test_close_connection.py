@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
-from django_geventpool.utils import close_connection
+from django_geventpool.utils import close_connection, end_task
 from tests.support.database import Database
 from tests.support.tasks import Task, results
 from tests.testapp.models import Item
 
-from .conftest import MakeDatabase
+from .conftest import MODES, MakeDatabase
 
 
 @pytest.fixture
@@ -93,3 +93,34 @@ def test_a_connection_inside_atomic_is_left_alone(database: Database, schema: No
     assert items.filter(name="close_connection").count() == 0
     database.give_back()
     assert_all_was_given_back(database)
+
+
+@MODES
+def test_a_task_that_was_interrupted_on_its_way_out_of_a_block_leaves_the_next_a_wrapper_of_its_own(
+    make_database: MakeDatabase, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode, CONN_WAIT_TIMEOUT=5)
+    block = transaction.atomic(using=database.alias)
+    block.__enter__()
+    assert database.fetch("select 1") == [(1,)]
+    # Nobody leaves it.
+    end_task()
+    assert database.fetch("select 2") == [(2,)]
+    end_task()
+    database.assert_whole()
+
+
+@MODES
+def test_the_end_of_a_task_leaves_a_block_alone_that_it_shares(make_database: MakeDatabase, mode: str) -> None:
+    """Such as that of a test which has its worker's threads use its own connection."""
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    database.connection.inc_thread_sharing()
+    try:
+        with transaction.atomic(using=database.alias):
+            assert database.fetch("select 1") == [(1,)]
+            end_task()
+            assert database.fetch("select 2") == [(2,)]
+    finally:
+        database.connection.dec_thread_sharing()
+    database.give_back()
+    database.assert_whole()

@@ -143,7 +143,11 @@ def _forget_frames(*errors: BaseException | None) -> None:
 
 
 class _Refusals(logging.Handler):
-    """Notes when a pool hears from the server that it has more connections than it may."""
+    """Notes when a pool hears from the server that it has more connections than it may.
+
+    Without a lock, and the only handler: an exception out of a signal handler in the middle of logging leaves logging's
+    own locks taken for ever.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -152,6 +156,10 @@ class _Refusals(logging.Handler):
         self._level = self._logger.level
         self._logger.setLevel(logging.DEBUG)
         self._logger.addHandler(self)
+        self._logger.propagate = False
+
+    def createLock(self) -> None:  # noqa: N802  logging's own name
+        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if "the server has no connection left" in record.getMessage():
@@ -167,6 +175,7 @@ class _Refusals(logging.Handler):
     def remove(self) -> None:
         self._logger.removeHandler(self)
         self._logger.setLevel(self._level)
+        self._logger.propagate = True
 
 
 def _log(line: str) -> None:

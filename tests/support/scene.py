@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool
+from django_geventpool.utils import end_task
 from servers.postgres_address import Postgres
 from tests.testapp.models import Item
 
@@ -145,6 +146,7 @@ class Scene:
         for database in self.databases:
             if hasattr(connections._connections, database.alias):  # type: ignore[attr-defined]
                 database.give_back()
+        end_task()
 
     def close(self) -> None:
         """Close the pools, and forget the aliases."""
