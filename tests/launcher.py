@@ -36,8 +36,8 @@ WITH_DRIVERS = ("integration", "faults", "libraries")
 ALONE = ("smoke", "web")
 #: Those that `all` leaves to environments of their own, with both drivers.
 APART = ("faults", "libraries")
-#: How many runs of the other suites go on at the same time: much of their time is waiting.
-JOBS = 2
+#: How many runs of the other suites go on at the same time, on two cores: more than half of their time is waiting.
+JOBS = 3
 #: A folder with a psycopg that can't be imported.
 WITHOUT_PSYCOPG = ROOT / "tests" / "without_psycopg"
 

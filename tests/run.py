@@ -2,7 +2,7 @@
 
 SUITE is one of the folders, or `all` of them but `faults` and `libraries`: `unit`, `smoke` and `web` run in a plain
 process; `contract` runs once per framework (gevent, eventlet, threads), the others once per framework and installed
-driver (psycopg2, psycopg); two of these runs go on at the same time. With `--framework` the suite runs once, in this
+driver (psycopg2, psycopg); three of these runs go on at the same time. With `--framework` the suite runs once, in this
 very process, which is monkey-patched for that framework before anything else is imported; `--driver` chooses the
 driver, which is otherwise Django's pick.
 """
