@@ -10,14 +10,14 @@ Put back always, with a statement only where there is something to end or to put
 - cursors on the server that were not seen closed: ``CLOSE ALL`` (CURSORS);
 - the time zone, at the next checkout, as the server reports each change of it;
 - on the driver's connection: isolation level, read-only, deferrable; factories of cursors and rows; typecasters and
-  adapters; limits and handlers; notices and notifications that were received; and what each cursor was told, with it.
+  adapters; limits and handlers; notices and notifications that were received; and what each cursor was told, with it;
+- attributes that code gives the connection object, when another holder gets it.
 
 Thrown away with the connection: another client encoding; psycopg2's ``set_session``; a two-phase transaction, a
 pipeline, a COPY or a ``transaction()`` block that is not at its end; whoever is still in the middle of a query.
 
-Left for the next holder: every other ``SET``, ``LISTEN``, advisory locks of the session, temporary tables, ``PREPARE``,
-sequences' ``currval``, and attributes that code gives the connection object. ON_RELEASE_DISCARD_ALL clears these on the
-server with ``DISCARD ALL``, and configures the session again.
+Left for the next holder: every other ``SET``, ``LISTEN``, advisory locks of the session, temporary tables, ``PREPARE``
+and sequences' ``currval``. ON_RELEASE_DISCARD_ALL clears these with ``DISCARD ALL``, and configures the session again.
 
 Whether the server has something to put back is told from the text of what goes through cursors, and from what the
 server reports unasked, so that it costs no round trip where nothing was changed.
