@@ -62,7 +62,8 @@ def is_login_refused(message: str) -> bool:
 def add_check_interval(parameters: dict[str, Any], seconds: float) -> bool:
     """Have the server look after its client while it works for it; False if the user has a say in that."""
     options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
-    if "client_connection_check_interval" in options or _ELSEWHERE & parameters.keys():
+    is_elsewhere = _ELSEWHERE & parameters.keys() or "PGSERVICE" in os.environ
+    if "client_connection_check_interval" in options or is_elsewhere:
         return False
     milliseconds = max(1, round(seconds * 1000))
     parameters["options"] = f"{options} -c client_connection_check_interval={milliseconds}".lstrip()

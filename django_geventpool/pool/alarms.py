@@ -79,7 +79,7 @@ class Alarms:
     def report(self, observed: Observed) -> float:
         """Warn of what was observed; return when there will be more to say (monotonic seconds)."""
         if observed.wait is not None:
-            text = 'Pool "%s": nothing came free for who has waited longest, %s'
+            text = 'Pool "%s": the longest waiter has got nothing for %s'
             speak(logger.warning, text, self._name, observed.wait)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
