@@ -19,5 +19,9 @@ class PoolTimeout(PoolError):
     """
 
 
+class ClientBusy(PoolError):
+    """Two greenlets or threads that share a wrapper take a connection for it at the same time."""
+
+
 class PoolClosed(PoolError):
     """The pool was closed, or belongs to the process that this one was forked from."""

@@ -94,7 +94,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         except self.connect_error as error:
             if not may_be_check_interval(str(error), self._is_interval_known):
                 raise
-            refusal = error
+            refusal = str(error)
         else:
             if not self._is_interval_known:
                 self._is_interval_known = True
@@ -107,7 +107,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
                 "The server, or what is before it, can't be asked to look after its clients "
                 "(client_connection_check_interval): queries of a process that is killed go on to their end. Setting "
                 "CLIENT_CHECK_INTERVAL to None saves the attempt. It said: %s",
-                str(refusal).strip(),
+                refusal.strip(),
             )
         return connection
 

@@ -66,9 +66,13 @@ def connect(
             errors.append(error)
             if is_login_refused(str(error)):
                 break  # As libpq does.
-    if len(errors) == 1:
-        raise errors[0]
-    raise type(errors[-1])("\n".join(str(error).strip() for error in errors))
+    last = errors[-1]
+    try:
+        raise last if len(errors) == 1 else type(last)("\n".join(str(error).strip() for error in errors))
+    finally:
+        # With what is raised, these would be a cycle.
+        errors.clear()
+        del last
 
 
 def attempts(

@@ -13,7 +13,7 @@ from traceback import StackSummary
 from typing import Any
 
 from .. import green
-from ..errors import PoolClosed, PoolTimeout
+from ..errors import ClientBusy, PoolClosed, PoolTimeout
 from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
@@ -94,12 +94,15 @@ class Pool:
         :param client: for whom; it may have one connection at a time, and what it still has comes back before.
         :raises PoolTimeout: when none comes free in time.
         :raises PoolClosed: when the pool is closed, also while waiting.
+        :raises ClientBusy: when another greenlet or thread is doing the same for the client.
         :raises Exception: what the driver raises when it can't connect.
         """
         if self.closed:
             raise self._closed_error()  # Without the lock: a thread that was not forked may have it for ever.
         if client is not None:
             self.give_back(client)
+            if client.request is not None:
+                raise ClientBusy("Another greenlet or thread is taking a connection for the same wrapper.")
         request = Request(
             holders.current(),
             holders.describe(),
@@ -113,6 +116,9 @@ class Pool:
         except BaseException:
             self._withdraw(request)
             raise
+        finally:
+            # Their tracebacks have the frames of this, and of all that called it.
+            request.error = request.refused = None
 
     def _serve(self, request: Request) -> Any:
         self._lock.run(self._room.ask, request)
@@ -131,6 +137,7 @@ class Pool:
             else:
                 if request.since is not None:
                     self._lock.run(self._room.record_wait, request)
+                request.is_served = True
                 return slot.connection
 
     def _await(self, request: Request) -> Slot:
@@ -182,6 +189,8 @@ class Pool:
         request = client.request
         if request is None or self._pid != os.getpid():
             return
+        if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
+            return  # Another greenlet or thread, which shares the client, is still at it.
         slot = request.held
         if slot is not None and slot.state is State.IN_USE:
             self._put_back(slot, request)
@@ -237,7 +246,8 @@ class Pool:
             self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
     def _take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
-        if flaw is not None and self.driver.is_interrupted(slot.connection):
+        connection = slot.connection
+        if flaw is not None and connection is not None and self.driver.is_interrupted(connection):
             flaw = "killed"
         try:
             to_close = self._lock.run(self._room.take_back, slot, request, flaw)
@@ -336,6 +346,7 @@ class Pool:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
         self._next_look = min(self._next_look, self._alarms.report(due.observed))
         if self._succession.is_spent:
+            self._succession.tell_heir()  # The last may have gone since.
             return -1
         return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
 
@@ -348,10 +359,10 @@ class Pool:
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
-        request = slot.request
-        if request is None:
-            return
+        request = self._room.renewal
         try:
+            if not self._lock.run(self._room.begin_to_renew, slot):
+                return
             self._connector.replace(slot, "lifetime")
             self._take_back(slot, request, None)
         except self.driver.error:

@@ -54,7 +54,7 @@ class Room:
         self._tell = tell
         self._clock = clock
         #: Has the slots that are being renewed.
-        self._renewal = Request(nobody(), None, None)
+        self.renewal = Request(nobody(), None, None)
 
     # Lending
 
@@ -133,6 +133,7 @@ class Room:
     def withdraw(self, request: Request) -> Slot | None:
         """Take back what a request has, if anything, and have it wait no more; return what is to be closed."""
         if request in self.waiting:
+            request.answer()  # It may be another greenlet or thread that waits.
             self.waiting.remove(request)
         self.record_wait(request)
         slot = request.held
@@ -150,7 +151,7 @@ class Room:
 
     def retreat(self, request: Request, error: BaseException) -> Slot | None:
         """Have a request that found the server full wait once more, in its old place; return what is to be closed."""
-        request.refused = error
+        request.refused = error.with_traceback(None)
         self.server.refused(len(self.by_connection), self.limit)
         slot = request.held
         to_close = slot is not None and self.doom(slot, "broken", dispatch=False)
@@ -283,7 +284,7 @@ class Room:
         slot.request = None
         if request is not None:
             request.holder.held.pop(slot, None)
-            if held_for is not None and request is not self._renewal:
+            if held_for is not None and request is not self.renewal:
                 self.statistics.use.record(held_for)
 
     def is_turn_over(self) -> bool:
@@ -321,13 +322,14 @@ class Room:
         """Take out all idle slots, doomed."""
         return self.doom_idle(list(self.idle), "surplus")
 
-    def start_renewing(self, slots: list[Slot]) -> list[Slot]:
-        """Take out some of the idle slots, to have their connections replaced."""
-        for slot in slots:
-            slot.request = self._renewal
-            slot.state = State.CONNECTING
-            self.idle.remove(slot)
-        return slots
+    def begin_to_renew(self, slot: Slot) -> Request | None:
+        """Take out an idle slot, to have its connection replaced; None if it is not idle any more."""
+        if slot.state is not State.IDLE or slot not in self.slots:
+            return None
+        slot.request = self.renewal
+        slot.state = State.CONNECTING
+        self.idle.remove(slot)
+        return self.renewal
 
     def doom_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
         """Take out some of the idle slots, doomed."""
@@ -369,7 +371,7 @@ class Room:
     def snapshot(self) -> PoolStats:
         """The numbers of this moment."""
         now = self._clock()
-        held = [slot for slot in self.slots if slot.request not in (None, self._renewal)]
+        held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
         longest = min(held, key=lambda slot: slot.since, default=None)
         checkouts = sum(slot.counts or slot.state is State.IN_USE for slot in held)
         return PoolStats.of(

@@ -134,6 +134,7 @@ class Request:
         "gate",
         "holder",
         "is_received",
+        "is_served",
         "label",
         "refused",
         "since",
@@ -168,6 +169,8 @@ class Request:
         self.slot: Slot | None = None
         #: Whether the holder knows of it.
         self.is_received = False
+        #: Whether that was ready, and is in the hands of who asked.
+        self.is_served = False
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None

@@ -54,7 +54,7 @@ class Upkeep:
             elif expired:
                 renewed.append(slot)
         doomed = self.room.doom_idle(old, "lifetime") + self.room.doom_idle(unused, "idle")
-        return doomed, self.room.start_renewing(renewed)
+        return doomed, renewed
 
     def abandoned(self) -> list[Slot]:
         """The slots of holders and clients that are gone."""

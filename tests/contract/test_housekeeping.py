@@ -244,3 +244,31 @@ def test_the_jitter_is_drawn_for_each_connection(
     pool = make_pool(MAX_CONNS=3, CONN_MAX_LIFETIME=1000)
     borrowed = [borrow(pool).taken() for _ in range(3)]
     assert len(drawn) == len(borrowed)
+
+
+def test_a_renewal_that_fails_costs_no_slot(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1)
+    pool.putconn(pool.getconn())
+    driver.script("connect", Refused("down"))
+    end_lifetimes(pool)
+    await_stats(pool, size=0, failed_connects=1)
+    assert_whole(pool)
+
+
+def test_a_renewal_that_never_begins_costs_no_slot(
+    driver: ScriptedDriver, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has killed the greenlet that was to see to it."""
+    pool = make_pool(MAX_CONNS=1, MIN_CONNS=1)
+    first = pool.getconn()
+    pool.putconn(first)
+    asked: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(pool._closer, "start", lambda *arguments: asked.append(arguments))
+        end_lifetimes(pool)
+        eventually(lambda: asked, "a renewal that is to begin")
+    assert pool.stats().connecting == 0
+    pool._housekeeper.wake()
+    eventually(lambda: driver.count("connect") == 2, "another that does")
+    await_stats(pool, idle=1, size=1)
+    assert_whole(pool)

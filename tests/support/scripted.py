@@ -115,6 +115,7 @@ class ScriptedDriver:
             self.live.discard(connection)
 
     def is_interrupted(self, connection: ScriptedConnection) -> bool:
+        assert isinstance(connection, ScriptedConnection), "asked of what is no connection"
         return False
 
     def state(self, connection: ScriptedConnection) -> Literal["active", "idle", "idle in transaction"]:

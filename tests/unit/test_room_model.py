@@ -206,6 +206,8 @@ class RoomMachine(RuleBasedStateMachine):
             assert slot.state is State.CLOSING
             self.closing.append(slot)
         for slot in renewed:
+            assert self.room.begin_to_renew(slot) is not None
+            assert self.room.begin_to_renew(slot) is None
             self.room.emptied(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
