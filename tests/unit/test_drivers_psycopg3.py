@@ -97,9 +97,10 @@ def test_every_host_is_tried_and_the_error_tells_of_each(full_server: Server) ->
         port = closed.getsockname()[1]
         driver = make_driver(host="127.0.0.1,127.0.0.1", port=f"{port},{full_server.port}")
         error, opened = fail(driver)
-    assert "refused" in str(error)
     assert "too many clients" in str(error)
     assert [connection.closed for connection in opened] == [True, True]
+    if tuple(map(int, psycopg.__version__.split(".")[:2])) >= (3, 3):  # Earlier ones tell of the last only.
+        assert "refused" in str(error)
 
 
 def test_connect_timeout_is_honoured_by_a_server_that_says_nothing() -> None:
