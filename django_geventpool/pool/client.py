@@ -43,8 +43,9 @@ class Client:
     @property
     def connection(self) -> Any:
         """The connection that it has now, None if it has none."""
-        slot = None if self.request is None else self.request.held
-        return None if slot is None else slot.connection
+        request = self.request
+        slot = None if request is None else request.slot
+        return slot.connection if slot is not None and slot.request is request else None
 
     @property
     def is_gone(self) -> bool:
