@@ -124,7 +124,11 @@ class Pool:
         self._lock.run(self._room.ask, request)
         self._housekeeper.start()
         while True:
-            slot = request.held or self._await(request)
+            if request.held is None and request.gate is not None:
+                self._announce(request)
+                # From here, as each frame on the way is kept by each who waits.
+                request.wait(self._housekeeper.is_running)
+            slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
             try:
@@ -140,17 +144,19 @@ class Pool:
                 request.is_served = True
                 return slot.connection
 
-    def _await(self, request: Request) -> Slot:
-        """Wait for the turn of a request."""
-        if request.gate is not None:
-            self._look_by(self._alarms.is_due(request.since))
-            if request.deadline is not None:
-                self._look_by(request.deadline)
-            request.wait(self._housekeeper.is_running)
-        slot = request.held
-        if slot is None:
-            # Without a housekeeper it has told the time for itself, and may have been answered after all.
-            slot = self._lock.run(self._accept, request)
+    def _announce(self, request: Request) -> None:
+        """Have the housekeeper look at a request that is about to wait, in time."""
+        self._look_by(self._alarms.is_due(request.since))
+        if request.deadline is not None:
+            self._look_by(request.deadline)
+
+    def _receive(self, request: Request) -> Slot:
+        """Return what a request has been given.
+
+        :raises PoolTimeout, PoolClosed: if that is nothing.
+        """
+        # Without a housekeeper it has told the time for itself, and may have been answered after all.
+        slot = request.held or self._lock.run(self._accept, request)
         if slot is None:
             raise request.error or (self._closed_error() if self.closed else self._time_out(request))
         return slot
