@@ -35,7 +35,7 @@ def parents_of(waiters: Iterable[Any], holders: Iterable[Any]) -> tuple[set[int]
             if id(ancestor) in ids:
                 kin.add(ancestor, waiter)
                 break
-    # Looking at frames takes longer, and has Python keep an object for each.
+    # Looking at frames takes longer.
     if len(kin.parents) < len(ids) and (strangers := [waiter for waiter in waiters if _has_no_starter(waiter)]):
         kin.look_at_frames(strangers, holders)
     return kin.parents, kin.children
@@ -66,10 +66,20 @@ class Kin:
         at_hand = [(holder, [*_waited_for(_frame(holder, threads))]) for holder in holders]
         if any(not things and id(holder) not in self.parents for holder, things in at_hand):
             return  # One that waits for nobody will go on, and spares a look at the waiters, which may be many.
-        names = {id(thing): (thing, waiter) for waiter in waiters for thing in _stand_ins(waiter, threads)}
+        self._match(at_hand, {id(waiter): waiter for waiter in waiters})
+        unmatched = [waiter for waiter in waiters if id(waiter) not in self.children]
+        if any(issubclass(type(thing), Future) for _, things in at_hand for thing in things):
+            futures = ((_future(_frame(waiter, threads)), waiter) for waiter in unmatched)
+            self._match(at_hand, {id(future): waiter for future, waiter in futures if future is not None})
+
+    def _match(self, at_hand: list[tuple[Any, list[Any]]], waiters: dict[int, Any]) -> None:
+        """Note the waiters that holders have at hand.
+
+        :param waiters: by the id of what stands for each.
+        """
         for holder, things in at_hand:
             for thing in things:
-                _, waiter = names.get(id(thing), (None, None))
+                waiter = waiters.get(id(thing), waiters.get(_greenlet_id(thing)))
                 if waiter is not None and waiter is not holder:
                     self.add(holder, waiter)
 
@@ -82,17 +92,26 @@ def _frame(running: Any, threads: dict[int, FrameType]) -> FrameType | None:
     return frame
 
 
-def _stand_ins(waiter: Any, threads: dict[int, FrameType]) -> Iterator[Any]:
-    """Yield what others may have in hand when they wait for this one."""
-    yield waiter
-    frame = _frame(waiter, threads)
+def _greenlet_id(thing: Any) -> int:
+    """Return the id of the greenlet that a patched thread runs in, as its ``ident`` is; 0 for all else."""
+    if not issubclass(type(thing), threading.Thread):
+        return 0
+    try:
+        return thing.ident or 0
+    except (AssertionError, AttributeError):
+        return 0  # It is yet to be made.
+
+
+def _future(frame: FrameType | None) -> Any:
+    """Return the future that an executor's thread works on, by its innermost frame; None if it works on none.
+
+    Python keeps an object for each of the frames, as long as they run.
+    """
     while frame is not None:
-        module = frame.f_globals.get("__name__")
-        if module in ("threading", "concurrent.futures.thread") and "self" in frame.f_code.co_varnames:
-            # A patched thread, or a piece of an executor's work.
-            owner = variables(frame).get("self")
-            yield getattr(owner, "future", owner)
+        if frame.f_globals.get("__name__") == "concurrent.futures.thread" and "self" in frame.f_code.co_varnames:
+            return getattr(variables(frame).get("self"), "future", None)
         frame = frame.f_back
+    return None
 
 
 def _waited_for(frame: FrameType | None) -> Iterator[Any]:

@@ -220,6 +220,28 @@ def test_threads_of_an_executor_that_many_share_belong_to_who_waits_for_them(
             task.result()
 
 
+def test_threads_belong_to_who_waits_for_them_whoever_has_started_them(
+    make_pool: MakePool, labels: Labels, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where nobody knows any more who that was."""
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
+
+    def by_another(work: Work, count: int) -> None:
+        threads = [threading.Thread(target=work) for _ in range(count)]
+        starter = Task(lambda: [thread.start() for thread in threads])
+        starter.wait()
+        del starter
+        for thread in threads:
+            thread.join()
+
+    tasks = start_nested(pool, labels, by_another, count=2)
+    (text,) = eventually(lambda: standstills(caplog), "a warning")
+    assert "MAX_CONNS to 3 or more" in text
+    pool.resize(3)
+    for task in tasks:
+        task.result()
+
+
 def test_looking_at_frames_keeps_nothing_alive() -> None:
     """Python 3.12 and older have a frame keep what its variables were when somebody looked."""
     looked, go_on, gone = threading.Event(), threading.Event(), threading.Event()
