@@ -23,22 +23,25 @@ class Client:
     __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        #: Tells the pool that it asked last.
-        self._listeners: dict[None, Callable[[], object]] = {}
+        #: What it asked for that is not settled, one request at the most, and what tells the pool that it asked.
+        self._listeners: dict[Request, Callable[[], object]] = {}
         self._end = End(owner, self._listeners)
-        #: What it asked for last; None if that is settled for sure.
+        #: The same request, for speed; None if there is none.
         self.request: Request | None = None
 
     def ask(self, request: Request, tell: Callable[[], object]) -> None:
         """Note what it asks for, and what to call at its end if it still has something then."""
         self.request = request
-        self._listeners[None] = tell
+        self._listeners[request] = tell
 
     def settle(self, request: Request) -> None:
-        """Note that it has nothing of a request any more; a finalizer may have asked anew meanwhile."""
-        if self.request is request:
-            self.request = None
-            self._listeners.clear()
+        """Note that it has nothing of a request any more.
+
+        A finalizer may ask anew between any two steps, of another pool too, and what it has must not be forgotten.
+        """
+        self._listeners.pop(request, None)
+        while self.request is not (asked := [*self._listeners, None][0]):
+            self.request = asked
 
     @property
     def connection(self) -> Any:

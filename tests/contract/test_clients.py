@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
+from pathlib import Path
 
 import pytest
 
 from django_geventpool.errors import ClientBusy
+from django_geventpool.pool import client as clients
 from django_geventpool.pool.client import Client
+from tests.support.lines import LineFault
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import ScriptedDriver
 from tests.support.tasks import Task
@@ -41,6 +44,27 @@ def test_a_client_has_one_connection_at_a_time(make_pool: MakePool) -> None:
     assert pool.stats().in_use == 1
     pool.give_back(owner.client)
     pool.give_back(owner.client)
+    assert_whole(pool)
+
+
+def test_what_a_finalizer_asks_for_while_a_client_settles_is_not_forgotten(make_pool: MakePool) -> None:
+    """At any line of it."""
+    pool = make_pool(MAX_CONNS=2)
+    owner = Owner()
+    lines = 0
+    while True:
+        pool.getconn(client=owner.client)
+        fault = LineFault((Path(clients.__file__),), lines + 1, "line", act=lambda: pool.getconn(client=owner.client))
+        with fault.armed():
+            pool.give_back(owner.client)
+        if not fault.has_fired:
+            break
+        lines += 1
+        assert pool.stats().in_use == 1
+        assert owner.client.connection is not None, fault.where
+        pool.give_back(owner.client)
+        assert pool.stats().in_use == 0, fault.where
+    assert lines >= 3
     assert_whole(pool)
 
 

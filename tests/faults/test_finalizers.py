@@ -33,7 +33,7 @@ PACKAGE = Path(django_geventpool.__file__).parent
 FOLDERS = (PACKAGE / "pool", PACKAGE / "backends", PACKAGE / "registry.py")
 NAMES = (
     "get", "create_in_atomic", "connecting", "reconnecting", "waiting_at_a_full_pool", "closing_the_pool",
-    "connection_copy",
+    "connection_copy", "close_in_the_middle",
 )  # fmt: skip
 
 
