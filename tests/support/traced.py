@@ -87,18 +87,19 @@ def interrupt_connects(how: Interruption) -> None:
     from django_geventpool import pools
 
     victims: list[Task[Any]] = []
-    # Connecting may be over before anybody looks.
-    while not victims or all(victim.ended for victim in victims):
+    # Connecting may be over before anybody looks, and before the interruption arrives.
+    while not any(is_interruption(victim.error) for victim in victims):
         pools.close("default")
         victims = [Task(ask, "select 1") for _ in range(LIMIT)]
         while pool().stats().connecting == 0 and not all(victim.ended for victim in victims):
             time.sleep(0)
-    for victim in victims:
-        victim.interrupt(how)
-    for victim in victims:
-        victim.wait()
-    assert any(is_interruption(victim.error) for victim in victims)
-    assert all(victim.error is None or is_interruption(victim.error) for victim in victims)
+        for victim in victims:
+            victim.interrupt(how)
+        for victim in victims:
+            victim.wait()
+        assert all(victim.error is None or is_interruption(victim.error) for victim in victims), [
+            victim.error for victim in victims
+        ]
     assert_whole()
     pools.close("default")
 

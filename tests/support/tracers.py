@@ -91,6 +91,8 @@ def elastic() -> Spans:
         def queue(self, event_type: str, data: dict[str, Any], flush: bool = False) -> None:
             if event_type == "span":
                 spans.append(data["name"])
+            elif event_type == "close":
+                super().queue(event_type, data, flush)  # The thread that would send is waited for at exit.
 
     keep = f"{__name__}.Keep"
     globals()["Keep"] = Keep
