@@ -196,6 +196,7 @@ class PooledMixin(PooledWrapper, Base):
         Django refuses then, as closing may wait. Under gevent and eventlet the loop may be that of any greenlet, and a
         connection that isn't given back is kept from all.
         """
+        self._forget_rollback_error()
         close = super().close
         unguarded = getattr(close, "__wrapped__", None)
         if unguarded is None or self.pool is None:
@@ -248,6 +249,16 @@ class PooledMixin(PooledWrapper, Base):
                 self.run_commit_hooks_on_set_autocommit_on = False
             return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+        self._forget_rollback_error()
+
+    def _forget_rollback_error(self) -> None:
+        """Forget the error for which a transaction was rolled back.
+
+        Django keeps it, and with its traceback the greenlet. That keeps the wrapper in turn: where ``threading.local``
+        is eventlet's, which garbage collections don't see through, for ever.
+        """
+        if not self.in_atomic_block:  # In one it is still shown, as what has broken the transaction.
+            self.rollback_exc = None
 
     def _has_lost_connection(self) -> bool:
         return (

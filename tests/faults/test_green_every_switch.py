@@ -83,6 +83,7 @@ def _run_victim(campaign: Campaign, at: int, moment: Moment, error: BaseExceptio
 
     def run() -> None:
         victims.append(greenlet.getcurrent())
+        campaign.expect_gone(victims[0])
         try:
             campaign.program.run(campaign.scene)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import heapq
 import itertools
 import logging
@@ -25,6 +26,7 @@ from tests.support.scene import Scene, make_rows, remove_rows
 from tests.support.schema import make_schema
 from tests.support.small_programs import PROGRAMS, Program
 from tests.support.tasks import FRAMEWORK, Task, is_interruption
+from tests.support.waiting import eventually
 from tests.support.wholeness import check_whole
 
 from .measures import Trend
@@ -63,6 +65,8 @@ def soak(seconds: float) -> dict[str, Any]:
         if error is not None:
             work.problems.append(f"the soak could not go on: {error!r}")
         work.finish()
+        if (error := run_catching(_see_tasks_gone)) is not None:
+            work.problems.append(f"at the end: {error}")
         return {
             "counts": dict(work.counts),
             "measures": work.trend.summary(),
@@ -193,6 +197,7 @@ class Work:
                 self.problems.append(f"{program.name} on {scene.alias} does not end")
                 break
         self._see_to_ended()
+        self._doomed.clear()
         self._proxy.cut_after(10**12)
         for scene in self._scenes:
             error = run_catching(functools.partial(check_whole, scene.database, self._observer))
@@ -202,6 +207,16 @@ class Work:
                 self.problems.append(f"at the end: {error}")
                 scene.abandon()
         remove_rows(self._server)
+
+
+def _see_tasks_gone() -> None:
+    """See that nothing keeps a task whose end has come, be it one of thousands."""
+
+    def count() -> int:
+        gc.collect()
+        return sum(type(entry) is Task for entry in gc.get_objects())
+
+    eventually(lambda: count() == 0, "no task kept by anything")
 
 
 def _run_whole(program: Program, scene: Scene) -> None:

@@ -7,11 +7,13 @@ campaign and each failure.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,7 @@ class Campaign:
         self.scene = self._make_scene()
         self._observer = observer
         self._refusals = _Refusals()
+        self._victims: list[weakref.ref[Any]] = []
         self._unraisable: list[BaseException | None] = []
         self._unraisablehook = sys.unraisablehook
         sys.unraisablehook = self._note_unraisable
@@ -81,6 +84,10 @@ class Campaign:
         """Get ready for a run."""
         self.program.prepare(self.scene)
         self.scene.give_back()
+
+    def expect_gone(self, victim: object) -> None:
+        """See at the end that nothing keeps a greenlet."""
+        self._victims.append(weakref.ref(victim))
 
     def judge(self, point: str, outcome: Outcome) -> None:
         """See what came of a run, and whether the pools are whole."""
@@ -122,6 +129,7 @@ class Campaign:
 
     def close(self) -> None:
         """End the scene, and raise an AssertionError if anything failed."""
+        self._see_victims_gone()
         try:
             self.scene.close()
         finally:
@@ -132,6 +140,16 @@ class Campaign:
         print(summary)
         _log(summary)
         assert not self.failures, "\n".join([summary, *self.failures])
+
+    def _see_victims_gone(self) -> None:
+        """Note a failure if anything keeps victims whose runs were over well; one that failed may have left others."""
+        if self.failures or not self._victims:
+            return
+        assert self.scene.database.connection  # eventlet's locals keep what they have of who used them last.
+        gc.collect()
+        kept = sum(victim() is not None for victim in self._victims)
+        if kept:
+            self.failures.append(f"{self.title}: {kept} of {len(self._victims)} greenlets are kept after their ends")
 
 
 def _forget_frames(*errors: BaseException | None) -> None:
