@@ -13,8 +13,8 @@ from servers.postgres_address import Postgres
 
 from .helper import Helper
 
-#: Seconds between two looks. The role's CONNECTION LIMIT catches what comes and goes between them; looking four times as
-#: often took an eighth of a core, all the time.
+#: Seconds between two looks, of which each takes a millisecond of processor time. What comes and goes between them, the
+#: CONNECTION LIMIT of the role catches.
 INTERVAL = 0.02
 
 
