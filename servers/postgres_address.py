@@ -13,6 +13,8 @@ from servers.postgres_protocol import NotTrustedError, ServerError, run
 
 MAINTENANCE_DATABASE = "postgres"
 SUPERUSER = "postgres"
+#: The application name of the sessions of `Postgres.query`, which may be there for a moment afterwards.
+QUERY_SESSION = "Postgres.query"
 
 _FIELD_SEPARATOR = "\x1f"
 _RECORD_SEPARATOR = "\x1e"
@@ -104,6 +106,7 @@ class Postgres:
                     port=self.port,
                     user=self._query_user,
                     dbname=dbname or self.dbname,
+                    application_name=QUERY_SESSION,
                     timeout=timeout,
                 )
             except NotTrustedError:
@@ -118,6 +121,7 @@ class Postgres:
         command += ["-h", self.host, "-p", str(self.port), "-U", self._query_user]
         command += ["-d", dbname, "-c", sql]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment["PGAPPNAME"] = QUERY_SESSION
         if self.password:
             environment["PGPASSWORD"] = self.password
         try:

@@ -21,7 +21,9 @@ class NotTrustedError(RuntimeError):
     """The server asks who comes for more than a name."""
 
 
-def run(sql: str, *, host: str, port: int, user: str, dbname: str, timeout: float) -> list[list[str]]:
+def run(
+    sql: str, *, host: str, port: int, user: str, dbname: str, application_name: str, timeout: float
+) -> list[list[str]]:
     """Run SQL in a session of its own and return the rows of text, NULL as "".
 
     It costs a tenth of a subprocess with psql, above all in a process that is large or monkey-patched. Raises
@@ -30,7 +32,7 @@ def run(sql: str, *, host: str, port: int, user: str, dbname: str, timeout: floa
     """
     deadline = time.monotonic() + timeout
     with contextlib.closing(_connect(host, port, timeout)) as connection:
-        parameters = ("user", user, "database", dbname, "client_encoding", "UTF8")
+        parameters = ("user", user, "database", dbname, "application_name", application_name, "client_encoding", "UTF8")
         _send(connection, b"", struct.pack("!i", _PROTOCOL_3_0) + b"".join(map(_text, parameters)) + b"\0")
         messages = _messages(connection, deadline)
         for _ in _until_ready(messages):
