@@ -9,9 +9,12 @@ from typing import TypedDict
 from urllib.parse import quote, unquote, urlsplit
 
 from servers.postgres_binaries import find_bindir
+from servers.postgres_protocol import NotTrustedError, ServerError, run
 
 MAINTENANCE_DATABASE = "postgres"
 SUPERUSER = "postgres"
+#: The application name of the sessions of `Postgres.query`, which may be there for a moment afterwards.
+QUERY_SESSION = "Postgres.query"
 
 _FIELD_SEPARATOR = "\x1f"
 _RECORD_SEPARATOR = "\x1e"
@@ -28,15 +31,15 @@ class Dsn(TypedDict):
 
 
 class QueryError(RuntimeError):
-    """A statement given to `Postgres.query` failed; the message is psql's."""
+    """A statement given to `Postgres.query` failed; the message is the server's or psql's."""
 
 
 class Postgres:
-    """A PostgreSQL server that somebody runs: where it is, and SQL through a `psql` of its own.
+    """A PostgreSQL server that somebody runs: where it is, and SQL on it.
 
-    `query` goes through a subprocess, so that it works the same in processes with and without
-    monkey-patching and never shares a driver with the code under test. `query_user` is who it
-    connects as (default: `user`).
+    `query` never shares a driver with the code under test: it speaks the protocol by itself where
+    that takes no password, else it starts psql. `query_user` is who it connects as (default:
+    `user`).
     """
 
     def __init__(
@@ -89,20 +92,44 @@ class Postgres:
         return f"postgresql://{user}{password}@{self.host}:{self.port}/{quote(self.dbname, safe='')}"
 
     def query(self, sql: str, *, dbname: str | None = None, timeout: float = 30.0) -> list[list[str]]:
-        """Run SQL through psql and return the rows of text, NULL as "".
+        """Run SQL and return the rows of text, NULL as "".
 
         Several statements separated by semicolons run in one transaction; one of them at most may
-        return rows. Raises QueryError with the server's message, subprocess.TimeoutExpired after
+        return rows. Raises QueryError with the server's message, or when there was no answer within
         `timeout` seconds.
         """
+        if not self.password:
+            try:
+                return run(
+                    sql,
+                    host=self.host,
+                    port=self.port,
+                    user=self._query_user,
+                    dbname=dbname or self.dbname,
+                    application_name=QUERY_SESSION,
+                    timeout=timeout,
+                )
+            except NotTrustedError:
+                pass  # psql may find a password, or a certificate.
+            except (ServerError, OSError) as error:
+                raise QueryError(str(error)) from error
+        return self._query_by_psql(sql, dbname or self.dbname, timeout)
+
+    def _query_by_psql(self, sql: str, dbname: str, timeout: float) -> list[list[str]]:
         command = [str(self._psql()), "-XAtqw", "-v", "ON_ERROR_STOP=1"]
         command += ["-F", _FIELD_SEPARATOR, "-R", _RECORD_SEPARATOR]
         command += ["-h", self.host, "-p", str(self.port), "-U", self._query_user]
-        command += ["-d", dbname or self.dbname, "-c", sql]
+        command += ["-d", dbname, "-c", sql]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment["PGAPPNAME"] = QUERY_SESSION
         if self.password:
             environment["PGPASSWORD"] = self.password
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        try:
+            result = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise QueryError(f"psql has not ended in {timeout:g} s") from error
         if result.returncode != 0:
             raise QueryError(result.stderr.strip() or f"psql ended with {result.returncode}")
         if not result.stdout:

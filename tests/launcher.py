@@ -21,23 +21,22 @@ FRAMEWORKS = ("gevent", "eventlet", "threads")
 PLAIN = ("threads",)
 DRIVERS = ("psycopg2", "psycopg")
 NO_TESTS_RAN = 5
+#: In the order in which they begin: one that takes long and waits a lot would leave processors idle at the end.
 SUITES: dict[str, tuple[str, ...]] = {
-    "unit": PLAIN,
-    "contract": FRAMEWORKS,
+    "smoke": PLAIN,
     "integration": FRAMEWORKS,
+    "web": PLAIN,
+    "contract": FRAMEWORKS,
+    "unit": PLAIN,
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,
-    "smoke": PLAIN,
-    "web": PLAIN,
 }
 #: The suites that run once per driver.
 WITH_DRIVERS = ("integration", "faults", "libraries")
-#: The suites that start many processes, and run by themselves.
-ALONE = ("smoke", "web")
 #: Those that `all` leaves to environments of their own, with both drivers.
 APART = ("faults", "libraries")
-#: How many runs of the other suites go on at the same time, on two cores: more than half of their time is waiting.
-JOBS = 3
+#: How many runs go on at the same time: three fill two cores, as they wait, too; fewer where others run beside them.
+JOBS = int(os.environ.get("TEST_JOBS", "3"))
 #: A folder with a psycopg that can't be imported.
 WITHOUT_PSYCOPG = ROOT / "tests" / "without_psycopg"
 
@@ -119,8 +118,7 @@ def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int
             return run_process(*key, Path(folder) / f"{'-'.join(map(str, key))}.xml", pytest_arguments)
 
         with ThreadPoolExecutor(JOBS) as executor:
-            results = list(executor.map(run, (key for key in runs if key[0] not in ALONE)))
-        results += [run(key) for key in runs if key[0] in ALONE]
+            results = list(executor.map(run, runs))
     print_summary(results)
     return 1 if any(result.failed for result in results) else 0
 

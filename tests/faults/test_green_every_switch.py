@@ -12,7 +12,7 @@ import pytest
 
 from django_geventpool import green
 from servers.postgres_address import Postgres
-from tests.support.campaign import EVERY_STEP, ONLY_AT, Campaign, Outcome
+from tests.support.campaign import EVERY_STEP, Campaign, Outcome
 from tests.support.errors_thrown import kinds_of_errors
 from tests.support.observer import Observer
 from tests.support.small_programs import PROGRAMS, Program
@@ -37,11 +37,11 @@ def test_a_program_that_is_interrupted_at_any_switch_leaves_a_whole_pool(
 ) -> None:
     campaign = Campaign(f"{program.name}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
     for moment, error in _faults(campaign):
-        for at in itertools.count(ONLY_AT or 1):
+        for at in campaign.switches():
             make = KINDS[error or campaign.random.choice(list(KINDS))]
             outcome = _run_victim(campaign, at, moment, make())
             campaign.judge(f"switch {at} ({moment})", outcome)
-            if outcome.thrown is None or campaign.is_enough or ONLY_AT or at == MOST:
+            if outcome.thrown is None or campaign.is_enough or at >= MOST:
                 break
     campaign.close()
 
@@ -58,11 +58,11 @@ def test_the_pools_own_greenlets_can_be_killed_at_any_switch(
 ) -> None:
     campaign = Campaign(f"{program.name}-{mode} own", program, postgres, observer, {"POOL_MODE": mode})
     for moment, error in _faults(campaign):
-        for at in itertools.count(ONLY_AT or 1):
+        for at in campaign.switches():
             make = KINDS[error or campaign.random.choice(list(KINDS))]
             outcome = _run_beside(campaign, own_greenlets, at, moment, make())
             campaign.judge(f"switch {at} ({moment})", outcome)
-            if outcome.thrown is None or campaign.is_enough or ONLY_AT or at == MOST:
+            if outcome.thrown is None or campaign.is_enough or at >= MOST:
                 break
     campaign.close()
 

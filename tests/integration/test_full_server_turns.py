@@ -8,6 +8,7 @@ import pytest
 
 from django_geventpool.drivers import base
 from django_geventpool.pool import turns
+from servers.postgres_address import QUERY_SESSION
 from tests.support.database import Database
 from tests.support.drivers import driver
 from tests.support.tasks import Task, results
@@ -33,10 +34,9 @@ def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase)
     database = make_database(MAX_CONNS=1, role_limit=2)
     dbname = database.server.dbname
     database.answer("select 1")
-    # A psql that has ended may be there for a moment.
     ((sessions,),) = database.server.query(
         f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{dbname}' AND backend_type = 'client backend'"
-        " AND application_name <> 'psql'"
+        f" AND application_name <> '{QUERY_SESSION}'"
     )
     database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {sessions}')
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from .conftest import MakeDatabase
-from .tracing import TRACERS, need, spans_of, start
+from .tracing import CHOSEN, need, spans_of, start
 
 
 @pytest.mark.parametrize(("mode", "how"), [("session", "kill"), ("transaction", "timeout")])
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", CHOSEN)
 def test_interrupted_tasks_leave_the_pool_whole(make_database: MakeDatabase, tracer: str, how: str, mode: str) -> None:
     need(tracer)
     database = make_database(MAX_CONNS=4, POOL_MODE=mode, options="-c client_connection_check_interval=0")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from .conftest import MakeDatabase
-from .tracing import TRACERS, need, spans_of, start
+from .tracing import CHOSEN, need, spans_of, start
 
 DJANGOS = "django.db.backends.postgresql"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", CHOSEN)
 def test_a_tracer_sees_what_it_sees_on_djangos_engine(make_database: MakeDatabase, schema: None, tracer: str) -> None:
     need(tracer)
     database = make_database(MAX_CONNS=2)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.campaign import EVERY_STEP
 from tests.support.drivers import DRIVER
 from tests.support.programs import output_of, start_program
+from tests.support.tasks import FRAMEWORK
 
 #: By tracer, what must be installed for it.
 TRACERS = {
@@ -27,6 +29,10 @@ TRACERS = {
     "cursor_factory_set_afterwards": [],
     "connection_class": [],
 }
+#: What each meets is the driver, under gevent; elsewhere one of each kind shows that the framework makes no difference:
+#: one that wraps connections, one that also wraps what makes them, one with classes of its own.
+SAMPLE = ("opentelemetry", "datadog_with_connects", "connection_class")
+CHOSEN = [tracer for tracer in TRACERS if EVERY_STEP or FRAMEWORK == "gevent" or tracer in SAMPLE]
 
 
 def need(tracer: str) -> None:

@@ -1,13 +1,14 @@
 """Runs a small program again and again, with one fault in each run, and notes what is not whole afterwards.
 
-Environment: EVERY_STEP=1 tries every point instead of a sample; FAULT_SEED repeats a sample; FAULT_AT=17 tries that
-point alone; FAULTS_MAX ends a campaign after so many failures (5); FAULTS_LOG names a file that gets a line for each
-campaign and each failure.
+Environment: EVERY_STEP=1 tries every point instead of a sample (of switches, under eventlet, every second one);
+FAULT_SEED repeats a sample; FAULT_AT=17 tries that point alone; FAULTS_MAX ends a campaign after so many failures (5);
+FAULTS_LOG names a file that gets a line for each campaign and each failure.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import os
 import random
@@ -25,6 +26,7 @@ from .errors_thrown import is_replaced
 from .observer import Observer
 from .scene import Scene
 from .small_programs import Program
+from .tasks import FRAMEWORK
 from .wholeness import NotWholeError, check_whole
 
 EVERY_STEP = bool(os.environ.get("EVERY_STEP"))
@@ -74,6 +76,14 @@ class Campaign:
         if (EVERY_STEP and size) or size >= count:
             return range(1, count + 1)
         return sorted(self.random.sample(range(1, count + 1), size))
+
+    def switches(self) -> Iterable[int]:
+        """Choose among the switches of a program, whose number isn't known before: all, or every second one."""
+        if ONLY_AT:
+            return [ONLY_AT]
+        if EVERY_STEP or FRAMEWORK == "gevent":
+            return itertools.count(1)
+        return itertools.count(self.random.choice((1, 2)), 2)
 
     @property
     def is_enough(self) -> bool:

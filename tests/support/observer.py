@@ -13,8 +13,9 @@ from servers.postgres_address import Postgres
 
 from .helper import Helper
 
-#: Seconds between two looks.
-INTERVAL = 0.005
+#: Seconds between two looks, of which each takes a millisecond of processor time. What comes and goes between them, the
+#: CONNECTION LIMIT of the role catches.
+INTERVAL = 0.02
 
 
 @dataclass(frozen=True)

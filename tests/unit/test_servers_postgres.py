@@ -22,10 +22,10 @@ from servers.process import wait_until
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
+@pytest.fixture(scope="module", params=["se'cret", ""], ids=["by psql", "without psql"])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     try:
-        server = PostgresServer(max_connections=5, work_mem="8MB", password="se'cret")
+        server = PostgresServer(max_connections=5, work_mem="8MB", password=request.param)
     except PostgresNotFound as error:
         pytest.skip(str(error))
     with server:
@@ -57,6 +57,27 @@ def test_a_failing_statement_raises_with_the_servers_message(server: PostgresSer
         server.query("SELECT 1/0")
 
 
+def test_a_statement_that_takes_too_long_raises(server: PostgresServer) -> None:
+    with pytest.raises(QueryError):
+        server.query("SELECT pg_sleep(600)", timeout=0.1)
+    server.query(
+        "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+        " WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
+    )
+
+
+def test_of_several_statements_all_or_none_hold(server: PostgresServer) -> None:
+    with pytest.raises(QueryError, match="division by zero"):
+        server.query("CREATE TABLE never_made (number int); SELECT 1/0")
+    assert server.query("SELECT to_regclass('never_made')") == [[""]]
+    assert server.query("SET work_mem = '9MB'; SHOW work_mem") == [["9MB"]]
+
+
+def test_who_may_not_come_in_is_told_why(server: PostgresServer) -> None:
+    with pytest.raises(QueryError, match='database "not_there" does not exist'):
+        server.query("SELECT 1", dbname="not_there")
+
+
 def test_settings_are_honoured(server: PostgresServer) -> None:
     assert server.query("SHOW max_connections") == [["5"]]
     assert server.query("SHOW work_mem") == [["8MB"]]
@@ -75,6 +96,7 @@ def test_query_gets_in_when_the_server_is_full(server: PostgresServer) -> None:
             connection.close()
 
 
+@pytest.mark.parametrize("server", ["se'cret"], indirect=True)
 def test_a_wrong_password_is_refused(server: PostgresServer) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(**{**server.dsn, "password": "wrong"})
