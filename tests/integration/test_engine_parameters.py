@@ -53,15 +53,15 @@ def test_connections_are_opened_with_what_the_engine_has_put_in(
     make_database: MakeDatabase, server: PostgresServer, kind: Any, mode: str
 ) -> None:
     database = make_database(server=server, MAX_CONNS=2, POOL_MODE=mode, settings={"ENGINE": engine_of(kind)})
-    database.settings["PASSWORD"] = "not-this"  # noqa: S105
+    database.settings["PASSWORD"] = "not-this"
     kind.token = server.password
     asked = [Task(database.answer, "select current_setting('application_name'), %s::int", n) for n in range(20)]
     assert results(asked) == [[("with token", n)] for n in range(20)]
     database.assert_whole()
 
-    kind.token = "s3cond-one"  # noqa: S105
+    kind.token = "s3cond-one"
     server.query(f"ALTER ROLE {database.role} PASSWORD '{kind.token}'")
-    assert database.terminate() == database.count() or database.count() == 0
+    database.terminate()
     assert results([Task(database.answer, "select %s::int", n) for n in range(20)]) == [[(n,)] for n in range(20)]
     database.assert_whole()
     kind.token = server.password
