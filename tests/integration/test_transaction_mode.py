@@ -189,7 +189,7 @@ def test_ensure_connection_by_hand_keeps_the_connection_until_close(database: Da
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
+    with PostgresServer(synchronous_commit=True) as server:
         yield server
 
 
@@ -205,7 +205,7 @@ def test_a_wrapper_is_usable_between_two_transactions_while_the_server_is_there(
         database.fetch("select 1")
         assert database.connection.is_usable()
     assert_goes_back(database)
-    own_server.stop("immediate")
+    own_server.stop("fast")
     assert not database.connection.is_usable()
     own_server.start()
     assert database.connection.is_usable()
