@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError
+from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
 from ..frames import is_running
@@ -124,6 +124,17 @@ class OccupancyMixin(PooledMixin):
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
+
+    def is_usable(self) -> bool:
+        """Tell whether the wrapper can query: between two transactions, with whichever connection is the next."""
+        if self.connection is not None or not (self._per_transaction and self._set_up):
+            return super().is_usable()
+        try:
+            with self.cursor() as cursor:
+                cursor.cursor.execute("SELECT 1")  # Past what is attached to queries, as Django's engine asks.
+        except (Error, self.Database.Error):
+            return False
+        return True
 
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and be as if it had been closed."""

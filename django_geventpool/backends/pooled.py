@@ -25,7 +25,7 @@ from . import derived, late_patching, parts
 from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .lease import Lease
-from .pools import make_pool
+from .pools import make_pool, open_with
 from .versions import check_psycopg
 
 if is_psycopg3:
@@ -123,6 +123,8 @@ class PooledMixin(PooledWrapper, Base):
         if self.pool is None:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
+        if self.pool is not None and "get_new_connection" in self.doors:
+            open_with(self._pool_of_target(), conn_params)
         connection = super().get_new_connection(conn_params)
         self.meet_connection()
         return connection

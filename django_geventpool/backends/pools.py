@@ -23,6 +23,17 @@ def make_pool(wrapper: PooledMixin) -> Pool:
     return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
 
 
+def open_with(pool: Pool, parameters: dict[str, Any]) -> None:
+    """Have a pool open its connections with these parameters from now on.
+
+    An engine derived from ours may put in on the way what the settings don't have: a token, the password of the hour.
+    """
+    driver = pool.driver
+    assert isinstance(driver, BaseDriver)
+    given = dict(parameters)
+    driver.parameters = lambda: passwords.resolve_in(pool.name, dict(given))
+
+
 def _make_driver(wrapper: PooledMixin) -> Driver:
     passwords.check(wrapper.alias, wrapper.settings_dict)
 

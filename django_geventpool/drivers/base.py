@@ -61,7 +61,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         discard_all: bool = False,
         check_interval: float | None = 2,
     ) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self._configure = configure
         self._isolation_level = isolation_level
         self._discard_all = discard_all
@@ -86,7 +86,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         Until it has been seen that it can, whoever refuses to connect is asked once more without: front ends of many
         kinds do, in words of their own.
         """
-        parameters = self._parameters()
+        parameters = self.parameters()
         if self._check_interval is None or not add_check_interval(parameters, self._check_interval):
             return self._open(parameters, opening)
         try:
@@ -100,7 +100,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
                 self._is_interval_known = True
                 self._logger.info("The server looks after its clients, every %s s", self._check_interval)
             return connection
-        connection = self._open(self._parameters(), opening)
+        connection = self._open(self.parameters(), opening)
         if self._check_interval is not None:
             self._check_interval = None
             self._logger.info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.db.backends.signals import connection_created
 
 from django_geventpool.pool import PoolStats
 from django_geventpool.utils import pinned
+from servers.postgres import PostgresServer
 from servers.postgres_address import Postgres
 from tests.support.database import Database
 from tests.support.tasks import Task, results
@@ -182,6 +184,31 @@ def test_ensure_connection_by_hand_keeps_the_connection_until_close(database: Da
     database.fetch("select 1")
     assert database.connection.connection is raw
     database.give_back()
+    assert_goes_back(database)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[PostgresServer]:
+    with PostgresServer(synchronous_commit=True) as server:
+        yield server
+
+
+def test_a_wrapper_is_usable_between_two_transactions_while_the_server_is_there(
+    make_database: MakeDatabase, own_server: PostgresServer
+) -> None:
+    database = make_database(server=own_server, MAX_CONNS=1, POOL_MODE="transaction", CONN_WAIT_TIMEOUT=10)
+    assert not database.connection.is_usable()  # As with Django's engine, before the first connection.
+    database.fetch("select 1")
+    assert database.connection.is_usable()
+    assert_goes_back(database)
+    with transaction.atomic(using=database.alias):
+        database.fetch("select 1")
+        assert database.connection.is_usable()
+    assert_goes_back(database)
+    own_server.stop("fast")
+    assert not database.connection.is_usable()
+    own_server.start()
+    assert database.connection.is_usable()
     assert_goes_back(database)
 
 

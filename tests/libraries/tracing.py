@@ -25,6 +25,7 @@ TRACERS = {
     "elastic": ["elasticapm"],
     # Which can't be switched on for psycopg without its pool.
     "x_ray": ["aws_xray_sdk", *(["psycopg_pool"] if DRIVER == "psycopg" else [])],
+    "new_relic": ["newrelic"],
     "plain_proxies": [],
     "cursor_factory_set_afterwards": [],
     "connection_class": [],

@@ -131,6 +131,26 @@ def x_ray() -> Spans:
     return lambda: [f"{entity.name}: {entity.sql}" for entity in segment.subsegments]
 
 
+def new_relic() -> Spans:
+    # Nothing is sent anywhere in this mode.
+    os.environ.update(NEW_RELIC_DEVELOPER_MODE="true", NEW_RELIC_LICENSE_KEY="0" * 40, NEW_RELIC_APP_NAME="test")
+    import newrelic.agent
+    from newrelic.api.database_trace import DatabaseTrace
+
+    spans: list[str] = []
+    begin = DatabaseTrace.__enter__
+
+    def noted(trace: Any) -> Any:
+        spans.append(str(trace.sql))
+        return begin(trace)
+
+    DatabaseTrace.__enter__ = noted
+    newrelic.agent.initialize()
+    application = newrelic.agent.register_application(timeout=10)
+    newrelic.agent.BackgroundTask(application, "test").__enter__()
+    return lambda: list(spans)
+
+
 # Ways of others, with no library
 
 
