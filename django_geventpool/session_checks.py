@@ -58,12 +58,25 @@ KNOWN = {
     "pglock": SessionApp(
         "advisory locks and lock_timeout", _LOCK, use="pglock.advisory and pglock.timeout (not needed with xact=True)"
     ),
-    "django_pg_utils": SessionApp("advisory locks", _LOCK, use="advisory_lock"),
+    "django_pg_utils": SessionApp(
+        "advisory locks and settings",
+        f"{_LOCK}, and a setting is another's",
+        use="advisory_lock and pg_set (not needed with atomic_set)",
+    ),
     "concurrency_safe": SessionApp("advisory locks", _LOCK, use="what it guards"),
     "pgactivity": SessionApp(
         "statement_timeout", "that of pgactivity.timeout stays on for others", use="pgactivity.timeout"
     ),
     "pgpubsub": SessionApp("LISTEN", "its listener hears nothing", use="pgpubsub.listen.listen"),
+    "pgq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
+    "django_pg_migration_tools": SessionApp(
+        "lock_timeout, statement_timeout and the lock of its command",
+        "timeouts stay on for others, and the lock may go in the middle of migrations",
+        use="apply_timeouts outside of transactions, and around the command migrate_with_timeouts",
+    ),
+    "django_pg_audit": SessionApp(
+        "the request's id", "what is changed is logged as another request's", use="each request, before its middleware"
+    ),
     "dpq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
     "django_rls": SessionApp(
         "the user of row-level security", "queries run as somebody else's", use="each request and task"

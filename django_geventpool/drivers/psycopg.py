@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -11,10 +13,14 @@ from psycopg.pq import TransactionStatus
 
 from .base import BaseDriver
 from .door import Door
+from .errors import Suppress
 from .psycopg_connection import Connection
 from .psycopg_door import open_behind_doors
 
 open_behind_doors()
+
+#: Before 3.2.6, psycopg leaves "prefer-standby" to libpq, and gives that one host at a time: it takes the first.
+_KNOWS_PREFER_STANDBY = tuple(map(int, re.findall(r"\d+", psycopg.__version__)[:3])) >= (3, 2, 6)
 
 
 class PsycopgDriver(BaseDriver[Connection]):
@@ -27,7 +33,7 @@ class PsycopgDriver(BaseDriver[Connection]):
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
         parameters.pop("autocommit", None)
         with Door[Connection](opening, lambda connection: self.close_failed(connection, opening)) as door:
-            connection = door.opened(_public_connect()(**parameters))
+            connection = door.opened(_connect(parameters))
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.
         connection.autocommit = True
         return connection
@@ -53,6 +59,16 @@ class PsycopgDriver(BaseDriver[Connection]):
     def _execute(self, connection: Connection, sql: str) -> None:
         with psycopg.Cursor(connection) as cursor:
             cursor.execute(sql.encode(), prepare=False)
+
+
+def _connect(parameters: dict[str, Any]) -> Any:
+    connect = _public_connect()
+    wanted = parameters.get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
+    if wanted != "prefer-standby" or _KNOWS_PREFER_STANDBY:
+        return connect(**parameters)
+    with Suppress(psycopg.OperationalError):
+        return connect(**{**parameters, "target_session_attrs": "standby"})
+    return connect(**{**parameters, "target_session_attrs": "any"})
 
 
 def _public_connect() -> Callable[..., Any]:

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import inspect
 import math
-import operator
 import sys
 import threading
 import time
@@ -22,7 +21,6 @@ from psycopg import Cursor, IsolationLevel, pq
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
-from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
 from psycopg.pq.abc import PGconn
@@ -32,8 +30,9 @@ from psycopg.waiting import Ready, Wait
 
 from ..frames import is_executing
 from .cancel import start_cancelling
-from .connection import REVOKED, PooledConnection
+from .connection import REVOKED
 from .door import Door
+from .psycopg_restored import RestoredConnection
 from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
@@ -47,16 +46,6 @@ _EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
 _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
 #: What the server reports that a holder may change, by libpq's names.
 _REPORTED = [name.encode() for name in REPORTED]
-#: Returns what can be chosen for a connection, in the order of ``Connection._choose``.
-_choices_of = operator.attrgetter(
-    "cursor_factory",
-    "row_factory",
-    "server_cursor_factory",
-    "prepare_threshold",
-    "prepared_max",
-    "pgconn.notice_handler",
-    "pgconn.notify_handler",
-)
 #: How often to look whether somebody else has closed the connection, in seconds; as psycopg does.
 _INTERVAL = 0.1
 
@@ -83,15 +72,13 @@ class _WatchedStatements(PrepareManager):
         return super().maybe_add_to_cache(query, prep, name)
 
 
-class Connection(PooledConnection, psycopg.Connection[Any]):
+class Connection(RestoredConnection):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
     # Where tracers look which database it is of.
     __module__ = psycopg.Connection.__module__
 
     driver_error = psycopg.Error
-    #: What the connection had when it was ready for use.
-    _opened: tuple[tuple[Any, ...], AdaptersMap]
     #: A BEGIN was sent, and not yet confirmed.
     _is_beginning = False
 
@@ -309,51 +296,8 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
     def _abandon(self, cursor: Any) -> None:
         Cursor.close(cursor)
 
-    def set_out(self) -> None:
-        """Note that the session is as it should be for each of its holders."""
-        super().set_out()
-        self._opened = (_choices_of(self), AdaptersMap(self.adapters))
-
     def _report(self) -> tuple[bytes | None, ...]:
         return tuple(map(self.pgconn.parameter_status, _REPORTED))
-
-    def restore(self) -> bool:
-        """Put back what was changed on the connection object, without the server; True if anything was."""
-        choices, adapters = self._opened
-        is_changed = bool(self._notice_handlers or self._notify_handlers)
-        if is_changed:
-            self._notice_handlers.clear()
-            self._notify_handlers.clear()
-        if _choices_of(self) != choices:
-            is_changed = True
-            self._choose(*choices)
-        if self.read_only is not None:
-            self.read_only = None
-        if self.deferrable is not None:
-            self.deferrable = None
-        if not _are_same(self.adapters, adapters):
-            is_changed = True
-            self._adapters = AdaptersMap(adapters)
-        self.pgconn.untrace()
-        return is_changed
-
-    def _choose(
-        self,
-        cursor_factory: Any,
-        row_factory: Any,
-        server_cursor_factory: Any,
-        prepare_threshold: int | None,
-        prepared_max: int | None,
-        notice_handler: Any,
-        notify_handler: Any,
-    ) -> None:
-        self.cursor_factory = cursor_factory
-        self.row_factory = row_factory
-        self.server_cursor_factory = server_cursor_factory
-        self.prepare_threshold = prepare_threshold
-        self.prepared_max = prepared_max
-        self.pgconn.notice_handler = notice_handler
-        self.pgconn.notify_handler = notify_handler
 
     def forget_news(self) -> None:
         """Forget the notifications that were received: they were for the holder."""
@@ -374,13 +318,3 @@ class Connection(PooledConnection, psycopg.Connection[Any]):
         # Django sets it at each checkout.
         if level != self._isolation_level:
             self._set_isolation_level(level)
-
-
-def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
-    """Tell whether two maps that one was made from the other still are the same; they share what nobody has changed."""
-    return (
-        adapters._loaders == others._loaders  # noqa: SLF001
-        and adapters._dumpers == others._dumpers  # noqa: SLF001
-        and adapters._dumpers_by_oid == others._dumpers_by_oid  # noqa: SLF001
-        and adapters.types._registry is others.types._registry  # noqa: SLF001
-    )

@@ -110,6 +110,7 @@ class Pool:
             self._stack(),
             client=client,
             is_urgent=holders.is_urgent(),
+            has_own_timeout=timeout is not _DEFAULT,
         )
         try:
             return self._serve(request)
@@ -391,9 +392,9 @@ class Pool:
     def _time_out(self, request: Request) -> PoolTimeout:
         """Return the error for a request whose time is over."""
         stats, advice = self._lock.run(self._count_timeout, request)
+        limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
         error = PoolTimeout(
-            f'Pool "{self.name}": no connection came free within {request.timeout} s (CONN_WAIT_TIMEOUT): '
-            f"{stats}. {advice}"
+            f'Pool "{self.name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
         )
         error.__cause__ = request.refused
         return error

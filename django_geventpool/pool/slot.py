@@ -125,6 +125,7 @@ class Request:
     :param stack: where the connection is asked for, None if nobody wants to know.
     :param client: for whom the holder asks; None if only its own end tells that it has no more use for the connection.
     :param is_urgent: whether it goes before all that are not.
+    :param has_own_timeout: whether who asks has said how long to wait, and not CONN_WAIT_TIMEOUT.
     """
 
     __slots__ = (
@@ -132,6 +133,7 @@ class Request:
         "deadline",
         "error",
         "gate",
+        "has_own_timeout",
         "holder",
         "is_received",
         "is_served",
@@ -153,10 +155,12 @@ class Request:
         *,
         client: Client | None = None,
         is_urgent: bool = False,
+        has_own_timeout: bool = False,
     ) -> None:
         self.holder = holder
         self.label = label
         self.timeout = timeout
+        self.has_own_timeout = has_own_timeout
         self.stack = stack
         self.client = client
         self.deadline = None if timeout is None else time.monotonic() + timeout

@@ -48,6 +48,17 @@ def test_a_wait_ends_when_its_time_is_up(make_pool: MakePool, borrow: Borrow) ->
     assert_whole(pool)
 
 
+@pytest.mark.parametrize("configured", [0.05, 15])
+def test_it_says_whose_time_is_up(make_pool: MakePool, borrow: Borrow, configured: float) -> None:
+    pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=configured)
+    borrow(pool).taken()
+    with pytest.raises(PoolTimeout, match=r"within 0\.05 s \(the caller's own timeout\): "):
+        pool.getconn(timeout=0.05)
+    if configured == 0.05:
+        with pytest.raises(PoolTimeout, match=r"within 0\.05 s \(CONN_WAIT_TIMEOUT\): "):
+            pool.getconn()
+
+
 def test_none_waits_as_long_as_it_takes(make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
     holder = borrow(pool).taken()

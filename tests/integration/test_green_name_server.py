@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -47,4 +48,5 @@ def test_others_go_on_while_a_name_server_is_silent(make_database: MakeDatabase,
     output = output_of(process)
     assert process.returncode == 0, output
     assert "(7,) meanwhile" in output
-    assert "database.example" in output.splitlines()[-1]
+    # psycopg before 3.2.13 doesn't say which name it was.
+    assert re.search("database.example|name resolution", output.splitlines()[-1])

@@ -71,7 +71,8 @@ def test_a_name_that_nobody_knows_is_passed_over(make_database: MakeDatabase) ->
     database = make_database(MAX_CONNS=1, settings={"HOST": "nowhere.invalid,localhost"})
     assert database.answer("select 7") == [(7,)]
     nowhere = make_database(MAX_CONNS=1, settings={"HOST": "nowhere.invalid"})
-    with pytest.raises(OperationalError, match=r"nowhere\.invalid"):
+    # psycopg before 3.2.13 doesn't say which.
+    with pytest.raises(OperationalError, match=r"nowhere\.invalid|Name or service not known|resolution"):
         nowhere.answer("select 7")
     eventually(lambda: nowhere.stats().size == 0, "the slot given back")
 

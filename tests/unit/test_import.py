@@ -37,7 +37,7 @@ def watch():
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]
 for needed, modules in {
-    "psycopg": (".drivers.psycopg", ".drivers.psycopg_connection", ".drivers.psycopg_door"),
+    "psycopg": tuple(".drivers.psycopg" + rest for rest in ("", "_connection", "_door", "_restored")),
     "rich": (".top.command", ".top.table"),
     "prometheus_client": (".metrics.prometheus",),
     "opentelemetry": (".metrics.opentelemetry",),

@@ -1,6 +1,7 @@
 """The laws of the pool's bookkeeping hold whatever happens in whatever order: a model-based test.
 
-The steps are those that the pool takes, on a clock of the test's own. The waiting itself is left to the contract suite.
+The steps are those that the pool takes, on a clock of the test's own; ``room_laws`` has the laws. The waiting itself is
+left to the contract suite.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.room import Room
 from django_geventpool.pool.slot import Request, Slot, State
 from django_geventpool.pool.upkeep import Upkeep
+from tests.support.room_laws import LawfulRoom
 
 PICK = st.integers(min_value=0, max_value=1000)
 
@@ -25,27 +27,8 @@ class Connection:
     """What a slot holds when it is open."""
 
 
-class RoomMachine(RuleBasedStateMachine):
+class RoomMachine(LawfulRoom):
     """Does to a room what the pool does, one step of one holder, or of the housekeeper, at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 100.0
-        #: Who was promised a slot and is yet to wake up, in the order of the promises.
-        self.answered: list[Request] = []
-        #: Slots whose holder is to connect.
-        self.connecting: dict[Slot, Request | None] = {}
-        #: Slots that are lent with an open connection.
-        self.lent: dict[Slot, Request] = {}
-        #: Slots that somebody is closing.
-        self.closing: list[Slot] = []
-        #: Those who wait, in the order of their asking.
-        self.queue: list[Request] = []
-        self.gone: list[Holder] = []
-        self.steps = 0
-        self.checkouts = 0
-        #: When the housekeeper last looked.
-        self.looked_at = self.now
 
     @initialize(
         limit=st.integers(1, 4),
@@ -272,81 +255,6 @@ class RoomMachine(RuleBasedStateMachine):
     def dispatching(self) -> Any:
         """After the step, those who have been answered are the first of the queue."""
         return _Dispatching(self)
-
-    # The laws
-
-    @invariant()
-    def steps_are_counted(self) -> None:
-        """Some are not taken as often as others."""
-        self.steps += 1
-
-    @invariant()
-    def no_more_slots_than_the_limit_but_for_a_smaller_one(self) -> None:
-        kept = sum(slot.state is not State.CLOSING for slot in self.room.slots)
-        if kept > self.room.limit:
-            assert not self.room.idle, "a connection too many is idle"
-        assert len(self.room.slots) - self.room.limit <= 4
-
-    @invariant()
-    def each_slot_is_accounted_for(self) -> None:
-        promised = [request.held for request in self.answered if request.held is not None]
-        reclaimed = self.upkeep.abandoned()
-        known = [*self.room.idle, *self.lent, *self.connecting, *self.closing, *promised, *reclaimed]
-        assert len(known) == len(set(known)), "a slot is in two hands"
-        assert set(known) == self.room.slots, "a slot is lost"
-
-    @invariant()
-    def each_slot_is_in_the_state_that_it_says(self) -> None:
-        assert all(slot.state is State.IDLE and slot.connection is not None for slot in self.room.idle)
-        assert all(slot.state is State.IN_USE for slot in self.lent)
-        assert all(slot.state is State.CLOSING for slot in self.closing)
-        assert all(slot.state is State.CONNECTING for slot in self.connecting)
-
-    @invariant()
-    def connections_are_known_by_their_slot(self) -> None:
-        open_slots = [slot for slot in self.room.slots if slot.state in (State.IDLE, State.IN_USE)]
-        assert self.room.by_connection == {slot.connection: slot for slot in open_slots}
-
-    @invariant()
-    def holders_hold_what_is_lent_to_them_and_nothing_else(self) -> None:
-        for slot in self.room.slots:
-            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.room.idle)
-            if slot.holder is not None:
-                assert slot in slot.holder.held
-        requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
-        for holder in [request.holder for request in requests] + self.gone:
-            assert all(slot.holder is holder for slot in holder.held)
-
-    @invariant()
-    def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
-        assert list(self.room.waiting) == self.queue
-        tickets = [request.ticket for request in self.queue]
-        assert tickets == sorted(tickets)
-
-    @invariant()
-    def nobody_waits_for_what_is_there(self) -> None:
-        if self.queue:
-            assert not self.room.idle
-            # At least one tries, and more will after it.
-            is_tried = (
-                sum(slot.state is State.CONNECTING for slot in self.room.slots) >= self.room.server.max_connecting >= 1
-            )
-            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.server.retry_at or is_tried
-
-    @invariant()
-    def a_closed_room_lends_nothing(self) -> None:
-        if self.room.closed:
-            assert not self.room.idle
-            assert not self.queue
-
-    @invariant()
-    def the_numbers_add_up(self) -> None:
-        stats = self.room.snapshot()
-        assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.room.slots)
-        assert stats.waiting == len(self.queue)
-        assert stats.connects == sum(stats.closed.values()) + len(self.room.by_connection)
-        assert stats.checkouts >= max(stats.use_time.count + stats.in_use, self.checkouts), "a counter went down"
-        self.checkouts = stats.checkouts
 
 
 class _Dispatching:
