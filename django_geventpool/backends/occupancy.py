@@ -256,6 +256,10 @@ class OccupancyMixin(PooledMixin):
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
+        if self._is_connecting and autocommit and self._is_as_lent():
+            # Django does so with each connection. Here it is on already, and all else has just been set.
+            self.autocommit = True
+            return
         kept = self._kept
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
@@ -269,6 +273,16 @@ class OccupancyMixin(PooledMixin):
             self._kept = kept
             if done:
                 self.release_if_free()
+
+    def _is_as_lent(self) -> bool:
+        """Tell whether autocommit is on, and nobody else has to hear of that."""
+        return (
+            self._has_pool
+            and not self.is_derived
+            and not self.run_commit_hooks_on_set_autocommit_on
+            and self.connection is not None
+            and self.connection.autocommit
+        )
 
     def _has_lost_connection(self) -> bool:
         # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.base import psycopg_version
-from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg3
 from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 
 from .. import checks, options, passwords, taken
 from ..drivers import patch_psycopg
@@ -26,6 +27,7 @@ from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .pools import make_pool
+from .stock import is_stock
 from .versions import check_psycopg
 
 if is_psycopg3:
@@ -59,6 +61,8 @@ class PooledMixin(PooledWrapper, Base):
     doors: frozenset[str] = frozenset()
     #: Whether it is the engine of others.
     is_derived = False
+    #: Whether its connection, if it has one, is the pool's.
+    _has_pool = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,9 +87,9 @@ class PooledMixin(PooledWrapper, Base):
         """
         return read_options(self)
 
-    @property
+    @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
+        """What turns the driver's errors into Django's."""
         return ErrorWrapper(self)
 
     @property
@@ -115,21 +119,30 @@ class PooledMixin(PooledWrapper, Base):
         :raises UnusableDatabase: for options that can't be used; nothing connects without asking here first.
         """
         read_options(self)
-        parameters: dict[str, Any] = super().get_connection_params()
-        return {name: value for name, value in parameters.items() if name not in options.NAMES}
+        parameters: dict[str, Any] = dict(super().get_connection_params())
+        for name in options.NAMES.intersection(parameters):
+            del parameters[name]
+        return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
         if self.pool is None:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
-        connection = super().get_new_connection(conn_params)
+        ask = super().get_new_connection
+        if self.pool is None or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
+            connection = ask(conn_params)
+        else:
+            # What else Django does to a connection, the pool has done to it when it was opened.
+            self.isolation_level = IsolationLevel.READ_COMMITTED
+            connection = self._lease.getconn()
         self.meet_connection()
         return connection
 
     def connect(self) -> None:
         """Take a connection from the pool, and give it back if anything goes wrong with it."""
-        if self.pool is None:
+        self._has_pool = self.pool is not None
+        if not self._has_pool:
             patch_psycopg()
             super().connect()
             return
@@ -150,7 +163,7 @@ class PooledMixin(PooledWrapper, Base):
     def init_connection_state(self) -> None:
         """Set up a session that this wrapper can't rely on; receivers of ``connection_created`` come after it."""
         super().init_connection_state()
-        if self.pool is not None:
+        if self._has_pool:
             self.set_up_session()
 
     def set_up_session(self) -> None:
@@ -198,13 +211,13 @@ class PooledMixin(PooledWrapper, Base):
         """
         close = super().close
         unguarded = getattr(close, "__wrapped__", None)
-        if unguarded is None or self.pool is None:
+        if unguarded is None or not self._has_pool:
             close()
         else:
             unguarded(self)
 
     def _close(self) -> None:
-        if self.pool is None:
+        if not self._has_pool:
             super()._close()  # type: ignore[misc]
             return
         self.connection = None
