@@ -176,6 +176,8 @@ def name_of_function(function: Any) -> str | None:
 
     Objects are told by their exact types: others may be proxies, of which nobody knows what asking them does.
     """
+    if type(function) is types.FunctionType and function.__module__:
+        return f"{function.__module__}.{function.__qualname__}"  # Nearly all.
     while type(function) is functools.partial:
         function = function.func
     if type(function) is types.MethodType:

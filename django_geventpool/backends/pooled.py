@@ -15,7 +15,7 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 
-from .. import checks, options, passwords, taken
+from .. import checks, options, passwords
 from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
 from ..errors import InvalidOption
@@ -72,7 +72,7 @@ class PooledMixin(PooledWrapper, Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lease = Lease(self._pool_of_target)
+        self._lease = Lease(self)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
 
@@ -146,7 +146,6 @@ class PooledMixin(PooledWrapper, Base):
             patch_psycopg()
             super().connect()
             return
-        taken.note(self)
         try:
             super().connect()
             self.keep_settings()
@@ -309,12 +308,13 @@ class PooledMixin(PooledWrapper, Base):
         :raises UnusableDatabase: for options that can't be used.
         """
         self._aim(self.get_connection_params())
-        return self._pool_of_target()
+        return self.pool_of_target()
 
     def _aim(self, parameters: dict[str, Any]) -> None:
         self._target = tuple(map(parameters.get, _TARGET))
 
-    def _pool_of_target(self) -> Pool:
+    def pool_of_target(self) -> Pool:
+        """Return the pool of this wrapper's alias, for the database that it connects to."""
         return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
 
 

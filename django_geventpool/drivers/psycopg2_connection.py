@@ -112,7 +112,7 @@ class Connection(PooledConnection, extensions.connection):
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
-            self._cursors.add(cursor)
+            self.keep_track_of(cursor)
             return cursor
         make = super().cursor if self._chooses_cursors else self._derive_cursor
         cursor = make(*args, **kwargs)

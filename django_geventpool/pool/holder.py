@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import green
 from . import naming
-from .ends import End
+from .ends import End, end_of
 
 if TYPE_CHECKING:
+    from .client import Client
     from .slot import Slot
 
 
@@ -73,7 +74,7 @@ class Holder:
 
     def end_with(self, life: object) -> None:
         """Count as gone when an object is, which belongs to the greenlet or thread."""
-        self._end = End(life, self.held)
+        self._end = end_of(life, self.held)
 
     @property
     def has_ended(self) -> bool:
@@ -130,6 +131,13 @@ def current() -> Holder:
     holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder
+
+
+def clients() -> list[Client]:
+    """Return the clients for whom the running greenlet or thread holds something."""
+    life: _Life | None = getattr(_locals.get(threading.local), "life", None)
+    held = [] if life is None else [slot.request for slot in list(life.holder.held)]
+    return [request.client for request in held if request is not None and request.client is not None]
 
 
 def _make(framework: green.Framework, name: str) -> Holder:
