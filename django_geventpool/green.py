@@ -113,12 +113,16 @@ def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
         current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
 
 
-def is_raw_greenlet() -> bool:
-    """Tell whether the current greenlet is one whose end gevent gives no sign of."""
-    from gevent import Greenlet, getcurrent
+@functools.cache
+def _greenlet_class() -> type[Any]:
+    from gevent import Greenlet
 
-    current = getcurrent()
-    return not isinstance(current, Greenlet) and current.parent is not None
+    return Greenlet
+
+
+def is_raw_greenlet(running: Any) -> bool:
+    """Tell whether a greenlet is one whose end gevent gives no sign of."""
+    return not isinstance(running, _greenlet_class()) and running.parent is not None
 
 
 @functools.cache

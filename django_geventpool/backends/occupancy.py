@@ -23,25 +23,27 @@ class OccupancyMixin(PooledMixin):
     transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
     """
 
+    # What a wrapper begins with: one is made for each task, and needs few of them for itself.
+    _pins = 0
+    #: How many of Django's calls are under way that may query, and must not give the connection back with that.
+    _calls = 0
+    #: It is about to have a connection.
+    _is_connecting = False
+    #: Somebody asked for the connection itself, with ``ensure_connection``.
+    _kept = False
+    #: Django has set up this wrapper's state, for the first of its connections.
+    _set_up = False
+    #: The transaction is that of an outermost ``atomic`` block.
+    _in_outermost_atomic = False
+    #: A connection is given back between two transactions.
+    _is_letting_go = False
+    #: The time zone of the sessions that it has set up.
+    _session_time_zone: str | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._choose_mode()
         self.open_cursors = OpenCursors()
-        self._pins = 0
-        #: How many of Django's calls are under way that may query, and must not give the connection back with that.
-        self._calls = 0
-        #: It is about to have a connection.
-        self._is_connecting = False
-        #: Somebody asked for the connection itself, with ``ensure_connection``.
-        self._kept = False
-        #: Django has set up this wrapper's state, for the first of its connections.
-        self._set_up = False
-        #: The transaction is that of an outermost ``atomic`` block.
-        self._in_outermost_atomic = False
-        #: A connection is given back between two transactions.
-        self._is_letting_go = False
-        #: The time zone of the sessions that it has set up.
-        self._session_time_zone: str | None = None
 
     def _choose_mode(self) -> None:
         # As they are given: wrong ones are refused when it connects.
@@ -109,7 +111,7 @@ class OccupancyMixin(PooledMixin):
         try:
             super().close()
         finally:
-            if not self._is_in_connect():
+            if not self._is_connecting or not self._is_in_connect():
                 if self.connection is None:
                     self._lease.give_back()  # In case somebody but Django has set it to None, or was interrupted.
                 if is_for_good:
@@ -152,7 +154,7 @@ class OccupancyMixin(PooledMixin):
 
         :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
         """
-        if self._is_in_connect():
+        if self._is_connecting and self._is_in_connect():
             raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
         if not self._set_up:
             # A copy of a wrapper may be given other settings.
@@ -174,8 +176,8 @@ class OccupancyMixin(PooledMixin):
             self._calls = calls
 
     def _is_in_connect(self) -> bool:
-        """Return whether this is called in the middle of ``connect``, before there is a connection."""
-        return self._is_connecting and self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
+        """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
+        return self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
 
     def _go_on(self) -> None:
         try:

@@ -126,11 +126,12 @@ class PooledMixin(PooledWrapper, Base):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
-        if self.pool is None:
+        is_pooled = self.pool is not None
+        if not is_pooled:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
         ask = super().get_new_connection
-        if self.pool is None or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
+        if not is_pooled or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
             connection = ask(conn_params)
         else:
             # What else Django does to a connection, the pool has done to it when it was opened.
@@ -188,7 +189,8 @@ class PooledMixin(PooledWrapper, Base):
 
     def share_if_allowed(self) -> None:
         """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
-        if self.allow_thread_sharing:
+        # As allow_thread_sharing tells, which takes a lock to look at a number.
+        if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._lease.share(nobody())
 
     def inc_thread_sharing(self) -> None:
@@ -238,6 +240,9 @@ class PooledMixin(PooledWrapper, Base):
 
     def validate_thread_sharing(self) -> None:
         """Raise an error if this wrapper is another thread's or greenlet's, with what to do if it can't be but so."""
+        # Before Django asks under a lock whether others may use it.
+        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
+            return
         try:
             super().validate_thread_sharing()
         except DatabaseError as error:

@@ -127,7 +127,7 @@ def current() -> Holder:
             return holder
     framework = green.active()
     runner = naming.runner(framework)
-    holder = _make(framework, naming.name(framework, runner))
+    holder = _make(framework, runner)
     holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder
@@ -140,8 +140,9 @@ def clients() -> list[Client]:
     return [request.client for request in held if request is not None and request.client is not None]
 
 
-def _make(framework: green.Framework, name: str) -> Holder:
-    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
+def _make(framework: green.Framework, runner: Any) -> Holder:
+    name = naming.name(framework, runner)
+    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet(runner)):
         return Holder(name, None)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
