@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.utils import DatabaseErrorWrapper
 
@@ -14,8 +14,7 @@ from ..drivers.base import note_error
 if TYPE_CHECKING:
     from .pooled import PooledMixin
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
@@ -44,12 +43,12 @@ class ErrorWrapper(DatabaseErrorWrapper):
             note_error(wrapper.pool.connection, exc_value)
         super().__exit__(exc_type, exc_value, traceback)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, function: F) -> F:
         """Return a function that does the same and raises Django's errors; Django wraps methods of cursors so."""
         wrapper = self.wrapper  # Which what is returned keeps alive, as a method of a cursor keeps that.
 
-        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
             with wrapper.wrap_database_errors:
                 return function(*args, **kwargs)
 
-        return wrapped
+        return wrapped  # type: ignore[return-value]

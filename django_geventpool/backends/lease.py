@@ -24,7 +24,7 @@ class Lease:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "is_known", "may_be_fresh", "wrapper")
+    __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "fresh", "is_known", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
@@ -35,8 +35,8 @@ class Lease:
         self._visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
-        #: Django has sent no statement on it yet. (The connection itself knows of other uses, too.)
-        self.may_be_fresh = False
+        #: The connection that was lent last, if Django has sent no statement on it; it knows of other uses itself.
+        self.fresh: Any = None
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -47,8 +47,7 @@ class Lease:
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
-        self.may_be_fresh = True
-        connection = pool.getconn(client=self._client)
+        self.fresh = connection = pool.getconn(client=self._client)
         connection.fresh_since = time.monotonic()
         self.is_known = connection.meet(self._visitor)
         return connection.lent_as
@@ -78,6 +77,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
+        self.fresh = None
         if self._client.request is not None and self._pool is not None:
             self._pool.give_back(self._client)
 

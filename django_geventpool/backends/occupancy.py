@@ -42,17 +42,15 @@ class OccupancyMixin(PooledMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._choose_mode()
         self.open_cursors = OpenCursors()
 
-    def _choose_mode(self) -> None:
-        # As they are given: wrong ones are refused when it connects.
-        given = self.settings_dict["OPTIONS"]
-        self._per_transaction = (
-            isinstance(given, dict) and given.get("POOL_MODE") == "transaction" and self.pool is not None
-        )
+    def read_settings(self) -> dict[str, Any]:
+        """Read how connections are taken, and given back; return OPTIONS as they are given."""
+        given = super().read_settings()
+        self._per_transaction = self.has_pool and given.get("POOL_MODE") == "transaction"
         #: An engine derived from this one may do more on the way to a cursor.
         self._minds_others = self._per_transaction and self.is_derived
+        return given
 
     # Letting go
 
@@ -133,7 +131,8 @@ class OccupancyMixin(PooledMixin):
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self.open_cursors = OpenCursors()
+        if self.open_cursors.count:
+            self.open_cursors = OpenCursors()  # Those that are open still count no more.
         self._kept = self._set_up = self._is_connecting = False
         self._calls = 0
         self._lease.know_none()
@@ -156,18 +155,14 @@ class OccupancyMixin(PooledMixin):
         """
         if self._is_connecting and self._is_in_connect():
             raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
-        if not self._set_up:
-            # A copy of a wrapper may be given other settings.
-            self._choose_mode()
         calls, self._calls = self._calls, self._calls + 1
         self._is_connecting = True
         try:
-            if not self._per_transaction:
-                super().connect()
-            elif self._set_up:
+            if self._set_up:
                 self._go_on()
-            else:
-                super().connect()
+                return
+            super().connect()
+            if self._per_transaction:
                 self._set_up = True
                 self._session_time_zone = self._lease.time_zone()
                 self._lease.know()
@@ -279,7 +274,7 @@ class OccupancyMixin(PooledMixin):
     def _is_as_lent(self) -> bool:
         """Tell whether autocommit is on, and nobody else has to hear of that."""
         return (
-            self._has_pool
+            self.has_pool
             and not self.is_derived
             and not self.run_commit_hooks_on_set_autocommit_on
             and self.connection is not None

@@ -61,8 +61,6 @@ class PooledMixin(PooledWrapper, Base):
     doors: frozenset[str] = frozenset()
     #: Whether it is the engine of others.
     is_derived = False
-    #: Whether its connection, if it has one, is the pool's.
-    _has_pool = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -75,6 +73,18 @@ class PooledMixin(PooledWrapper, Base):
         self._lease = Lease(self)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
+        self.read_settings()
+
+    def read_settings(self) -> dict[str, Any]:
+        """Read how connections are taken, again before each of them, as a copy may be given other settings.
+
+        Returns OPTIONS as they are given: wrong ones are refused when it connects.
+        """
+        given = self.settings_dict["OPTIONS"]
+        given = given if isinstance(given, dict) else {}
+        #: Whether they are the pool's. Django connects to no database in particular to create or drop one.
+        self.has_pool = self.alias != NO_DB_ALIAS and given.get("pool") is not False
+        return given
 
     @property
     def pool_options(self) -> options.PoolOptions:
@@ -95,10 +105,7 @@ class PooledMixin(PooledWrapper, Base):
     @property
     def pool(self) -> Lease | None:
         """What Django takes for its pool."""
-        # Django connects to no database in particular to create or drop one. That is no business of a pool.
-        if self.alias == NO_DB_ALIAS or self.settings_dict["OPTIONS"].get("pool") is False:
-            return None
-        return self._lease
+        return self._lease if self.has_pool else None
 
     def close_pool(self) -> None:
         """Close the alias's pool, and those of other aliases that may be of the same database.
@@ -126,12 +133,11 @@ class PooledMixin(PooledWrapper, Base):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
-        is_pooled = self.pool is not None
-        if not is_pooled:
+        if not self.has_pool:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
         ask = super().get_new_connection
-        if not is_pooled or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
+        if not self.has_pool or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
             connection = ask(conn_params)
         else:
             # What else Django does to a connection, the pool has done to it when it was opened.
@@ -142,8 +148,8 @@ class PooledMixin(PooledWrapper, Base):
 
     def connect(self) -> None:
         """Take a connection from the pool, and give it back if anything goes wrong with it."""
-        self._has_pool = self.pool is not None
-        if not self._has_pool:
+        self.read_settings()
+        if not self.has_pool:
             patch_psycopg()
             super().connect()
             return
@@ -163,7 +169,7 @@ class PooledMixin(PooledWrapper, Base):
     def init_connection_state(self) -> None:
         """Set up a session that this wrapper can't rely on; receivers of ``connection_created`` come after it."""
         super().init_connection_state()
-        if self._has_pool:
+        if self.has_pool:
             self.set_up_session()
 
     def set_up_session(self) -> None:
@@ -212,13 +218,13 @@ class PooledMixin(PooledWrapper, Base):
         """
         close = super().close
         unguarded = getattr(close, "__wrapped__", None)
-        if unguarded is None or not self._has_pool:
+        if unguarded is None or not self.has_pool:
             close()
         else:
             unguarded(self)
 
     def _close(self) -> None:
-        if not self._has_pool:
+        if not self.has_pool:
             super()._close()  # type: ignore[misc]
             return
         self.connection = None
@@ -267,11 +273,7 @@ class PooledMixin(PooledWrapper, Base):
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def _has_lost_connection(self) -> bool:
-        return (
-            self.pool is not None
-            and not self.in_atomic_block
-            and (self.connection is None or bool(self.connection.closed))
-        )
+        return self.has_pool and not self.in_atomic_block and (self.connection is None or bool(self.connection.closed))
 
     def close_if_health_check_failed(self) -> None:
         """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.

@@ -12,12 +12,8 @@ _GUARD = async_unsafe(lambda: None).__code__
 
 
 def _is_djangos(method: Any) -> bool:
-    inner = getattr(method, "__wrapped__", None)
-    return (
-        getattr(method, "__code__", None) is _GUARD
-        and getattr(inner, "__code__", None) is not None
-        and inner.__code__.co_filename == base.__file__
-    )
+    code = getattr(getattr(method, "__wrapped__", None), "__code__", None)
+    return getattr(method, "__code__", None) is _GUARD and code is not None and code.co_filename == base.__file__
 
 
 #: Django's method, None if somebody has put another in its place before this was imported.

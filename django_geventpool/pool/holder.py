@@ -118,13 +118,10 @@ def current() -> Holder:
     local = _locals.get(threading.local)
     if local is None:
         local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
-    try:
-        holder: Holder = local.life.holder
-    except AttributeError:
-        pass
-    else:
-        if not holder.has_ended:  # Else this is a late callback of a greenlet that counts as gone.
-            return holder
+    life: _Life | None = getattr(local, "life", None)
+    # If it has ended, this is a late callback of a greenlet that counts as gone.
+    if life is not None and not life.holder.has_ended:
+        return life.holder
     framework = green.active()
     runner = naming.runner(framework)
     holder = _make(framework, runner)

@@ -72,13 +72,13 @@ def starter_of(running: Any) -> Any:
 def name_of_starter(running: Any) -> str | None:
     """Name the task that started this greenlet, itself or through others; else the greenlet; None if nobody knows."""
     first = starter = starter_of(running)
-    for _ in range(GENERATIONS):
-        if starter is None:
-            break
+    generations = 0
+    while starter is not None and generations < GENERATIONS:
         label = getattr(starter, _LABEL, None)
         if label is not None:
             return str(label)
         starter = starter_of(starter)
+        generations += 1
     # The main greenlet starts what nobody else does, and so does a hub; that says nothing.
     if first is None or first.parent is None or (function := _function(first)) is None:
         return None
