@@ -26,4 +26,4 @@ def is_stock(method: Any) -> bool:
 
     With a pool it does three things: it sets ``isolation_level``, asks the pool, and has psycopg2 leave JSON alone.
     """
-    return getattr(method, "__func__", None) is _STOCK
+    return _STOCK is not None and getattr(method, "__func__", None) is _STOCK
