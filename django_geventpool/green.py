@@ -113,12 +113,16 @@ def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
         current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
 
 
-def is_raw_greenlet() -> bool:
-    """Tell whether the current greenlet is one whose end gevent gives no sign of."""
-    from gevent import Greenlet, getcurrent
+@functools.cache
+def _greenlet_class() -> type[Any]:
+    from gevent import Greenlet
 
-    current = getcurrent()
-    return not isinstance(current, Greenlet) and current.parent is not None
+    return Greenlet
+
+
+def is_raw_greenlet(running: Any) -> bool:
+    """Tell whether a greenlet is one whose end gevent gives no sign of."""
+    return not isinstance(running, _greenlet_class()) and running.parent is not None
 
 
 @functools.cache
@@ -176,6 +180,8 @@ def name_of_function(function: Any) -> str | None:
 
     Objects are told by their exact types: others may be proxies, of which nobody knows what asking them does.
     """
+    if type(function) is types.FunctionType and function.__module__:
+        return f"{function.__module__}.{function.__qualname__}"  # Nearly all.
     while type(function) is functools.partial:
         function = function.func
     if type(function) is types.MethodType:

@@ -44,7 +44,8 @@ class _Tracked:
 
     def __del__(self) -> None:
         # Never closed: the connection goes back with the next occasion. Here it can't: this may run anywhere.
-        self._uncount()
+        if self._counted_in is not None:
+            self._uncount()
 
     def _uncount(self) -> None:
         counted_in, self._counted_in = self._counted_in, None

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db.utils import DatabaseErrorWrapper
 
 from ..drivers.base import note_error
 
+if TYPE_CHECKING:
+    from .pooled import PooledMixin
+
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Django's own, which also has a connection know what its server has refused."""
+    """Django's own, which also has a connection know what its server has refused.
 
-    wrapper: Any
+    A wrapper has one, used for each of its calls. It doesn't keep the wrapper alive, which would be a cycle.
+    """
+
+    def __init__(self, wrapper: PooledMixin) -> None:
+        self._wrapper = weakref.ref(wrapper)
+
+    @property
+    def wrapper(self) -> Any:
+        """The wrapper that this belongs to, None if it is gone."""
+        return self._wrapper()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        lease = self.wrapper.pool
-        if isinstance(exc_value, Exception) and lease is not None:
-            note_error(lease.connection, exc_value)
-        if exc_value is not None:
-            super().__exit__(exc_type, exc_value, traceback)
+        if exc_value is None:
+            return
+        wrapper = self.wrapper
+        if wrapper is None:
+            return  # Whoever has kept this without its wrapper gets the driver's error.
+        if isinstance(exc_value, Exception) and wrapper.pool is not None:
+            note_error(wrapper.pool.connection, exc_value)
+        super().__exit__(exc_type, exc_value, traceback)
+
+    def __call__(self, function: F) -> F:
+        """Return a function that does the same and raises Django's errors; Django wraps methods of cursors so."""
+        wrapper = self.wrapper  # Which what is returned keeps alive, as a method of a cursor keeps that.
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with wrapper.wrap_database_errors:
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]

@@ -25,7 +25,7 @@ class FirstStatementMixin(OccupancyMixin):
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Make a cursor of the driver's, which by itself is no use of the connection."""
-        connection = self._lease.connection
+        connection = self._lease.fresh
         fresh_since = None if connection is None else connection.fresh_since
         cursor = super().create_cursor(name)
         if fresh_since is not None:
@@ -34,32 +34,32 @@ class FirstStatementMixin(OccupancyMixin):
 
     def make_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor."""
-        if not self._is_fresh():
+        if self._lease.fresh is None:
             return super().make_cursor(cursor)
         return FirstTrackedCursor(cursor, self) if self._per_transaction else FirstCursor(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor, and log what it executes."""
-        if not self._is_fresh():
+        if self._lease.fresh is None:
             return super().make_debug_cursor(cursor)
         return FirstTrackedDebugCursor(cursor, self) if self._per_transaction else FirstDebugCursor(cursor, self)
-
-    def _is_fresh(self) -> bool:
-        connection = self._lease.connection
-        return connection is not None and connection.fresh_since is not None
 
     def begin_to_use(self) -> tuple[Any, bool]:
         """Take the connection as used from now on.
 
         :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
         """
-        connection = self._lease.connection
+        lease = self._lease
+        if lease.fresh is None:
+            return None, False
+        lease.fresh = None
+        connection = lease.connection  # By now, it may have been taken from this wrapper.
         fresh_since = None if connection is None else connection.fresh_since
         if fresh_since is None:
             return None, False
         connection.fresh_since = None
         age = time.monotonic() - fresh_since
-        driver = self._lease.driver
+        driver = lease.driver
         if age < _LOOK_AFTER or driver.is_alive(connection):
             return connection, False
         return connection, not driver.is_in_transaction(connection)
@@ -76,7 +76,7 @@ class FirstStatementMixin(OccupancyMixin):
             with self.wrap_database_errors:
                 self._lease.give_back()
                 self._go_on()
-            self._lease.connection.fresh_since = None
+            self._lease.fresh = self._lease.connection.fresh_since = None
         finally:
             self._calls -= 1
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..pool import Pool
 from ..pool.client import Client
 from ..pool.driver import Driver
 from ..pool.holder import Holder
+
+if TYPE_CHECKING:
+    from .pooled import PooledMixin
 
 
 class Lease:
@@ -19,20 +21,22 @@ class Lease:
     Which connection the wrapper has, the pool knows: it comes back whatever interrupts Django in between, and even if
     the wrapper goes without ``close()``.
 
-    :param obtain: the wrapper's method that returns the pool to take a connection from.
+    :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_obtain", "_pool", "_visitor", "is_known")
+    __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "fresh", "is_known", "wrapper")
 
-    def __init__(self, obtain: Callable[[], Pool]) -> None:
+    def __init__(self, wrapper: PooledMixin) -> None:
         # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
-        self._obtain = weakref.WeakMethod(obtain)
+        self.wrapper = weakref.ref(wrapper)
         self._client = Client(self)
         self._pool: Pool | None = None
         #: Stands for the wrapper on connections whose sessions it has set up.
         self._visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
+        #: The connection that was lent last, if Django has sent no statement on it; it knows of other uses itself.
+        self.fresh: Any = None
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -40,10 +44,10 @@ class Lease:
     def getconn(self) -> Any:
         """Lend a connection, in the shape in which the driver's ``connect`` has returned it: perhaps a proxy."""
         self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
-        obtain = self._obtain()
-        assert obtain is not None, "it is the wrapper that asks"
-        self._pool = obtain()
-        connection = self._pool.getconn(client=self._client)
+        wrapper = self.wrapper()
+        assert wrapper is not None, "it is the wrapper that asks"
+        self._pool = pool = wrapper.pool_of_target()
+        self.fresh = connection = pool.getconn(client=self._client)
         connection.fresh_since = time.monotonic()
         self.is_known = connection.meet(self._visitor)
         return connection.lent_as
@@ -57,7 +61,10 @@ class Lease:
     @property
     def connection(self) -> Any:
         """The connection itself, which the wrapper may have a proxy of; None if there is none."""
-        return self._client.connection
+        # What the client would say; each statement asks several times.
+        request = self._client.request
+        slot = None if request is None else request.slot
+        return slot.connection if slot is not None and slot.request is request else None
 
     def know(self) -> None:
         """Note that the session of the connection is set up for this wrapper now."""
@@ -70,6 +77,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
+        self.fresh = None
         if self._client.request is not None and self._pool is not None:
             self._pool.give_back(self._client)
 

@@ -23,34 +23,34 @@ class OccupancyMixin(PooledMixin):
     transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
     """
 
+    # What a wrapper begins with: one is made for each task, and needs few of them for itself.
+    _pins = 0
+    #: How many of Django's calls are under way that may query, and must not give the connection back with that.
+    _calls = 0
+    #: It is about to have a connection.
+    _is_connecting = False
+    #: Somebody asked for the connection itself, with ``ensure_connection``.
+    _kept = False
+    #: Django has set up this wrapper's state, for the first of its connections.
+    _set_up = False
+    #: The transaction is that of an outermost ``atomic`` block.
+    _in_outermost_atomic = False
+    #: A connection is given back between two transactions.
+    _is_letting_go = False
+    #: The time zone of the sessions that it has set up.
+    _session_time_zone: str | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._choose_mode()
         self.open_cursors = OpenCursors()
-        self._pins = 0
-        #: How many of Django's calls are under way that may query, and must not give the connection back with that.
-        self._calls = 0
-        #: It is about to have a connection.
-        self._is_connecting = False
-        #: Somebody asked for the connection itself, with ``ensure_connection``.
-        self._kept = False
-        #: Django has set up this wrapper's state, for the first of its connections.
-        self._set_up = False
-        #: The transaction is that of an outermost ``atomic`` block.
-        self._in_outermost_atomic = False
-        #: A connection is given back between two transactions.
-        self._is_letting_go = False
-        #: The time zone of the sessions that it has set up.
-        self._session_time_zone: str | None = None
 
-    def _choose_mode(self) -> None:
-        # As they are given: wrong ones are refused when it connects.
-        given = self.settings_dict["OPTIONS"]
-        self._per_transaction = (
-            isinstance(given, dict) and given.get("POOL_MODE") == "transaction" and self.pool is not None
-        )
+    def read_settings(self) -> dict[str, Any]:
+        """Read how connections are taken, and given back; return OPTIONS as they are given."""
+        given = super().read_settings()
+        self._per_transaction = self.has_pool and given.get("POOL_MODE") == "transaction"
         #: An engine derived from this one may do more on the way to a cursor.
         self._minds_others = self._per_transaction and self.is_derived
+        return given
 
     # Letting go
 
@@ -109,7 +109,7 @@ class OccupancyMixin(PooledMixin):
         try:
             super().close()
         finally:
-            if not self._is_in_connect():
+            if not self._is_connecting or not self._is_in_connect():
                 if self.connection is None:
                     self._lease.give_back()  # In case somebody but Django has set it to None, or was interrupted.
                 if is_for_good:
@@ -142,7 +142,8 @@ class OccupancyMixin(PooledMixin):
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self.open_cursors = OpenCursors()
+        if self.open_cursors.count:
+            self.open_cursors = OpenCursors()  # Those that are open still count no more.
         self._kept = self._set_up = self._is_connecting = False
         self._calls = 0
         self._lease.know_none()
@@ -163,20 +164,16 @@ class OccupancyMixin(PooledMixin):
 
         :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
         """
-        if self._is_in_connect():
+        if self._is_connecting and self._is_in_connect():
             raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
-        if not self._set_up:
-            # A copy of a wrapper may be given other settings.
-            self._choose_mode()
         calls, self._calls = self._calls, self._calls + 1
         self._is_connecting = True
         try:
-            if not self._per_transaction:
-                super().connect()
-            elif self._set_up:
+            if self._set_up:
                 self._go_on()
-            else:
-                super().connect()
+                return
+            super().connect()
+            if self._per_transaction:
                 self._set_up = True
                 self._session_time_zone = self._lease.time_zone()
                 self._lease.know()
@@ -185,8 +182,8 @@ class OccupancyMixin(PooledMixin):
             self._calls = calls
 
     def _is_in_connect(self) -> bool:
-        """Return whether this is called in the middle of ``connect``, before there is a connection."""
-        return self._is_connecting and self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
+        """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
+        return self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
 
     def _go_on(self) -> None:
         try:
@@ -267,6 +264,10 @@ class OccupancyMixin(PooledMixin):
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
+        if self._is_connecting and autocommit and self._is_as_lent():
+            # Django does so with each connection. Here it is on already, and all else has just been set.
+            self.autocommit = True
+            return
         kept = self._kept
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
@@ -280,6 +281,16 @@ class OccupancyMixin(PooledMixin):
             self._kept = kept
             if done:
                 self.release_if_free()
+
+    def _is_as_lent(self) -> bool:
+        """Tell whether autocommit is on, and nobody else has to hear of that."""
+        return (
+            self.has_pool
+            and not self.is_derived
+            and not self.run_commit_hooks_on_set_autocommit_on
+            and self.connection is not None
+            and self.connection.autocommit
+        )
 
     def _has_lost_connection(self) -> bool:
         # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.

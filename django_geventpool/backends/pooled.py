@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.backends.postgresql.base import psycopg_version
-from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg3
 from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
 
-from .. import checks, options, passwords, taken
+from .. import checks, options, passwords
 from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
 from ..errors import InvalidOption
@@ -26,6 +27,7 @@ from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .pools import make_pool, open_with
+from .stock import is_stock
 from .versions import check_psycopg
 
 if is_psycopg3:
@@ -68,9 +70,21 @@ class PooledMixin(PooledWrapper, Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lease = Lease(self._pool_of_target)
+        self._lease = Lease(self)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
+        self.read_settings()
+
+    def read_settings(self) -> dict[str, Any]:
+        """Read how connections are taken, again before each of them, as a copy may be given other settings.
+
+        Returns OPTIONS as they are given: wrong ones are refused when it connects.
+        """
+        given = self.settings_dict["OPTIONS"]
+        given = given if isinstance(given, dict) else {}
+        #: Whether they are the pool's. Django connects to no database in particular to create or drop one.
+        self.has_pool = self.alias != NO_DB_ALIAS and given.get("pool") is not False
+        return given
 
     @property
     def pool_options(self) -> options.PoolOptions:
@@ -83,18 +97,15 @@ class PooledMixin(PooledWrapper, Base):
         """
         return read_options(self)
 
-    @property
+    @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """What turns the driver's errors into Django's; made for each use, as one that is kept keeps its wrapper."""
+        """What turns the driver's errors into Django's."""
         return ErrorWrapper(self)
 
     @property
     def pool(self) -> Lease | None:
         """What Django takes for its pool."""
-        # Django connects to no database in particular to create or drop one. That is no business of a pool.
-        if self.alias == NO_DB_ALIAS or self.settings_dict["OPTIONS"].get("pool") is False:
-            return None
-        return self._lease
+        return self._lease if self.has_pool else None
 
     def close_pool(self) -> None:
         """Close the alias's pool, and those of other aliases that may be of the same database.
@@ -115,27 +126,35 @@ class PooledMixin(PooledWrapper, Base):
         :raises UnusableDatabase: for options that can't be used; nothing connects without asking here first.
         """
         read_options(self)
-        parameters: dict[str, Any] = super().get_connection_params()
-        return {name: value for name, value in parameters.items() if name not in options.NAMES}
+        parameters: dict[str, Any] = dict(super().get_connection_params())
+        for name in options.NAMES.intersection(parameters):
+            del parameters[name]
+        return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection of the pool for the database that the parameters name."""
-        if self.pool is None:
+        if not self.has_pool:
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
-        if self.pool is not None and "get_new_connection" in self.doors:
+        if self.has_pool and "get_new_connection" in self.doors:
             open_with(self._pool_of_target(), conn_params)
-        connection = super().get_new_connection(conn_params)
+        ask = super().get_new_connection
+        if not self.has_pool or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
+            connection = ask(conn_params)
+        else:
+            # What else Django does to a connection, the pool has done to it when it was opened.
+            self.isolation_level = IsolationLevel.READ_COMMITTED
+            connection = self._lease.getconn()
         self.meet_connection()
         return connection
 
     def connect(self) -> None:
         """Take a connection from the pool, and give it back if anything goes wrong with it."""
-        if self.pool is None:
+        self.read_settings()
+        if not self.has_pool:
             patch_psycopg()
             super().connect()
             return
-        taken.note(self)
         try:
             super().connect()
             self.keep_settings()
@@ -152,7 +171,7 @@ class PooledMixin(PooledWrapper, Base):
     def init_connection_state(self) -> None:
         """Set up a session that this wrapper can't rely on; receivers of ``connection_created`` come after it."""
         super().init_connection_state()
-        if self.pool is not None:
+        if self.has_pool:
             self.set_up_session()
 
     def set_up_session(self) -> None:
@@ -178,7 +197,8 @@ class PooledMixin(PooledWrapper, Base):
 
     def share_if_allowed(self) -> None:
         """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
-        if self.allow_thread_sharing:
+        # As allow_thread_sharing tells, which takes a lock to look at a number.
+        if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._lease.share(nobody())
 
     def inc_thread_sharing(self) -> None:
@@ -201,13 +221,13 @@ class PooledMixin(PooledWrapper, Base):
         self._forget_rollback_error()
         close = super().close
         unguarded = getattr(close, "__wrapped__", None)
-        if unguarded is None or self.pool is None:
+        if unguarded is None or not self.has_pool:
             close()
         else:
             unguarded(self)
 
     def _close(self) -> None:
-        if self.pool is None:
+        if not self.has_pool:
             super()._close()  # type: ignore[misc]
             return
         self.connection = None
@@ -229,6 +249,9 @@ class PooledMixin(PooledWrapper, Base):
 
     def validate_thread_sharing(self) -> None:
         """Raise an error if this wrapper is another thread's or greenlet's, with what to do if it can't be but so."""
+        # Before Django asks under a lock whether others may use it.
+        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
+            return
         try:
             super().validate_thread_sharing()
         except DatabaseError as error:
@@ -263,11 +286,7 @@ class PooledMixin(PooledWrapper, Base):
             self.rollback_exc = None
 
     def _has_lost_connection(self) -> bool:
-        return (
-            self.pool is not None
-            and not self.in_atomic_block
-            and (self.connection is None or bool(self.connection.closed))
-        )
+        return self.has_pool and not self.in_atomic_block and (self.connection is None or bool(self.connection.closed))
 
     def close_if_health_check_failed(self) -> None:
         """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.
@@ -309,12 +328,13 @@ class PooledMixin(PooledWrapper, Base):
         :raises UnusableDatabase: for options that can't be used.
         """
         self._aim(self.get_connection_params())
-        return self._pool_of_target()
+        return self.pool_of_target()
 
     def _aim(self, parameters: dict[str, Any]) -> None:
         self._target = tuple(map(parameters.get, _TARGET))
 
-    def _pool_of_target(self) -> Pool:
+    def pool_of_target(self) -> Pool:
+        """Return the pool of this wrapper's alias, for the database that it connects to."""
         return pools.obtain(self.alias, self._target, functools.partial(make_pool, self))
 
 

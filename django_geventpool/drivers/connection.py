@@ -89,7 +89,8 @@ class PooledConnection(_Connection):
     _socket: NativeSocket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
-    _cursors: weakref.WeakSet[Any]
+    #: Weak references to its other cursors, as far as they live; each removes itself.
+    _cursors: set[weakref.ref[Any]]
     #: The cursors on the server that may be open. One whose Python object is gone would be open there for ever.
     _on_server: list[Any]
     #: What the server had reported when the session was ready for use, of the names in REPORTED.
@@ -99,7 +100,7 @@ class PooledConnection(_Connection):
         """Note that this process opens it."""
         self.pid = os.getpid()
         self.serial = new_serial()
-        self._cursors = weakref.WeakSet()
+        self._cursors = set()
         self._on_server = []
         self.session = SessionState()
         inherited.note(self)
@@ -142,8 +143,13 @@ class PooledConnection(_Connection):
         if (args or kwargs) and getattr(cursor, "name", None) is not None:
             self.remember(cursor)
         else:
-            self._cursors.add(cursor)
+            self.keep_track_of(cursor)
         return cursor
+
+    def keep_track_of(self, cursor: Any) -> None:
+        """Have a cursor closed when the connection goes back, if it lives that long."""
+        # A WeakSet would do. This is the same without a step in Python at the end of each cursor.
+        self._cursors.add(weakref.ref(cursor, self._cursors.discard))
 
     def remember(self, cursor: Any) -> None:
         """Have a cursor on the server closed when the connection goes back."""
@@ -162,8 +168,10 @@ class PooledConnection(_Connection):
         Who still has one could use or close it later, by then on a connection of somebody else.
         """
         if self._cursors:
-            for cursor in [cursor for cursor in self._cursors if not cursor.closed]:
-                cursor.close()
+            for reference in list(self._cursors):
+                cursor = reference()
+                if cursor is not None and not cursor.closed:
+                    cursor.close()
         if self._on_server:
             for cursor in self._on_server:
                 if not cursor.closed:

@@ -36,7 +36,7 @@ class Connection(PooledConnection, extensions.connection):
     #: The cursor class that the connection was opened with, and what is derived from it.
     _usual: tuple[Any, Any] = (object(), None)
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
-    _opened: tuple[Any, dict[int, Any], dict[int, Any]]
+    _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
     def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
         door = entered()
@@ -112,7 +112,7 @@ class Connection(PooledConnection, extensions.connection):
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
-            self._cursors.add(cursor)
+            self.keep_track_of(cursor)
             return cursor
         make = super().cursor if self._chooses_cursors else self._derive_cursor
         cursor = make(*args, **kwargs)
@@ -139,7 +139,7 @@ class Connection(PooledConnection, extensions.connection):
         """Note that the session is as it should be for each of its holders."""
         super().set_out()
         factory = self.cursor_factory
-        self._opened = (factory, dict(self.string_types), dict(self.binary_types))
+        self._opened = (factory, dict(self.string_types), dict(self.binary_types), self._typecasters())
         if isinstance(factory, type) and not self._chooses_cursors:
             self._usual = (factory, watched(factory))
 
@@ -148,19 +148,25 @@ class Connection(PooledConnection, extensions.connection):
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if anything was that Django doesn't change."""
-        factory, string_types, binary_types = self._opened
-        is_changed = self.cursor_factory is not factory or self.binary_types != binary_types
+        factory, string_types, binary_types, typecasters = self._opened
+        if self.cursor_factory is factory and self._typecasters() == typecasters:
+            return False
+        is_changed = self.cursor_factory is not factory or any(
+            types.get(oid) is not others.get(oid)
+            for types, others in ((self.string_types, string_types), (self.binary_types, binary_types))
+            for oid in types.keys() | others.keys()
+            if oid not in _SET_BY_DJANGO
+        )
         self.cursor_factory = factory
-        if self.string_types != string_types:
-            is_changed = is_changed or any(
-                self.string_types.get(oid) is not string_types.get(oid)
-                for oid in self.string_types.keys() | string_types.keys()
-                if oid not in _SET_BY_DJANGO
-            )
-            _replace(self.string_types, string_types)
-        if self.binary_types != binary_types:
-            _replace(self.binary_types, binary_types)
+        _replace(self.string_types, string_types)
+        _replace(self.binary_types, binary_types)
         return is_changed
+
+    def _typecasters(self) -> tuple[int, ...]:
+        """Return what tells whether the typecasters are others than before."""
+        # By identity: to psycopg2, two for the same type are equal, whatever they make of it.
+        string, binary = self.string_types, self.binary_types
+        return (*string, *map(id, string.values()), *binary, *map(id, binary.values()))
 
     def forget_news(self) -> None:
         """Forget the notices and notifications that were received: they were for the holder."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .ends import End
+from .ends import end_of
 
 if TYPE_CHECKING:
     from .slot import Request
@@ -25,7 +25,7 @@ class Client:
     def __init__(self, owner: object) -> None:
         #: What it asked for that is not settled, one request at the most, and what tells the pool that it asked.
         self._listeners: dict[Request, Callable[[], object]] = {}
-        self._end = End(owner, self._listeners)
+        self._end = end_of(owner, self._listeners)
         #: The same request, for speed; None if there is none.
         self.request: Request | None = None
 
@@ -49,6 +49,11 @@ class Client:
         request = self.request
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None
+
+    @property
+    def owner(self) -> Any:
+        """The object, None if it is gone."""
+        return self._end()
 
     @property
     def is_gone(self) -> bool:

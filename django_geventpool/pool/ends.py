@@ -15,18 +15,10 @@ class End(weakref.ref[Any]):
     reported then, keeps the object alive.
     """
 
+    # Each task makes two: without an ``__init__`` in Python, see ``end_of``.
     __slots__ = ("listeners",)
-
-    def __new__(cls, thing: object, listeners: dict[Any, Callable[[], object]]) -> End:
-        """Make one.
-
-        :param listeners: what to call when the object is gone; it may change until then.
-        """
-        return super().__new__(cls, thing, _tell)
-
-    def __init__(self, thing: object, listeners: dict[Any, Callable[[], object]]) -> None:
-        super().__init__(thing, _tell)  # type: ignore[call-arg]
-        self.listeners = listeners
+    #: What to call when the object is gone.
+    listeners: dict[Any, Callable[[], object]]
 
     @property
     def has_come(self) -> bool:
@@ -34,9 +26,19 @@ class End(weakref.ref[Any]):
         return self() is None
 
 
+def end_of(thing: object, listeners: dict[Any, Callable[[], object]]) -> End:
+    """Return what knows of an object's end.
+
+    :param listeners: what to call when the object is gone; it may change until then.
+    """
+    end = End(thing, _tell)
+    end.listeners = listeners
+    return end
+
+
 def _tell(end: End, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
     # If this is interrupted, nothing is lost but time: the pools look now and then for what is gone. At the end of the
     # interpreter there may not be much left of it.
-    if not is_finalizing():
+    if getattr(end, "listeners", None) and not is_finalizing():
         for tell in list(end.listeners.values()):
             tell()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import green
 from . import naming
-from .ends import End
+from .ends import End, end_of
 
 if TYPE_CHECKING:
+    from .client import Client
     from .slot import Slot
 
 
@@ -73,7 +74,7 @@ class Holder:
 
     def end_with(self, life: object) -> None:
         """Count as gone when an object is, which belongs to the greenlet or thread."""
-        self._end = End(life, self.held)
+        self._end = end_of(life, self.held)
 
     @property
     def has_ended(self) -> bool:
@@ -117,23 +118,28 @@ def current() -> Holder:
     local = _locals.get(threading.local)
     if local is None:
         local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
-    try:
-        holder: Holder = local.life.holder
-    except AttributeError:
-        pass
-    else:
-        if not holder.has_ended:  # Else this is a late callback of a greenlet that counts as gone.
-            return holder
+    life: _Life | None = getattr(local, "life", None)
+    # If it has ended, this is a late callback of a greenlet that counts as gone.
+    if life is not None and not life.holder.has_ended:
+        return life.holder
     framework = green.active()
     runner = naming.runner(framework)
-    holder = _make(framework, naming.name(framework, runner))
+    holder = _make(framework, runner)
     holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder
 
 
-def _make(framework: green.Framework, name: str) -> Holder:
-    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet()):
+def clients() -> list[Client]:
+    """Return the clients for whom the running greenlet or thread holds something."""
+    life: _Life | None = getattr(_locals.get(threading.local), "life", None)
+    held = [] if life is None else [slot.request for slot in list(life.holder.held)]
+    return [request.client for request in held if request is not None and request.client is not None]
+
+
+def _make(framework: green.Framework, runner: Any) -> Holder:
+    name = naming.name(framework, runner)
+    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet(runner)):
         return Holder(name, None)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None

@@ -56,22 +56,29 @@ def kind_key(who: str) -> str:
 def starters(running: Any) -> Iterator[Any]:
     """Yield those that started each other, beginning with the one that started this greenlet, as far as they live."""
     for _ in range(GENERATIONS):
-        # Of gevent's making, and of ours for eventlet's.
-        reference: Callable[[], Any] | None = getattr(running, "spawning_greenlet", None)
-        running = None if reference is None else reference()
+        running = starter_of(running)
         if running is None:
             return
         yield running
 
 
+def starter_of(running: Any) -> Any:
+    """Return the greenlet that started this one; None if it is gone, or nobody knows."""
+    # Of gevent's making, and of ours for eventlet's.
+    reference: Callable[[], Any] | None = getattr(running, "spawning_greenlet", None)
+    return None if reference is None else reference()
+
+
 def name_of_starter(running: Any) -> str | None:
     """Name the task that started this greenlet, itself or through others; else the greenlet; None if nobody knows."""
-    first = None
-    for starter in starters(running):
+    first = starter = starter_of(running)
+    generations = 0
+    while starter is not None and generations < GENERATIONS:
         label = getattr(starter, _LABEL, None)
         if label is not None:
             return str(label)
-        first = first or starter
+        starter = starter_of(starter)
+        generations += 1
     # The main greenlet starts what nobody else does, and so does a hub; that says nothing.
     if first is None or first.parent is None or (function := _function(first)) is None:
         return None

@@ -72,6 +72,26 @@ if DRIVER == "psycopg2":
         assert type(row) is tuple
         assert raw(database).notices == []
 
+    @MODES
+    def test_nor_does_another_typecaster_for_the_same_type(make_database: MakeDatabase, mode: str) -> None:
+        database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+        pid = database.pid()
+        database.give_back()
+
+        def take_json_for_something_else() -> None:
+            psycopg2.extras.register_default_jsonb(raw(database), loads=lambda _text: "whatever")
+            assert database.fetch("select '{}'::jsonb") == [("whatever",)]
+            database.give_back()
+
+        def go_on_after_another() -> list[Any]:
+            database.fetch("select 1")
+            if mode == "session":
+                database.give_back()
+            Task(take_json_for_something_else).result()
+            return database.answer("select '{}'::jsonb, pg_backend_pid()")
+
+        assert Task(go_on_after_another).result() == [("{}", pid)]
+
     def test_a_cursor_factory_that_was_set_at_connect_time_stays(
         make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import InterfaceError, connections, transaction
+from django.db.backends.postgresql import base
 from django.db.backends.postgresql.features import DatabaseFeatures
 from django.db.backends.postgresql.operations import DatabaseOperations
 
@@ -62,3 +63,50 @@ def test_a_part_says_what_has_happened_to_its_wrapper(make_database: MakeDatabas
     operations = connections.create_connection(make_database().alias).ops
     with pytest.raises(ReferenceError, match=r"The connection of this DatabaseOperations is gone: use those of"):
         operations.connection  # noqa: B018  it is a property
+
+
+@MODES
+def test_whoever_has_put_himself_around_djangos_way_to_a_connection_is_asked(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    take = base.DatabaseWrapper.get_new_connection
+    asked: list[str] = []
+
+    def take_noisily(self: Any, parameters: dict[str, Any]) -> Any:
+        asked.append(self.alias)
+        return take(self, parameters)
+
+    monkeypatch.setattr(base.DatabaseWrapper, "get_new_connection", take_noisily)
+    assert Task(database.answer, "select 1").result() == [(1,)]
+    assert asked == [database.alias]
+
+
+@MODES
+def test_a_copy_that_is_told_to_use_no_pool_uses_none(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=2, POOL_MODE=mode)
+    database.connection.ensure_connection()
+    copied = connections[database.alias].copy()
+    copied.settings_dict["OPTIONS"]["pool"] = False
+    with copied.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        assert cursor.fetchone() != (database.pid(),)
+    assert copied.pool is None
+    copied.close()
+    database.give_back()
+
+
+@MODES
+def test_a_method_of_a_cursor_raises_djangos_errors_though_its_wrapper_is_kept_by_nobody_else(
+    make_database: MakeDatabase, mode: str
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+
+    copied = connections[database.alias].copy()
+    with copied.cursor() as cursor:
+        fetchone = cursor.fetchone
+    copied.close()
+    del copied, cursor
+    gc.collect()
+    with pytest.raises(InterfaceError):
+        fetchone()
