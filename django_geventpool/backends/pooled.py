@@ -137,7 +137,7 @@ class PooledMixin(PooledWrapper, Base):
             conn_params = passwords.resolve_in(self.alias, conn_params)
         self._aim(conn_params)
         if self.has_pool and "get_new_connection" in self.doors:
-            open_with(self._pool_of_target(), conn_params)
+            open_with(self.pool_of_target(), conn_params)
         ask = super().get_new_connection
         if not self.has_pool or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
             connection = ask(conn_params)
