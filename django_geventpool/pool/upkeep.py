@@ -33,8 +33,8 @@ class Upkeep:
     def idle_until(self, slot: Slot) -> float:
         """How long a slot may be idle; infinite if nothing ends that."""
         timeout = self._idle_timeout()
-        ends = (None if timeout is None else slot.since + timeout, slot.expires_at)
-        return min((end for end in ends if end is not None), default=math.inf)
+        end = math.inf if timeout is None else slot.since + timeout
+        return slot.expires_at if slot.expires_at is not None and slot.expires_at < end else end
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
