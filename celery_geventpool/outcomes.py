@@ -11,19 +11,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django_geventpool import green
 from django_geventpool.taken import connected
-from django_geventpool.utils import give_back
 
-from .own_work import Scope
+from .own_work import Scope, release
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+#: How long one that was started may take to begin, until it is taken to have been killed (seconds).
+_PATIENCE = 1.0
+#: How often to look whether everything is done, at the end of a worker (seconds).
+_LOOK_INTERVAL = 0.02
 
 logger = logging.getLogger("geventpool.worker")
 
@@ -47,15 +53,16 @@ class Clerk:
     """Does one thing after the other, with one connection of each pool, which it gives back when nothing is left."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        #: What is to be done; what is being done is the first.
         self._items: deque[_Item] = deque()
-        self._current: _Item | None = None
-        #: The greenlet or thread that works, None when there is nothing to do.
+        #: Held by the greenlet or thread that works.
+        self._duty = threading.Lock()
+        #: Which one that is.
         self._ident: int | None = None
+        #: Until when one that was started may take to begin (monotonic seconds): no need for another.
+        self._patient_until = 0.0
         #: Whether it has asked for a connection since it began.
         self._has_asked = False
-        self._idle = threading.Event()
-        self._idle.set()
 
     def do(self, call: Callable[[], object], what: str) -> bool:
         """Have a function called, after those that were handed over before; return whether that is over.
@@ -68,14 +75,14 @@ class Clerk:
             call()
             return True
         item = _Item(call, what)
-        with self._lock:
-            self._items.append(item)
-            item.is_left = self._has_asked
-            if self._ident is None:
-                self._begin()
+        self._items.append(item)
+        if self._has_asked:
+            item.is_left = True
+        self._start()
         if not item.is_left and green.may_wait():
             try:
-                item.left.wait()
+                while not item.left.wait(_PATIENCE):
+                    self._start()
             except BaseException:
                 item.is_left = True
                 raise
@@ -85,51 +92,53 @@ class Clerk:
             raise item.error
         return not item.is_left
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: float) -> bool:
         """Wait until nothing is left to do, so many seconds at the most; return whether that is so."""
-        return self._idle.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while self._items and time.monotonic() < deadline:
+            self._start()
+            time.sleep(_LOOK_INTERVAL)
+        return not self._items
 
     def left(self) -> list[str]:
         """Return what is still to be done."""
-        with self._lock:
-            current = [self._current] if self._current is not None else []
-            return [item.what for item in (*current, *self._items)]
+        return [item.what for item in list(self._items)]
 
-    def _begin(self) -> None:
-        """Start to work, under the lock."""
-        self._idle.clear()
-        self._ident = -1  # Until it knows better.
+    def _start(self) -> None:
+        """Have somebody work, unless one does: the last may have been killed before its first step."""
+        if self._duty.locked() or time.monotonic() < self._patient_until:
+            return
         try:
             green.start_thread(self._work)
-        except BaseException:
-            self._ident = None
-            self._idle.set()
-            raise
+            self._patient_until = time.monotonic() + _PATIENCE
+        except RuntimeError:
+            self._work()  # There are no more threads to be had: too many, or the interpreter is shutting down.
 
     def _work(self) -> None:
-        self._ident = threading.get_ident()
+        # Two may have been started.
+        if not self._duty.acquire(blocking=False):
+            return
         try:
-            with Scope(is_patient=True, before_asking=self._release):
-                while (item := self._next()) is not None:
-                    self._do(item)
+            self._ident = threading.get_ident()
+            Scope(is_patient=True, before_asking=self._release).run(self._do_all)
         finally:
-            with self._lock:
-                self._current = self._ident = None
-                self._has_asked = False
-                if self._items:  # They came when this was on its way out, or it was interrupted.
-                    self._begin()
-                else:
-                    self._idle.set()
+            self._ident = None
+            self._has_asked = False
+            self._patient_until = 0.0
+            self._duty.release()
+            if self._items:  # They came when this was on its way out, or it was killed.
+                self._start()
 
-    def _next(self) -> _Item | None:
-        with self._lock:
-            self._current = self._items.popleft() if self._items else None
-            return self._current
+    def _do_all(self) -> None:
+        while self._items:
+            self._do(self._items[0])
 
     def _do(self, item: _Item) -> None:
         try:
             item.call()
         except BaseException as error:
+            if _is_kill(error):
+                item.is_left = True  # It was meant for this greenlet, and is not to end who waits.
             if not item.is_left:
                 item.error = error
                 return
@@ -137,22 +146,20 @@ class Clerk:
             if not isinstance(error, Exception):
                 raise
         finally:
+            self._items.popleft()
             item.left.set()
-            give_back(wrapper for wrapper in connected() if not _is_clean(wrapper))
+            release(but=[wrapper for wrapper in connected() if _is_clean(wrapper)])
 
     def _release(self) -> None:
         """Let all go that wait: from here on it may take time."""
-        with self._lock:
-            if self._has_asked:
-                return
-            self._has_asked = True
-            waiting = [self._current, *self._items]
-            for item in waiting:
-                if item is not None:
-                    item.is_left = True
+        if self._has_asked:
+            return
+        self._has_asked = True
+        waiting = list(self._items)
         for item in waiting:
-            if item is not None:
-                item.left.set()
+            item.is_left = True
+        for item in waiting:
+            item.left.set()
 
 
 @functools.cache
@@ -164,3 +171,9 @@ def clerk() -> Clerk:
 def _is_clean(wrapper: BaseDatabaseWrapper) -> bool:
     """Tell whether a wrapper's connection can serve for the next thing to do."""
     return wrapper.autocommit and not wrapper.errors_occurred
+
+
+def _is_kill(error: BaseException) -> bool:
+    """Tell whether an error is what greenlets are killed with."""
+    greenlet = sys.modules.get("greenlet")
+    return greenlet is not None and isinstance(error, greenlet.GreenletExit)

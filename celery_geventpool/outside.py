@@ -37,16 +37,14 @@ def _send(send: Callable[..., Any]) -> Callable[..., Any]:
         if not signal.receivers:
             return send(signal, *args, **kwargs)
         # A task, or what it has started, may send signals too.
-        with Scope(is_own=False):
-            return send(signal, *args, **kwargs)
+        return Scope(is_own=False).run(send, signal, *args, **kwargs)
 
     return send_in_scope
 
 
 def _apply_steps(apply: Callable[..., Any]) -> Callable[..., Any]:
     def apply_in_scope(blueprint: bootsteps.Blueprint, *args: Any, **kwargs: Any) -> Any:
-        with Scope():
-            result = apply(blueprint, *args, **kwargs)
+        result = Scope().run(apply, blueprint, *args, **kwargs)
         for step in blueprint.order:  # type: ignore[attr-defined]
             for name in _STEP_METHODS:
                 method = getattr(step, name, None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from celery import _state
 from django.db import Error
 
+from django_geventpool.frames import is_running
 from django_geventpool.taken import connected
 from django_geventpool.utils import give_back
 
@@ -33,17 +34,20 @@ _locals: dict[type, Any] = {}
 
 
 class Scope:
-    """Gives back, at the end of a block, the connections that were taken in it. A context manager, for one use.
+    """Gives back, at its end, the connections that were taken in a call. For one use.
 
     What this greenlet or thread held before is left alone, and so is all that happens inside a task: that gives back at
     its own end. Costs next to nothing where no connection is asked for.
 
-    :param is_own: whether the block is the worker's own work, which goes first. It is anyway inside of one that is.
+    An exception out of a signal handler may keep the end of a scope from being noted. It counts as ended then all the
+    same: while its call goes on is seen in the frames.
+
+    :param is_own: whether the call is the worker's own work, which goes first. It is anyway inside of one that is.
     :param is_patient: whether connections are waited for as long as it takes, instead of CONN_WAIT_TIMEOUT.
     :param before_asking: called before each request for a connection.
     """
 
-    __slots__ = ("_held", "_outer", "before_asking", "is_own", "is_patient")
+    __slots__ = ("_held", "before_asking", "is_own", "is_patient", "outer")
 
     def __init__(
         self, *, is_own: bool = True, is_patient: bool = False, before_asking: Callable[[], object] | None = None
@@ -51,37 +55,39 @@ class Scope:
         self.is_own = is_own
         self.is_patient = is_patient
         self.before_asking = before_asking
-        self._outer: Scope | None = None
-        #: What had a connection when the block first asked for one; None until it does.
+        #: The one that was entered before, and may be left by now.
+        self.outer: Scope | None = None
+        #: What had a connection when the call first asked for one; None until it does.
         self._held: list[BaseDatabaseWrapper] | None = None
 
-    def __enter__(self) -> None:
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what a function returns, called in this scope."""
         local = _local()
-        outer = self._outer = getattr(local, "scope", None)
-        if outer is not None:
-            self.is_own = self.is_own or outer.is_own
-            self.is_patient = self.is_patient or outer.is_patient
-            self.before_asking = self.before_asking or outer.before_asking
-        local.scope = self
-
-    def __exit__(self, *_error: object) -> None:
+        self.outer = getattr(local, "scope", None)
         try:
-            if self._held is not None:
-                release(but=self._held)
+            local.scope = self
+            return function(*args, **kwargs)
         finally:
-            _local().scope = self._outer
+            # If this is interrupted, the next request for a connection goes on with it.
+            self.give_back()
+            local.scope = self.outer
 
-    def ask(self) -> bool:
-        """Note that the block asks for a connection; return whether the request goes first."""
+    @property
+    def is_running(self) -> bool:
+        """Whether the running greenlet or thread is in the middle of the call."""
+        return is_running(Scope.run.__code__, self)
+
+    def ask(self) -> None:
+        """Note that the call asks for a connection."""
         if self._held is None:
             self._held = connected()
         if self.before_asking is not None:
             self.before_asking()
-        return self.is_own
 
-    def limit_wait(self, timeout: float | None) -> float | None:
-        """Return how many seconds to wait for a connection, given how long others do."""
-        return None if self.is_patient else timeout
+    def give_back(self) -> None:
+        """Give back what was taken since the call first asked."""
+        if self._held is not None:
+            release(but=self._held)
 
 
 def release(but: Container[BaseDatabaseWrapper] = ()) -> None:
@@ -101,16 +107,18 @@ def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool 
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with Scope(is_own=is_own, is_patient=is_patient):
-            return function(*args, **kwargs)
+        return Scope(is_own=is_own, is_patient=is_patient).run(function, *args, **kwargs)
 
     return run
 
 
 def ask() -> bool:
     """Note that this greenlet or thread asks for a connection; return whether it does so for the worker itself."""
-    scope = _current()
-    return scope is not None and scope.ask()
+    is_own = False
+    for scope in _current():
+        scope.ask()
+        is_own = is_own or scope.is_own
+    return is_own
 
 
 def limit_wait(timeout: float | None) -> float | None:
@@ -118,14 +126,32 @@ def limit_wait(timeout: float | None) -> float | None:
 
     :param timeout: how long it may if nothing else is known of it.
     """
-    scope = _current()
-    return timeout if scope is None else scope.limit_wait(timeout)
+    return None if [scope for scope in _current() if scope.is_patient] else timeout
 
 
-def _current() -> Scope | None:
-    """Return the innermost scope; None outside of all, and inside of tasks."""
-    scope: Scope | None = getattr(_local(), "scope", None)
-    return None if scope is None or _state.get_current_task() is not None else scope
+def _current() -> list[Scope]:
+    """Return the scopes whose calls go on, the innermost first; none inside of tasks."""
+    local = _local()
+    scope: Scope | None = getattr(local, "scope", None)
+    if scope is None or _state.get_current_task() is not None:
+        return []
+    scopes: list[Scope] = []
+    while scope is not None:
+        if scope.is_running:
+            scopes.append(scope)
+        else:
+            _forget(scope, scopes[-1] if scopes else None)
+        scope = scope.outer
+    return scopes
+
+
+def _forget(scope: Scope, inner: Scope | None) -> None:
+    """Leave a scope that somebody was interrupted in leaving."""
+    if inner is not None:
+        inner.outer = scope.outer
+    else:
+        _local().scope = scope.outer
+    scope.give_back()
 
 
 def _local() -> Any:

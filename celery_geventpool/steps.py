@@ -6,14 +6,14 @@ import logging
 from typing import Any
 
 from celery import bootsteps
-from celery.worker import WorkController
+from celery.worker import WorkController, state
 
 from . import own_work, revoking
 from .outcomes import clerk
 
 logger = logging.getLogger("geventpool.worker")
 
-#: How long a worker that ends in a hurry waits for what it has to store, in seconds.
+#: How long a worker that ends waits for what it has to store when no task runs, or it is in a hurry, in seconds.
 PATIENCE = 5.0
 
 
@@ -32,8 +32,12 @@ class OwnWork(bootsteps.StartStopStep):
         hub.on_tick.add(own_work.release)
 
     def stop(self, _parent: WorkController) -> None:
-        """Store what became of tasks, while the worker still waits for those that run, and has its broker."""
-        clerk().wait()
+        """Store what became of tasks, while the worker still waits for those that run, and has its broker.
+
+        Those hold the connections that this may wait for. When none is left it takes no longer than a moment.
+        """
+        while not clerk().wait(PATIENCE) and state.active_requests:
+            pass
 
     def terminate(self, _parent: WorkController) -> None:
         """The same, but not for long: nobody waits for the tasks."""

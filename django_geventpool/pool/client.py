@@ -23,10 +23,11 @@ class Client:
     __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        #: What it asked for that is not settled, one request at the most, and what tells the pool that it asked.
+        #: What it asked for that is not settled, and what tells the pool that it asked: one request, but while another
+        #: is given back.
         self._listeners: dict[Request, Callable[[], object]] = {}
         self._end = end_of(owner, self._listeners)
-        #: The same request, for speed; None if there is none.
+        #: The last of them, for speed; None if there is none.
         self.request: Request | None = None
 
     def ask(self, request: Request, tell: Callable[[], object]) -> None:
@@ -40,7 +41,7 @@ class Client:
         A finalizer may ask anew between any two steps, of another pool too, and what it has must not be forgotten.
         """
         self._listeners.pop(request, None)
-        while self.request is not (asked := [*self._listeners, None][0]):
+        while self.request is not (asked := [None, *self._listeners][-1]):
             self.request = asked
 
     @property

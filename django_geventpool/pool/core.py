@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import math
 import os
 import threading
 import time
-from collections import deque
 from traceback import StackSummary
 from typing import Any
 
 from .. import green
-from ..errors import ClientBusy, PoolClosed, PoolTimeout
+from ..errors import ClientBusy
 from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
@@ -25,10 +25,12 @@ from .driver import Driver
 from .due import Due, find_due
 from .holder import Holder
 from .housekeeper import Housekeeper
-from .lock import Lock, ReentryError
+from .lock import Lock
+from .refusals import Refusals
+from .repair import repair
+from .returns import Returns
 from .room import Room
 from .slot import Request, Slot, State
-from .statistics import Reason
 from .stats import HeldConnection, PoolStats
 from .succession import Succession
 from .upkeep import LOOK_AT_HOLDERS, Upkeep
@@ -57,14 +59,23 @@ class Pool:
         self.options = options
         self._pid = os.getpid()
         self._room = Room(options, self.look_now, time.monotonic)
-        self._lock = Lock(self._room.repair)
+        self._lock = Lock(functools.partial(repair, self._room))
         self._upkeep = Upkeep(self._room)
         self._alarms = Alarms(name, driver, self._room)
+        self._refusals = Refusals(name, self._lock, self._room, self._alarms)
         self._closer = Closer(name, driver, self._lock, self._room)
         self._connector = Connector(name, driver, self._lock, self._room, self._closer)
-        #: What came back in the middle of this pool's own work: slots, whose they were, what is wrong with them.
-        self._late: deque[tuple[Slot, Request, Reason | None]] = deque()
         self._housekeeper = Housekeeper(self._keep_house)
+        self._returns = Returns(
+            name,
+            driver,
+            self._lock,
+            self._room,
+            self._closer,
+            self._upkeep,
+            self._look_by,
+            self._housekeeper.wake,
+        )
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
         self._succession = Succession(self._room, self._housekeeper.wake)
@@ -98,10 +109,10 @@ class Pool:
         :raises Exception: what the driver raises when it can't connect.
         """
         if self.closed:
-            raise self._closed_error()  # Without the lock: a thread that was not forked may have it for ever.
+            raise self._refusals.closed()  # Without the lock: a thread that was not forked may have it for ever.
         if client is not None:
             self.give_back(client)
-            if client.request is not None:
+            if client.request is not None and not client.request.is_served:
                 raise ClientBusy("Another greenlet or thread is taking a connection for the same wrapper.")
         request = Request(
             holders.current(),
@@ -159,7 +170,7 @@ class Pool:
         # Without a housekeeper it has told the time for itself, and may have been answered after all.
         slot = request.held or self._lock.run(self._accept, request)
         if slot is None:
-            raise request.error or (self._closed_error() if self.closed else self._time_out(request))
+            raise request.error or (self._refusals.closed() if self.closed else self._refusals.timed_out(request))
         return slot
 
     def _accept(self, request: Request) -> Slot | None:
@@ -185,11 +196,13 @@ class Pool:
             from him all the same.
         """
         slot = self._room.by_connection.get(connection)
-        if slot is not None and slot.state is State.IN_USE and slot.request is not None:
-            self._put_back(slot, slot.request)
+        if slot is not None and slot.state is State.IN_USE and slot.request is not None and self._pid == os.getpid():
+            self._returns.take(slot, slot.request)
 
     def give_back(self, client: Client) -> None:
         """Take back what a client has, and what it asked for if somebody was interrupted who did so for it.
+
+        What another greenlet or thread is giving back is left to that.
 
         :raises Exception: see ``putconn``.
         """
@@ -199,40 +212,11 @@ class Pool:
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
             return  # Another greenlet or thread, which shares the client, is still at it.
         slot = request.held
-        if slot is not None and slot.state is State.IN_USE:
-            self._put_back(slot, request)
-        else:
+        if slot is None or slot.state is not State.IN_USE:
             self._withdraw(request)
-        client.settle(request)
-
-    def _put_back(self, slot: Slot, request: Request) -> None:
-        if self._pid != os.getpid():
+        elif not self._returns.take(slot, request):
             return
-        flaw: Reason | None = "killed"
-        try:
-            flaw = self._look_at(slot.connection)
-        except self.driver.error:
-            # The connection is of no more use, but whoever gives it back has no use for it either.
-            logger.debug('Pool "%s": a connection could not be cleaned', self.name, exc_info=True)
-            flaw = "broken"
-        finally:
-            self._take_back(slot, request, flaw)
-
-    def _look_at(self, connection: Any) -> Reason | None:
-        """Say why a connection that comes back should not be lent again, None if it should."""
-        if not self.driver.clean(connection):
-            return "broken"
-        try:
-            if (
-                len(self._room.waiting) > 0
-                and self._lock.run(self._room.is_turn_over)
-                and self.driver.is_at_full_server(connection)
-            ):
-                self._lock.run(self._room.server.step_aside)
-                return "yielded"
-        except ReentryError:
-            pass  # Others get theirs another time.
-        return None
+        client.settle(request)
 
     def share(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
@@ -252,21 +236,6 @@ class Pool:
         if self.options.LEAK_WARNING_AFTER is not None:
             self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
-    def _take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
-        connection = slot.connection
-        if flaw is not None and connection is not None and self.driver.is_interrupted(connection):
-            flaw = "killed"
-        try:
-            to_close = self._lock.run(self._room.take_back, slot, request, flaw)
-        except ReentryError:
-            self._late.append((slot, request, flaw))
-            self._housekeeper.wake()
-            return
-        if to_close:
-            self._closer.close_soon(slot)
-        elif to_close is not None:
-            self._look_by(self._upkeep.idle_until(slot))
-
     # Closing
 
     def close(self, timeout: float = 5.0) -> None:
@@ -278,7 +247,7 @@ class Pool:
         """
         if self.closed:
             return
-        doomed = self._lock.run(self._room.close, self._closed_error)
+        doomed = self._lock.run(self._room.close, self._refusals.closed)
         closed = threading.Semaphore(0)
 
         def close(slot: Slot) -> None:
@@ -361,7 +330,9 @@ class Pool:
         """Say what is due, under the lock."""
         if self._succession.has_heir:
             self._room.closed = True  # Whoever was to close it may have been interrupted.
-        due, self._next_look = find_due(self._room, self._upkeep, self._alarms, self._late, self._closed_error)
+        due, self._next_look = find_due(
+            self._room, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
+        )
         return due
 
     def _renew(self, slot: Slot) -> None:
@@ -371,30 +342,10 @@ class Pool:
             if not self._lock.run(self._room.begin_to_renew, slot):
                 return
             self._connector.replace(slot, "lifetime")
-            self._take_back(slot, request, None)
+            self._returns.put_back(slot, request, None)
         except self.driver.error:
             logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
-            self._take_back(slot, request, "broken")
+            self._returns.put_back(slot, request, "broken")
         except BaseException:
-            self._take_back(slot, request, "broken")
+            self._returns.put_back(slot, request, "broken")
             raise
-
-    # Errors
-
-    def _closed_error(self) -> PoolClosed:
-        return PoolClosed(f'Pool "{self.name}" is closed: take a new one from django_geventpool.pools.')
-
-    def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
-        """Count a request whose time is over, under the lock; return the numbers, and what to do."""
-        self._room.statistics.timeouts += 1
-        return self._room.snapshot(), self._alarms.advise(request)
-
-    def _time_out(self, request: Request) -> PoolTimeout:
-        """Return the error for a request whose time is over."""
-        stats, advice = self._lock.run(self._count_timeout, request)
-        limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
-        error = PoolTimeout(
-            f'Pool "{self.name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
-        )
-        error.__cause__ = request.refused
-        return error

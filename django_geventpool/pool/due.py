@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from traceback import StackSummary
 
 from .alarms import Alarms, Observed
+from .returns import Late
 from .room import Room
-from .slot import Request, Slot
-from .statistics import Reason
+from .slot import Slot
 from .upkeep import Upkeep
-
-#: What came back in the middle of the pool's own work: slots, whose they were, what is wrong with them.
-Late = deque[tuple[Slot, Request, "Reason | None"]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ def find_due(
 ) -> tuple[Due, float]:
     """Return what is due, and when to look again (monotonic seconds).
 
+    :param late: what came back in the middle of the pool's own work.
     :param closed_error: makes an error for those who still wait for a connection of a closed pool.
     """
     now = time.monotonic()

@@ -28,7 +28,7 @@ class Room:
     held. Numbers are derived from the slots, never counted beside them.
 
     An exception may arrive between any two steps. The slots and the requests that wait are the record; what else is
-    kept for the sake of speed is made anew from it then, see ``repair``.
+    kept for the sake of speed is made anew from it then, see ``repair.py``.
 
     :param options: limits and times, see PoolOptions.
     :param tell: called when a holder ends that may still hold something.
@@ -104,10 +104,10 @@ class Room:
             if not request.holder.has_ended:
                 if not self.take(request):
                     return
-                self._hand_over(request)
+                self.hand_over(request)
             self.waiting.remove(request)
 
-    def _hand_over(self, request: Request) -> None:
+    def hand_over(self, request: Request) -> None:
         """Wake a request that has been given a slot."""
         if request.slot is not None and request.slot.connection is not None:
             self.record_wait(request)  # Else it has yet to connect, which may send it back to wait.
@@ -224,22 +224,24 @@ class Room:
 
     def put_idle(self, slot: Slot) -> None:
         """Free a slot of its holder; its connection is fit to be lent again."""
-        request, held_for = slot.request, self._clock() - slot.since
+        request, now = slot.request, self._clock()
+        held_for = now - slot.since
         slot.state = State.IDLE
         self._unlend(slot, request, held_for)
-        slot.since = self._clock()
+        slot.since = now
         self.idle.append(slot)
         self.dispatch()
 
     def doom(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
-        request, held_for = slot.request, self._clock() - slot.since
+        request, now = slot.request, self._clock()
+        held_for = now - slot.since
         was_connecting, was_in_use = slot.state is State.CONNECTING, slot.state is State.IN_USE
         slot.reason = reason
         slot.state = State.CLOSING
         self._unlend(slot, request, held_for if was_in_use or slot.counts else None)
         self._strike(slot, reason)
-        slot.since = self._clock()
+        slot.since = now
         if slot.connection is None:
             self.vacate(slot, dispatch=dispatch)
         elif was_connecting and dispatch:
@@ -337,32 +339,6 @@ class Room:
             self.doom(slot, reason)
             self.idle.remove(slot)
         return slots
-
-    def repair(self) -> None:
-        """Put in order what an exception in the middle of a change has left.
-
-        What was not finished counts as not begun, or is closed.
-        """
-        for slot in list(self.slots):
-            if slot.request is None and slot.state in (State.IN_USE, State.CONNECTING):
-                slot.reason = "broken"
-                slot.state = State.CLOSING
-            if slot.connection is None and slot.state in (State.IDLE, State.CLOSING):
-                self.slots.discard(slot)
-            if slot.state in (State.IDLE, State.CLOSING):
-                slot.request = None
-        known = {slot.connection: slot for slot in self.slots if slot.state in (State.IDLE, State.IN_USE)}
-        self.statistics.closed["broken"] += len(self.by_connection.keys() - known.keys())
-        self.by_connection = known
-        self.idle = deque(
-            sorted((slot for slot in self.slots if slot.state is State.IDLE), key=lambda slot: slot.since)
-        )
-        self.waiting = Waiters(sorted(self.waiting, key=lambda request: request.ticket))
-        for request in list(self.waiting):
-            if request.held is not None:
-                self._hand_over(request)
-                self.waiting.remove(request)
-        self.dispatch()
 
     def in_use(self) -> list[tuple[Slot, Request]]:
         """The slots whose connections are lent, and to whom."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import enum
 import itertools
 import threading
@@ -87,11 +88,13 @@ class Slot:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether it is lent to somebody who is gone."""
+        """Whether it is lent to somebody who is gone, and nobody is giving it back."""
         request = self.request
         if request is None or self.state not in _LENT:
             return False
-        return request.holder.is_gone or (request.client is not None and request.client.is_gone)
+        client = request.client
+        is_left = request.holder.is_gone or (client is not None and (client.is_gone or client.request is not request))
+        return is_left and not request.is_coming_back
 
     def opening(self, connection: Any) -> None:
         """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
@@ -144,6 +147,7 @@ class Request:
         "stack",
         "ticket",
         "timeout",
+        "turn",
     )
 
     def __init__(
@@ -175,6 +179,8 @@ class Request:
         self.is_received = False
         #: Whether that was ready, and is in the hands of who asked.
         self.is_served = False
+        #: Entered by who gives back: one at a time, and left however that ends, as the pool's lock is.
+        self.turn = contextvars.Context()
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None
@@ -184,6 +190,15 @@ class Request:
         """The slot that it has now."""
         slot = self.slot
         return slot if slot is not None and slot.is_lent_to(self) else None
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether somebody is giving back what it has."""
+        try:
+            self.turn.run(bool)
+        except RuntimeError:
+            return True
+        return False
 
     def is_late(self, now: float) -> bool:
         """Return whether the time to wait is over."""

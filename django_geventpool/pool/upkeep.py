@@ -34,7 +34,7 @@ class Upkeep:
         """How long a slot may be idle; infinite if nothing ends that."""
         timeout = self._idle_timeout()
         end = math.inf if timeout is None else slot.since + timeout
-        return end if slot.expires_at is None else min(end, slot.expires_at)
+        return slot.expires_at if slot.expires_at is not None and slot.expires_at < end else end
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""

@@ -1,0 +1,42 @@
+"""What those are told who get no connection."""
+
+from __future__ import annotations
+
+from ..errors import PoolClosed, PoolTimeout
+from .alarms import Alarms
+from .lock import Lock
+from .room import Room
+from .slot import Request
+from .stats import PoolStats
+
+
+class Refusals:
+    """Makes the pool's own errors.
+
+    :param name: the pool's alias.
+    """
+
+    def __init__(self, name: str, lock: Lock, room: Room, alarms: Alarms) -> None:
+        self._name = name
+        self._lock = lock
+        self._room = room
+        self._alarms = alarms
+
+    def closed(self) -> PoolClosed:
+        """Return the error for who asks a pool that lends no more."""
+        return PoolClosed(f'Pool "{self._name}" is closed: take a new one from django_geventpool.pools.')
+
+    def timed_out(self, request: Request) -> PoolTimeout:
+        """Return the error for a request whose time is over, which is counted."""
+        stats, advice = self._lock.run(self._count_timeout, request)
+        limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
+        error = PoolTimeout(
+            f'Pool "{self._name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
+        )
+        error.__cause__ = request.refused
+        return error
+
+    def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
+        """Count it, under the lock; return the pool's numbers, and what to do."""
+        self._room.statistics.timeouts += 1
+        return self._room.snapshot(), self._alarms.advise(request)

@@ -1,0 +1,120 @@
+"""Taking connections back: once, clean, and whatever interrupts it."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from .closer import Closer
+from .driver import Driver
+from .lock import Lock, ReentryError
+from .room import Room
+from .slot import Request, Slot, State
+from .statistics import Reason
+from .upkeep import Upkeep
+
+logger = logging.getLogger("geventpool.pool")
+
+#: What came back in the middle of the pool's own work: slots, whose they were, what is wrong with them.
+Late = deque[tuple[Slot, Request, "Reason | None"]]
+
+
+class Returns:
+    """Takes slots back from their holders.
+
+    Of several that give the same back at the same time, only the first touches the connection: when it has done so,
+    somebody else may have it.
+
+    :param name: the pool's alias, for messages.
+    :param look_by: has the housekeeper look at a time (monotonic seconds).
+    :param wake: has it look now.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        driver: Driver,
+        lock: Lock,
+        room: Room,
+        closer: Closer,
+        upkeep: Upkeep,
+        look_by: Callable[[float], object],
+        wake: Callable[[], object],
+    ) -> None:
+        self._name = name
+        self._driver = driver
+        self._lock = lock
+        self._room = room
+        self._closer = closer
+        self._upkeep = upkeep
+        self._look_by = look_by
+        self._wake = wake
+        self.late: Late = deque()
+
+    def take(self, slot: Slot, request: Request) -> bool:
+        """Take a slot back from a request, cleaned; False if somebody else is doing that, who goes on with it.
+
+        :raises Exception: what interrupts this, such as the giver's own timeout. The slot is taken all the same.
+        """
+        # The giver's context goes along, for tracers and the like that look into it.
+        context = contextvars.copy_context()
+        try:
+            request.turn.run(context.run, self._take, slot, request)
+        except RuntimeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # It comes from within.
+            return False
+        return True
+
+    def _take(self, slot: Slot, request: Request) -> None:
+        flaw: Reason | None = "killed"
+        try:
+            if slot.request is not request or slot.state is not State.IN_USE or self._is_late(request):
+                return  # Another was faster.
+            flaw = self._clean(slot.connection)
+        except self._driver.error:
+            # The connection is of no more use, but whoever gives it back has no use for it either.
+            logger.debug('Pool "%s": a connection could not be cleaned', self._name, exc_info=True)
+            flaw = "broken"
+        finally:
+            self.put_back(slot, request, flaw)
+
+    def _is_late(self, request: Request) -> bool:
+        return bool(self.late) and any(other is request for _, other, _ in list(self.late))
+
+    def _clean(self, connection: object) -> Reason | None:
+        """Clean a connection; say why it should not be lent again, None if it should."""
+        if not self._driver.clean(connection):
+            return "broken"
+        try:
+            if (
+                self._room.waiting
+                and self._lock.run(self._room.is_turn_over)
+                and self._driver.is_at_full_server(connection)
+            ):
+                self._lock.run(self._room.server.step_aside)
+                return "yielded"
+        except ReentryError:
+            pass  # Others get theirs another time.
+        return None
+
+    def put_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
+        """Take a slot from a request, if it has it, as it is.
+
+        :param flaw: why its connection is to be closed; None if it may be lent again.
+        """
+        connection = slot.connection
+        if flaw is not None and connection is not None and self._driver.is_interrupted(connection):
+            flaw = "killed"
+        try:
+            to_close = self._lock.run(self._room.take_back, slot, request, flaw)
+        except ReentryError:
+            self.late.append((slot, request, flaw))
+            self._wake()
+            return
+        if to_close:
+            self._closer.close_soon(slot)
+        elif to_close is not None:
+            self._look_by(self._upkeep.idle_until(slot))

@@ -1,0 +1,181 @@
+"""Two that give one connection back at the same moment: only one of them touches it, as it may be lent on meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_geventpool.pool import Pool
+from django_geventpool.pool.client import Client
+from tests.support.interruptions import interruptions
+from tests.support.pool_states import assert_whole, await_stats
+from tests.support.scripted import ScriptedDriver
+from tests.support.tasks import Task
+from tests.support.waiting import DEADLINE, eventually
+
+from .conftest import Borrow, MakePool
+
+#: Gives back what a client has, as wrappers of Django's do, or a connection.
+GiveBack = Callable[[Pool, "Owner", Any], object]
+
+WAYS = pytest.mark.parametrize(
+    "give_back",
+    [
+        pytest.param(lambda pool, owner, _connection: pool.give_back(owner.client), id="client"),
+        pytest.param(lambda pool, _owner, connection: pool.putconn(connection), id="connection"),
+    ],
+)
+
+
+class Owner:
+    """What a client stands for."""
+
+    def __init__(self) -> None:
+        self.client = Client(self)
+
+
+class Gate:
+    """A step of the driver that waits until it is told to go on."""
+
+    def __init__(self, driver: ScriptedDriver) -> None:
+        self._entered, self._told = threading.Event(), threading.Event()
+        driver.script("clean", self._pass)
+
+    def _pass(self) -> None:
+        self._entered.set()
+        assert self._told.wait(DEADLINE)
+
+    def await_entered(self) -> None:
+        assert self._entered.wait(DEADLINE)
+
+    @property
+    def is_entered(self) -> bool:
+        return self._entered.is_set()
+
+    def open(self) -> None:
+        self._told.set()
+
+
+@WAYS
+def test_the_second_does_nothing_to_what_is_lent_on(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, give_back: GiveBack
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    owner = Owner()
+    connection = pool.getconn(client=owner.client)
+    gate, second_gate = Gate(driver), Gate(driver)
+    first = Task(give_back, pool, owner, connection)
+    gate.await_entered()
+    second = Task(give_back, pool, owner, connection)
+    eventually(lambda: second.ended or second_gate.is_entered, "the second to be over or in the middle of it")
+    gate.open()
+    first.result()
+    other = borrow(pool).taken()
+    assert other.connection is connection
+    is_touched = not second.ended
+    second_gate.open()
+    second.result()
+    assert not is_touched
+    assert driver.count("clean") == 1
+    assert pool.stats().in_use == 1
+    other.give_back()
+    pool.give_back(owner.client)
+    assert_whole(pool)
+    assert driver.count("close") == 0
+
+
+@WAYS
+def test_who_gives_back_in_the_middle_of_giving_back_does_nothing(
+    driver: ScriptedDriver, make_pool: MakePool, give_back: GiveBack
+) -> None:
+    """As a handler of a signal does, or a finalizer."""
+    pool = make_pool(MAX_CONNS=1)
+    owner = Owner()
+    connection = pool.getconn(client=owner.client)
+    driver.script("clean", lambda: give_back(pool, owner, connection))
+    give_back(pool, owner, connection)
+    assert driver.count("clean") == 1
+    pool.give_back(owner.client)
+    assert pool.stats().idle == 1
+    assert_whole(pool)
+
+
+@WAYS
+@pytest.mark.parametrize("error", interruptions(), ids=lambda error: type(error).__name__)
+def test_the_first_is_interrupted(
+    driver: ScriptedDriver, make_pool: MakePool, give_back: GiveBack, error: BaseException
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    owner = Owner()
+    connection = pool.getconn(client=owner.client)
+    gate = threading.Event()
+    entered = threading.Event()
+
+    def interrupt() -> None:
+        entered.set()
+        assert gate.wait(DEADLINE)
+        raise error
+
+    driver.script("clean", interrupt)
+    first = Task(give_back, pool, owner, connection)
+    assert entered.wait(DEADLINE)
+    give_back(pool, owner, connection)
+    gate.set()
+    first.wait()
+    assert first.error is error
+    await_stats(pool, size=0, reclaimed=0)
+    pool.give_back(owner.client)
+    assert_whole(pool)
+
+
+def test_who_asks_while_another_gives_back_is_served(driver: ScriptedDriver, make_pool: MakePool) -> None:
+    pool = make_pool(MAX_CONNS=2)
+    owner = Owner()
+    before = pool.getconn(client=owner.client)
+    gate = Gate(driver)
+    first = Task(pool.give_back, owner.client)
+    gate.await_entered()
+    connection = pool.getconn(client=owner.client)
+    assert connection is not before
+    gate.open()
+    first.result()
+    assert owner.client.connection is connection
+    assert pool.stats().in_use == 1
+    pool.give_back(owner.client)
+    assert_whole(pool)
+
+
+def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
+    driver: ScriptedDriver, make_pool: MakePool
+) -> None:
+    pool = make_pool(MAX_CONNS=1)
+    owner = Owner()
+    told = threading.Event()
+
+    def take() -> Any:
+        connection = pool.getconn(client=owner.client)
+        assert told.wait(DEADLINE)
+        return connection
+
+    gate = Gate(driver)
+    holder: Task[Any] | None = Task(take)
+    await_stats(pool, in_use=1)
+    giver = Task(pool.give_back, owner.client)
+    gate.await_entered()
+    told.set()
+    connection = holder.result() if holder is not None else None
+    holder = None
+    pool.look_now()
+    eventually(lambda: not pool._housekeeper._gate.locked() or pool._housekeeper.is_running, "a look")
+    before = pool._next_look
+    pool.look_now()
+    eventually(lambda: pool._next_look > before, "the housekeeper to have looked")
+    assert pool.stats().reclaimed == 0
+    gate.open()
+    giver.result()
+    assert pool.stats().idle == 1
+    assert connection in driver.live
+    assert_whole(pool)

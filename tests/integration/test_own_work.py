@@ -1,0 +1,182 @@
+"""The worker's own work: whatever interrupts it, nothing of it stays, and what is to be stored is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery.worker import state
+from django.db import connections
+
+from celery_geventpool import outcomes, own_work, steps
+from celery_geventpool.outcomes import Clerk
+from django_geventpool import green
+from tests.support.database import Database
+from tests.support.errors_thrown import SoftLimit
+from tests.support.lines import DELIVERIES, Delivery, LineFault
+from tests.support.tasks import FRAMEWORK, Task, current_greenlet
+from tests.support.waiting import DEADLINE, eventually
+
+from .conftest import MakeDatabase
+
+GREEN = pytest.mark.skipif(FRAMEWORK == "threads", reason="a thread can't be killed")
+
+
+def query(database: Database) -> None:
+    """Query, and leave the connection to the scope."""
+    with connections[database.alias].cursor() as cursor:
+        cursor.execute("select 1")
+
+
+def work(database: Database) -> None:
+    """Have scopes in each other, as receivers of signals in remote commands are."""
+    own_work.ask()
+    own_work.in_scope(query, is_own=False)(database)
+    own_work.ask()
+    query(database)
+
+
+@pytest.mark.parametrize("delivery", ["line"] if FRAMEWORK == "eventlet" else DELIVERIES)
+def test_an_exception_at_any_line_of_a_scope_leaves_nothing_of_it(
+    make_database: MakeDatabase, delivery: Delivery
+) -> None:
+    database = make_database(MAX_CONNS=1)
+    here = current_greenlet()
+    at = 0
+    kept = []
+    while True:
+        fault = LineFault(
+            (Path(own_work.__file__),), at, delivery, SoftLimit(), is_meant=lambda: current_greenlet() is here
+        )
+        try:
+            with fault.armed():
+                own_work.in_scope(work, is_patient=True)(database)
+        except SoftLimit:
+            pass
+        if own_work.ask() or own_work.limit_wait(3.0) != 3.0:
+            kept.append((at, fault.where[-1:]))
+        own_work._local().scope = None
+        database.give_back()
+        if at > 0 and not fault.has_fired:
+            break
+        at += 1
+    assert at > 20
+    assert not kept
+    database.assert_whole()
+
+
+def test_what_a_scope_took_that_could_not_be_left_is_given_back_at_the_next_request(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, other = make_database(MAX_CONNS=1), make_database(MAX_CONNS=1)
+    release = own_work.release
+
+    def interrupted(*_args: Any, **_options: Any) -> None:
+        monkeypatch.setattr(own_work, "release", release)
+        raise SoftLimit
+
+    monkeypatch.setattr(own_work, "release", interrupted)
+    with pytest.raises(SoftLimit):
+        own_work.in_scope(query)(database)
+    assert database.stats().in_use == 1
+    own_work.in_scope(query)(other)
+    assert database.stats().in_use == other.stats().in_use == 0
+
+
+@pytest.fixture
+def clerk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clerk]:
+    """A clerk of the test's own."""
+    clerk = Clerk()
+    monkeypatch.setattr(steps, "clerk", lambda: clerk)
+    yield clerk
+    assert clerk.wait(DEADLINE)
+
+
+@GREEN
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_clerk_that_is_killed_before_its_first_step(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    start, killed = green.start_thread, []
+
+    def start_and_kill(function: Callable[..., object], *args: Any) -> None:
+        if len(killed) == times:
+            start(function, *args)
+        elif FRAMEWORK == "gevent":
+            import gevent
+
+            killed.append(gevent.spawn(function, *args))
+            killed[-1].kill(block=False)
+        else:
+            import eventlet
+
+            killed.append(eventlet.spawn(function, *args))
+            killed[-1].cancel()
+
+    monkeypatch.setattr(outcomes.green, "start_thread", start_and_kill)
+    done: list[int] = []
+    tasks = [Task(clerk.do, lambda number=number: done.append(number), "not done") for number in range(3)]
+    assert [task.result() for task in tasks] == [True] * 3
+    assert done == [0, 1, 2]
+    assert len(killed) == times
+
+
+@GREEN
+def test_a_clerk_that_is_killed_at_its_work(clerk: Clerk, caplog: pytest.LogCaptureFixture) -> None:
+    """The kill is not meant for who waits, and the others are served."""
+    working: list[Any] = []
+
+    def work() -> None:
+        working.append(current_greenlet())
+        threading.Event().wait(DEADLINE)
+
+    first = Task(clerk.do, work, "The first was not done")
+    eventually(lambda: working, "the clerk at work")
+    second = Task(clerk.do, lambda: None, "not done")
+    eventually(lambda: len(clerk.left()) == 2, "both with the clerk")
+    if FRAMEWORK == "gevent":
+        import gevent
+        import greenlet
+
+        gevent.get_hub().loop.run_callback(working[0].throw, greenlet.GreenletExit())
+    else:
+        import eventlet
+
+        eventlet.spawn_n(eventlet.kill, working[0])
+    assert first.result() is False
+    assert second.result() is True
+    assert "The first was not done" in caplog.text
+
+
+def test_who_hands_over_gets_the_error(clerk: Clerk) -> None:
+    def fail() -> None:
+        raise LookupError("a user's")
+
+    with pytest.raises(LookupError, match="a user's"):
+        clerk.do(fail, "not done")
+    assert clerk.do(lambda: None, "not done")
+
+
+def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "PATIENCE", 0.1)
+    told, task = threading.Event(), object()
+    monkeypatch.setattr(state, "active_requests", {task})
+    stuck = Task(clerk.do, lambda: told.wait(DEADLINE), "not done")
+    eventually(lambda: clerk.left(), "something to do")
+    looks: list[float] = []
+    wait = clerk.wait
+    monkeypatch.setattr(clerk, "wait", lambda timeout: (looks.append(timeout), wait(timeout))[1])
+    stop = Task(steps.OwnWork.stop, None, None)
+    eventually(lambda: len(looks) > 3, "it to wait for longer than its patience")
+    assert not stop.ended
+    state.active_requests.clear()  # type: ignore[attr-defined]
+    stop.result()
+    assert clerk.left() == ["not done"]
+    monkeypatch.setattr(clerk, "wait", wait)
+    told.set()
+    stuck.result()
