@@ -81,12 +81,29 @@ def is_readable(fd: int) -> bool:
     return bool(poller.poll(0))
 
 
+def is_in_main_hub() -> bool:
+    """Return whether greenlets that are started here go on by themselves.
+
+    A native thread beside the hub, such as one of ``gevent.threadpool``, has a hub of its own, which turns only while
+    the thread's function waits.
+    """
+    framework = active()
+    if framework == "gevent":
+        from gevent import get_hub
+
+        return bool(get_hub().main_hub)
+    if framework == "eventlet":
+        return bool(original("_thread", "get_ident")() == threading.main_thread().ident)
+    return True
+
+
 def start_thread(function: Callable[..., object], *args: Any) -> None:
-    """Run ``function`` in a new greenlet, or in a daemon thread where nothing is patched.
+    """Run ``function`` in a new greenlet, or in a native daemon thread where a greenlet would not go on.
 
     Unlike ``threading.Thread.start`` this never waits, so that nothing can interrupt it half-way.
     """
-    _thread.start_new_thread(function, args)
+    start = _thread.start_new_thread if is_in_main_hub() else original("_thread", "start_new_thread")
+    start(function, args)
 
 
 def may_wait() -> bool:
@@ -122,7 +139,9 @@ def _greenlet_class() -> type[Any]:
 
 def is_raw_greenlet(running: Any) -> bool:
     """Tell whether a greenlet is one whose end gevent gives no sign of."""
-    return not isinstance(running, _greenlet_class()) and running.parent is not None
+    if isinstance(running, _greenlet_class()):
+        return False
+    return running.parent is not None or not is_in_main_hub()  # The main one ends with the process.
 
 
 @functools.cache

@@ -139,7 +139,8 @@ class Pool:
             if request.held is None and request.gate is not None:
                 self._announce(request)
                 # From here, as each frame on the way is kept by each who waits.
-                request.wait(self._housekeeper.is_running)
+                while not request.wait(self._housekeeper.is_watching()):
+                    self._keep_house()
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)

@@ -37,9 +37,16 @@ class Housekeeper:
         """Whether there is a thread or greenlet that works."""
         return self._duty.locked()
 
+    def is_watching(self) -> bool:
+        """Return whether who waits here may leave it to the housekeeper to tell that the time is over.
+
+        In a native thread beside a green framework's hub none can be started, and eventlet can wake nobody.
+        """
+        return self._duty.locked() and green.is_in_main_hub()
+
     def start(self) -> None:
-        """Start the thread or greenlet unless it runs."""
-        if self._duty.locked() or time.monotonic() < self._patient_until:
+        """Start the thread or greenlet, unless it runs or this is a native thread beside a green framework's hub."""
+        if self._duty.locked() or time.monotonic() < self._patient_until or not green.is_in_main_hub():
             return
         with contextlib.suppress(RuntimeError):  # There are no more threads to be had, or the interpreter ends.
             green.start_thread(self._run)

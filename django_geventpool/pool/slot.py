@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import enum
 import itertools
+import math
 import threading
 import time
 from traceback import StackSummary
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .statistics import Reason
 
 _tickets = itertools.count()
+
+#: How often who waits looks after the pool where no housekeeper does, in seconds.
+LOOK_UNWATCHED = 0.5
 
 #: How much of a holder's name is shown, in characters: of a task's, its id is the end.
 _LENGTH_OF_NAME = 500
@@ -213,17 +217,16 @@ class Request:
         self.gate = threading.Lock()
         self.gate.acquire()
 
-    def wait(self, is_watched: bool) -> None:
-        """Wait for an answer.
+    def wait(self, is_watched: bool) -> bool:
+        """Wait for an answer; return whether there is one, or the time to wait is over.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """
         assert self.gate is not None
-        if is_watched or self.deadline is None:
-            self.gate.acquire()
-        else:
-            left = max(0.0, self.deadline - time.monotonic())
-            self.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        if is_watched:
+            return self.gate.acquire()
+        left = math.inf if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        return self.gate.acquire(timeout=min(left, LOOK_UNWATCHED)) or left <= LOOK_UNWATCHED
 
     def answer(self, error: Exception | None = None) -> None:
         """Wake the waiter: it has a slot by now, or gets an error, or nothing as its time is over.

@@ -1,0 +1,56 @@
+"""Native threads beside a framework's hub, as those of ``gevent.threadpool`` and ``eventlet.tpool``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_geventpool import green
+from django_geventpool.pool import Pool
+from tests.support.pool_states import assert_whole, await_stats
+from tests.support.waiting import eventually
+
+from .conftest import Borrow, MakePool
+
+
+def take_in_native_thread(pool: Pool) -> Any:
+    """What the pool lends to a native thread, or the error; the thread ends without giving back."""
+    results: list[Any] = []
+
+    def take() -> None:
+        try:
+            results.append(pool.getconn())
+        except Exception as error:  # The thread's end would print it.
+            results.append(error)
+
+    green.start_native_thread(take)
+    eventually(lambda: bool(results), "the native thread's result")
+    return results[0]
+
+
+@pytest.mark.parametrize("is_used_before", [False, True])
+def test_native_threads_that_end_give_up_their_connections(
+    make_pool: MakePool, borrow: Borrow, is_used_before: bool
+) -> None:
+    """If the hub's greenlets have used the pool, its housekeeper sees it; else who waits does."""
+    pool = make_pool(MAX_CONNS=1)
+    if is_used_before:
+        borrow(pool).taken().give_back()
+    connections = [take_in_native_thread(pool) for _ in range(3)]
+    assert not [connection for connection in connections if isinstance(connection, Exception)]
+    assert len(set(map(id, connections))) == 3
+    assert pool.stats().reclaimed >= 2
+    borrow(pool).taken().give_back()
+    await_stats(pool, reclaimed=3, in_use=0)
+    assert_whole(pool)
+
+
+def test_the_housekeeper_lives_in_the_main_hub(make_pool: MakePool, borrow: Borrow) -> None:
+    """In another it would stand still as soon as the native thread has nothing to wait for."""
+    pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
+    take_in_native_thread(pool)
+    assert not pool._housekeeper.is_running
+    borrow(pool).taken().give_back()
+    eventually(lambda: pool._housekeeper.is_running, "the housekeeper")
+    await_stats(pool, size=0)
