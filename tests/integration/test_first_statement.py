@@ -170,7 +170,7 @@ def send_to_nobody(database: Database, proxy: Proxy, statement: Callable[[], obj
     try:
         eventually(lambda: database.count() == 0, "the session ended by the server")
         task = Task(run)
-        eventually(lambda: database.stats().in_use == 1, "the statement on its way")
+        eventually(lambda: proxy.kept() > 0, "the statement on its way")
     finally:
         proxy.thaw()
     return task.result()

@@ -49,6 +49,10 @@ class Proxy(Helper):
         """How many clients are connected to the proxy."""
         return int(self.ask("count"))
 
+    def kept(self) -> int:
+        """How many bytes have come from clients that are not passed on yet."""
+        return int(self.ask("kept"))
+
 
 class _Forwarder:
     """The program's side: passes bytes on, as far as it may."""
@@ -60,6 +64,7 @@ class _Forwarder:
         self._writers: set[asyncio.StreamWriter] = set()
         self._cut_after: int | None = None
         self._clients = 0
+        self._kept = 0
 
     async def obey(self, order: str) -> str:
         name, _, argument = order.partition(" ")
@@ -76,6 +81,8 @@ class _Forwarder:
         elif name == "move":
             host, port = argument.split()
             self._target = (host, int(port))
+        elif name == "kept":
+            return str(self._kept)
         elif name != "count":
             raise ValueError(order)
         return str(self._clients)
@@ -105,7 +112,9 @@ class _Forwarder:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                self._kept += 0 if from_server else len(data)
                 await self._flowing.wait()
+                self._kept -= 0 if from_server else len(data)
                 if from_server and self._cut_after is not None:
                     if len(data) > self._cut_after:
                         writer.write(data[: self._cut_after])
