@@ -148,7 +148,8 @@ def pair() -> Iterator[Pair]:
 def make_for_both(make_database: MakeDatabase, pair: Pair, ports: str, **options: object) -> Database:
     numbers = ",".join(str({"p": pair.primary.port, "s": pair.standby.port}[name]) for name in ports)
     hosts = {"HOST": ",".join([HOST] * len(ports)), "PORT": numbers}
-    database = make_database(server=pair.primary, MAX_CONNS=2, settings=hosts, **options)
+    # Where libpq does the waiting, what it has closed as not wanted may be there still when it tries the next.
+    database = make_database(server=pair.primary, MAX_CONNS=2, role_limit=4, settings=hosts, **options)
     pair.await_role(database.role)
     return database
 
