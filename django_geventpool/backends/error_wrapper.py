@@ -31,6 +31,10 @@ class ErrorWrapper(DatabaseErrorWrapper):
         """The wrapper that this belongs to, None if it is gone."""
         return self._wrapper()
 
+    @wrapper.deleter
+    def wrapper(self) -> None:
+        """Do nothing: Django 6.0 and later delete theirs in the end, to break the cycle."""
+
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -46,7 +46,7 @@ class Part:
 
     @connection.deleter
     def connection(self) -> None:
-        """Do nothing: parts of Django 6.1 and later delete theirs in the end, to break the cycle."""
+        """Do nothing: parts of Django 6.0 and later delete theirs in the end, to break the cycle."""
 
 
 def loosen(wrapper_class: type) -> None:
