@@ -99,7 +99,9 @@ def release(but: Container[BaseDatabaseWrapper] = ()) -> None:
         give_back(connected(), but=but)
     except Error:
         # Nobody waits for what this would tell, and a worker ends when its loop hears of it.
-        logger.warning("What the worker used outside of tasks could not be given back in order", exc_info=True)
+        logger.warning(
+            "A connection that the worker used outside of tasks could not be given back cleanly", exc_info=True
+        )
 
 
 def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool = False) -> Callable[P, R]:

@@ -165,7 +165,10 @@ class OccupancyMixin(PooledMixin):
         :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
         """
         if self._is_connecting and self._is_in_connect():
-            raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
+            raise InterfaceError(
+                "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
+                "weakref callbacks) should not query"
+            )
         calls, self._calls = self._calls, self._calls + 1
         self._is_connecting = True
         try:

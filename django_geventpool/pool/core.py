@@ -113,7 +113,10 @@ class Pool:
         if client is not None:
             self.give_back(client)
             if client.request is not None and not client.request.is_served:
-                raise ClientBusy("Another greenlet or thread is taking a connection for the same wrapper.")
+                raise ClientBusy(
+                    "Another greenlet or thread is taking a connection for the same database wrapper: use "
+                    "django.db.connections, which has one for each of them."
+                )
         request = Request(
             holders.current(),
             holders.describe(),
