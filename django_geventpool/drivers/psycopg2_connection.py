@@ -163,7 +163,7 @@ class Connection(PooledConnection, extensions.connection):
         return is_changed
 
     def _typecasters(self) -> tuple[int, ...]:
-        """Return what tells whether the typecasters are others than before."""
+        """Return the types that have typecasters, and the identities of these: it changes with any of them."""
         # By identity: to psycopg2, two for the same type are equal, whatever they make of it.
         string, binary = self.string_types, self.binary_types
         return (*string, *map(id, string.values()), *binary, *map(id, binary.values()))

@@ -206,7 +206,7 @@ class Pool:
     def give_back(self, client: Client) -> None:
         """Take back what a client has, and what it asked for if somebody was interrupted who did so for it.
 
-        What another greenlet or thread is giving back is left to that.
+        What another greenlet or thread is giving back is left to it.
 
         :raises Exception: see ``putconn``.
         """

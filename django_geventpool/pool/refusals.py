@@ -1,4 +1,4 @@
-"""What those are told who get no connection."""
+"""What those who get no connection are told."""
 
 from __future__ import annotations
 
