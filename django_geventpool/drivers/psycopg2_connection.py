@@ -84,7 +84,7 @@ class Connection(PooledConnection, extensions.connection):
             return
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
-            self.cancel()  # Blocks everything, but for a moment only while the server answers.
+            self.cancel()  # Blocks everything, for a moment if the server answers.
 
     def reported(self, name: str) -> str | None:
         """Return what the server has said last of one of its parameters that it reports; None for others."""

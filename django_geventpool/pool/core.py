@@ -141,7 +141,7 @@ class Pool:
         while True:
             if request.held is None and request.gate is not None:
                 self._announce(request)
-                # From here, as each frame on the way is kept by each who waits.
+                # From here: each waiter keeps the frames on the way to where it waits.
                 while not request.wait(self._housekeeper.is_watching()):
                     self._keep_house()
             slot = self._receive(request)
