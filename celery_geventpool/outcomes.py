@@ -26,7 +26,7 @@ from .own_work import Scope, release
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: How long one that was started may take to begin, until it is taken to have been killed (seconds).
+#: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
 _PATIENCE = 1.0
 #: How often to look whether everything is done, at the end of a worker (seconds).
 _LOOK_INTERVAL = 0.02
@@ -57,9 +57,9 @@ class Clerk:
         self._items: deque[_Item] = deque()
         #: Held by the greenlet or thread that works.
         self._duty = threading.Lock()
-        #: Which one that is.
+        #: Its identifier, None while nobody works.
         self._ident: int | None = None
-        #: Until when one that was started may take to begin (monotonic seconds): no need for another.
+        #: Until when one that was started may take to begin, so that no other is needed (monotonic seconds).
         self._patient_until = 0.0
         #: Whether it has asked for a connection since it began.
         self._has_asked = False
@@ -138,7 +138,7 @@ class Clerk:
             item.call()
         except BaseException as error:
             if _is_kill(error):
-                item.is_left = True  # It was meant for this greenlet, and is not to end who waits.
+                item.is_left = True  # The kill was meant for this greenlet, not for the one that waits.
             if not item.is_left:
                 item.error = error
                 return

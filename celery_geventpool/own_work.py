@@ -34,15 +34,15 @@ _locals: dict[type, Any] = {}
 
 
 class Scope:
-    """Gives back, at its end, the connections that were taken in a call. For one use.
+    """Runs one call, and gives back at its end the connections that were taken in it.
 
     What this greenlet or thread held before is left alone, and so is all that happens inside a task: that gives back at
     its own end. Costs next to nothing where no connection is asked for.
 
-    An exception out of a signal handler may keep the end of a scope from being noted. It counts as ended then all the
-    same: while its call goes on is seen in the frames.
+    An exception out of a signal handler may keep the end of a scope from being noted. It counts as ended all the same:
+    the frames tell whether its call goes on.
 
-    :param is_own: whether the call is the worker's own work, which goes first. It is anyway inside of one that is.
+    :param is_own: whether the call is the worker's own work, which goes first. Inside of a scope that is, it always is.
     :param is_patient: whether connections are waited for as long as it takes, instead of CONN_WAIT_TIMEOUT.
     :param before_asking: called before each request for a connection.
     """
@@ -55,7 +55,7 @@ class Scope:
         self.is_own = is_own
         self.is_patient = is_patient
         self.before_asking = before_asking
-        #: The one that was entered before, and may be left by now.
+        #: The scope that was entered before this one, and may be left by now.
         self.outer: Scope | None = None
         #: What had a connection when the call first asked for one; None until it does.
         self._held: list[BaseDatabaseWrapper] | None = None
@@ -68,7 +68,7 @@ class Scope:
             local.scope = self
             return function(*args, **kwargs)
         finally:
-            # If this is interrupted, the next request for a connection goes on with it.
+            # If this is interrupted, the next request for a connection finishes it.
             self.give_back()
             local.scope = self.outer
 
@@ -99,7 +99,9 @@ def release(but: Container[BaseDatabaseWrapper] = ()) -> None:
         give_back(connected(), but=but)
     except Error:
         # Nobody waits for what this would tell, and a worker ends when its loop hears of it.
-        logger.warning("What the worker used outside of tasks could not be given back in order", exc_info=True)
+        logger.warning(
+            "A connection that the worker used outside of tasks could not be given back cleanly", exc_info=True
+        )
 
 
 def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool = False) -> Callable[P, R]:
@@ -146,7 +148,7 @@ def _current() -> list[Scope]:
 
 
 def _forget(scope: Scope, inner: Scope | None) -> None:
-    """Leave a scope that somebody was interrupted in leaving."""
+    """Leave a scope whose end was interrupted."""
     if inner is not None:
         inner.outer = scope.outer
     else:

@@ -23,7 +23,12 @@ def replace(owner: type | ModuleType, name: str, wrap: Wrap) -> None:
     """
     original = vars(owner).get(name)
     if original is None:
-        logger.warning("This version of Celery has no %s.%s, which celery-geventpool knows", owner.__name__, name)
+        logger.warning(
+            "This version of Celery has no %s.%s, which celery-geventpool wraps: what it adds there is missing. "
+            "See whether a newer celery-geventpool knows this version.",
+            owner.__name__,
+            name,
+        )
     elif not hasattr(original, _MARK):
         wrapped = functools.wraps(original)(wrap(original))
         setattr(wrapped, _MARK, True)

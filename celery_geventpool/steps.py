@@ -48,4 +48,4 @@ def finish() -> None:
     """Wait a little for what is to be stored, and name what is not."""
     if not clerk().wait(PATIENCE):
         for what in clerk().left():
-            logger.error("%s: the worker ends, and its connections are in use", what)
+            logger.error("%s: the worker ends while all its connections are in use", what)

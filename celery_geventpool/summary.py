@@ -65,7 +65,7 @@ def summarize_closed(closed: Mapping[str, int], silent: list[int]) -> str:
 
 def _silence(silent: list[int]) -> Iterator[str]:
     if silent:
-        yield f"no answer of {'process' if len(silent) == 1 else 'processes'} {', '.join(map(str, silent))}"
+        yield f"no answer from {'process' if len(silent) == 1 else 'processes'} {', '.join(map(str, silent))}"
 
 
 def quantile(time: float) -> str:

@@ -13,7 +13,7 @@ class PoolError(OperationalError):
 
 
 class PoolTimeout(PoolError):
-    """No connection came free within ``CONN_WAIT_TIMEOUT`` seconds, or within those that the caller has said.
+    """No connection came free within ``CONN_WAIT_TIMEOUT`` seconds, or within the caller's own timeout.
 
     The message carries the pool's numbers: limit, in use, idle, waiting and the longest holder.
     """

@@ -11,7 +11,7 @@ from .pool.lock import Lock
 
 
 def _nothing_to_repair() -> None:
-    """Each change here is one step, but for the order of those that may be done twice."""
+    """Do nothing: each change here is a single step, or may be done twice."""
 
 
 class Pools(Mapping[str, Pool]):

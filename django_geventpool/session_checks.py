@@ -51,7 +51,7 @@ def _uses_session_variables() -> bool:
     return not (getattr(settings, "RLS_TENANTS", None) or {}).get("USE_LOCAL_SET", False)
 
 
-_LOCK = "a lock excludes nobody, or stays taken after its end"
+_LOCK = "a lock may exclude nobody, or stay taken after its block"
 
 #: By the module of the app or library.
 KNOWN = {
@@ -60,22 +60,24 @@ KNOWN = {
     ),
     "django_pg_utils": SessionApp(
         "advisory locks and settings",
-        f"{_LOCK}, and a setting is another's",
+        f"{_LOCK}, and settings may be those of another task",
         use="advisory_lock and pg_set (not needed with atomic_set)",
     ),
     "concurrency_safe": SessionApp("advisory locks", _LOCK, use="what it guards"),
     "pgactivity": SessionApp(
-        "statement_timeout", "that of pgactivity.timeout stays on for others", use="pgactivity.timeout"
+        "statement_timeout", "the one that pgactivity.timeout sets stays on for others", use="pgactivity.timeout"
     ),
     "pgpubsub": SessionApp("LISTEN", "its listener hears nothing", use="pgpubsub.listen.listen"),
     "pgq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
     "django_pg_migration_tools": SessionApp(
         "lock_timeout, statement_timeout and the lock of its command",
-        "timeouts stay on for others, and the lock may go in the middle of migrations",
+        "timeouts stay on for others, and the lock may be lost in the middle of migrations",
         use="apply_timeouts outside of transactions, and around the command migrate_with_timeouts",
     ),
     "django_pg_audit": SessionApp(
-        "the request's id", "what is changed is logged as another request's", use="each request, before its middleware"
+        "the request's id",
+        "changes may be logged as another request's",
+        use="each request, in a middleware before its own",
     ),
     "dpq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
     "django_rls": SessionApp(

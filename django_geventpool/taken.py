@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def connected() -> list[BaseDatabaseWrapper]:
-    """Return the wrappers that took a connection here and have one still, but for those that threads share."""
+    """Return the wrappers that took a connection here and still have one, except those that threads share."""
     wrappers = [client.owner.wrapper() for client in holders.clients() if client.owner is not None]
     return [
         wrapper

@@ -18,7 +18,7 @@ class ServerError(RuntimeError):
 
 
 class NotTrustedError(RuntimeError):
-    """The server asks who comes for more than a name."""
+    """The server asks for more than the name of the role."""
 
 
 def run(

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Django's own, which also has a connection know what its server has refused.
+    """Django's own, which also notes on a connection what its server has refused.
 
     A wrapper has one, used for each of its calls. It doesn't keep the wrapper alive, which would be a cycle.
     """
@@ -48,8 +48,8 @@ class ErrorWrapper(DatabaseErrorWrapper):
         super().__exit__(exc_type, exc_value, traceback)
 
     def __call__(self, function: F) -> F:
-        """Return a function that does the same and raises Django's errors; Django wraps methods of cursors so."""
-        wrapper = self.wrapper  # Which what is returned keeps alive, as a method of a cursor keeps that.
+        """Return a function that does the same, but raises Django's errors; Django wraps the methods of cursors so."""
+        wrapper = self.wrapper  # What is returned keeps it alive, as a cursor's method keeps the cursor.
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with wrapper.wrap_database_errors:

@@ -27,7 +27,8 @@ class Lease:
     __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "fresh", "is_known", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
-        # As the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
+        # Weak, as the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage
+        # collection.
         self.wrapper = weakref.ref(wrapper)
         self._client = Client(self)
         self._pool: Pool | None = None
@@ -35,7 +36,7 @@ class Lease:
         self._visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
-        #: The connection that was lent last, if Django has sent no statement on it; it knows of other uses itself.
+        #: The connection that was lent last, until Django sends a statement on it; of other uses it knows itself.
         self.fresh: Any = None
 
     def open(self) -> None:
@@ -61,7 +62,7 @@ class Lease:
     @property
     def connection(self) -> Any:
         """The connection itself, which the wrapper may have a proxy of; None if there is none."""
-        # What the client would say; each statement asks several times.
+        # As the client has it, written out: each statement asks several times.
         request = self._client.request
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None

@@ -23,7 +23,7 @@ class OccupancyMixin(PooledMixin):
     transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
     """
 
-    # What a wrapper begins with: one is made for each task, and needs few of them for itself.
+    # In the class, as a wrapper is made for each task and sets few of them.
     _pins = 0
     #: How many of Django's calls are under way that may query, and must not give the connection back with that.
     _calls = 0
@@ -131,7 +131,7 @@ class OccupancyMixin(PooledMixin):
             return super().is_usable()
         try:
             with self.cursor() as cursor:
-                cursor.cursor.execute("SELECT 1")  # Past what is attached to queries, as Django's engine asks.
+                cursor.cursor.execute("SELECT 1")  # Past execute wrappers, as Django's engine asks.
         except (Error, self.Database.Error):
             return False
         return True
@@ -143,7 +143,7 @@ class OccupancyMixin(PooledMixin):
 
     def _start_afresh(self) -> None:
         if self.open_cursors.count:
-            self.open_cursors = OpenCursors()  # Those that are open still count no more.
+            self.open_cursors = OpenCursors()  # Those that are still open no longer count.
         self._kept = self._set_up = self._is_connecting = False
         self._calls = 0
         self._lease.know_none()
@@ -165,7 +165,10 @@ class OccupancyMixin(PooledMixin):
         :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
         """
         if self._is_connecting and self._is_in_connect():
-            raise InterfaceError("a finalizer has queried while the connection that it would use was being taken")
+            raise InterfaceError(
+                "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
+                "weakref callbacks) should not query"
+            )
         calls, self._calls = self._calls, self._calls + 1
         self._is_connecting = True
         try:
@@ -265,7 +268,7 @@ class OccupancyMixin(PooledMixin):
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
         if self._is_connecting and autocommit and self._is_as_lent():
-            # Django does so with each connection. Here it is on already, and all else has just been set.
+            # Django does so with each connection. Here autocommit is on already, and all else has just been set.
             self.autocommit = True
             return
         kept = self._kept

@@ -82,7 +82,7 @@ class PooledMixin(PooledWrapper, Base):
         """
         given = self.settings_dict["OPTIONS"]
         given = given if isinstance(given, dict) else {}
-        #: Whether they are the pool's. Django connects to no database in particular to create or drop one.
+        #: Whether connections come from the pool. Those with which Django creates or drops databases don't.
         self.has_pool = self.alias != NO_DB_ALIAS and given.get("pool") is not False
         return given
 
@@ -248,8 +248,8 @@ class PooledMixin(PooledWrapper, Base):
                 self.needs_rollback = True
 
     def validate_thread_sharing(self) -> None:
-        """Raise an error if this wrapper is another thread's or greenlet's, with what to do if it can't be but so."""
-        # Before Django asks under a lock whether others may use it.
+        """Raise an error if this wrapper is another thread's or greenlet's, with what to do if all share it."""
+        # The usual case, without the lock under which Django asks whether others may use it.
         if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
             return
         try:

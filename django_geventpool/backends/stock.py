@@ -22,7 +22,7 @@ _STOCK: Any = _get_new_connection if _is_djangos(_get_new_connection) else None
 
 
 def is_stock(method: Any) -> bool:
-    """Return whether a wrapper's bound ``get_new_connection`` is Django's, for PostgreSQL, which nobody has changed.
+    """Return whether a wrapper's bound ``get_new_connection`` is Django's own for PostgreSQL, unchanged.
 
     With a pool it does three things: it sets ``isolation_level``, asks the pool, and has psycopg2 leave JSON alone.
     """

@@ -98,14 +98,17 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         else:
             if not self._is_interval_known:
                 self._is_interval_known = True
-                self._logger.info("The server looks after its clients, every %s s", self._check_interval)
+                self._logger.info(
+                    "The server looks every %s s whether the client of a running query is still there",
+                    self._check_interval,
+                )
             return connection
         connection = self._open(self.parameters(), opening)
         if self._check_interval is not None:
             self._check_interval = None
             self._logger.info(
-                "The server, or what is before it, can't be asked to look after its clients "
-                "(client_connection_check_interval): queries of a process that is killed go on to their end. Setting "
+                "The server, or what stands before it, refuses the option client_connection_check_interval: queries of "
+                "a process that is killed go on to their end, unless the server itself sets it. Setting "
                 "CLIENT_CHECK_INTERVAL to None saves the attempt. It said: %s",
                 refusal.strip(),
             )

@@ -89,7 +89,7 @@ class PooledConnection(_Connection):
     _socket: NativeSocket | None = None
     #: Comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
-    #: Weak references to its other cursors, as far as they live; each removes itself.
+    #: Weak references to its cursors that are not on the server; each removes itself when its cursor is gone.
     _cursors: set[weakref.ref[Any]]
     #: The cursors on the server that may be open. One whose Python object is gone would be open there for ever.
     _on_server: list[Any]

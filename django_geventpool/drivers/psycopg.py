@@ -19,7 +19,7 @@ from .psycopg_door import open_behind_doors
 
 open_behind_doors()
 
-#: Before 3.2.6, psycopg leaves "prefer-standby" to libpq, and gives that one host at a time: it takes the first.
+#: Before 3.2.6, psycopg leaves "prefer-standby" to libpq but gives it one host at a time, so that the first is taken.
 _KNOWS_PREFER_STANDBY = tuple(map(int, re.findall(r"\d+", psycopg.__version__)[:3])) >= (3, 2, 6)
 
 
@@ -62,6 +62,7 @@ class PsycopgDriver(BaseDriver[Connection]):
 
 
 def _connect(parameters: dict[str, Any]) -> Any:
+    """Return what the driver's ``connect`` returns; for "prefer-standby", try standbys first if psycopg doesn't."""
     connect = _public_connect()
     wanted = parameters.get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
     if wanted != "prefer-standby" or _KNOWS_PREFER_STANDBY:

@@ -84,7 +84,7 @@ class Connection(PooledConnection, extensions.connection):
             return
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
-            self.cancel()  # Blocks everything, but for a moment only while the server answers.
+            self.cancel()  # Blocks everything, for a moment if the server answers.
 
     def reported(self, name: str) -> str | None:
         """Return what the server has said last of one of its parameters that it reports; None for others."""
@@ -163,7 +163,7 @@ class Connection(PooledConnection, extensions.connection):
         return is_changed
 
     def _typecasters(self) -> tuple[int, ...]:
-        """Return what tells whether the typecasters are others than before."""
+        """Return the types that have typecasters, and the identities of these: it changes with any of them."""
         # By identity: to psycopg2, two for the same type are equal, whatever they make of it.
         string, binary = self.string_types, self.binary_types
         return (*string, *map(id, string.values()), *binary, *map(id, binary.values()))

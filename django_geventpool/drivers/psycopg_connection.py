@@ -255,7 +255,7 @@ class Connection(RestoredConnection):
         self._cancelling = start_cancelling(_library(), pointer)
         if self._cancelling is None:
             with contextlib.suppress(psycopg.Error):
-                self.pgconn.get_cancel().cancel()  # Blocks everything, but for a moment only while the server answers.
+                self.pgconn.get_cancel().cancel()  # Blocks everything, for a moment if the server answers.
 
     def revoke(self) -> bool:
         """Get whoever is in the middle of something off the connection; False if that fails."""

@@ -25,7 +25,7 @@ _choices_of = operator.attrgetter(
 class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
     """A connection of psycopg 3 that is, for each of its holders, what it was when it was ready for use."""
 
-    #: What it had then.
+    #: What it had when it was ready for use.
     _opened: tuple[tuple[Any, ...], AdaptersMap]
 
     def set_out(self) -> None:

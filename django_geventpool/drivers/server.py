@@ -55,7 +55,7 @@ def may_be_check_interval(message: str, is_known: bool) -> bool:
 
 
 def is_login_refused(message: str) -> bool:
-    """Tell whether a server has refused who asks: to ask again, or elsewhere, may lock the account."""
+    """Tell whether a server has refused the login: to try again, or elsewhere, may lock the account."""
     return _LOGIN_REFUSED.search(message.rpartition(" failed: ")[2]) is not None
 
 

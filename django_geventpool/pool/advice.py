@@ -47,7 +47,10 @@ def of_full(room: Room, driver: Driver, standstill: Standstill | None = None, ab
     if standstill is not None:
         return f"Meanwhile {of_nested(standstill, mode)}"
     if above is not None:
-        return f"{above.who()} holds one of them, and is who asks for another or has started who asks. {ways_out(mode)}"
+        return (
+            f"{above.who()} holds a connection already and asks for another, itself or in a greenlet or thread that it "
+            f"has started. {ways_out(mode)}"
+        )
     return " ".join([*_what_is_in_the_way(room), *_what_to_do(room, driver)])
 
 
@@ -58,12 +61,13 @@ def _what_is_in_the_way(room: Room) -> list[str]:
     states = [slot.state for slot in room.slots]
     if elsewhere:
         found.append(
-            f"{count(elsewhere, 'more is', 'more are')} still open of the pool before it, which was closed: "
-            f"{'it counts' if elsewhere == 1 else 'they count'} until given back."
+            f"{count(elsewhere, 'connection')} of the pool before it, which was closed, "
+            f"{'is still open: it counts' if elsewhere == 1 else 'are still open: they count'} until given back."
         )
     if over > 0:
         found.append(
-            f"The limit was lowered: {count(over, 'connection')} above it must come back first, or raise it again."
+            f"The limit was lowered: wait until {count(over, 'connection above it has', 'connections above it have')} "
+            "come back, or raise it again."
         )
     if room.server.backoff:
         found.append(
@@ -71,7 +75,10 @@ def _what_is_in_the_way(room: Room) -> list[str]:
             "LIMIT of the role or database), or have other processes take fewer; a higher MAX_CONNS does not help."
         )
     if states.count(State.CLOSING) >= max(1, room.limit / 2):
-        found.append("What is being closed counts until the server has let go of it, which takes unusually long.")
+        found.append(
+            "Closing takes unusually long, and connections count until the server has let go of them: look at the "
+            "server and the network."
+        )
     if states.count(State.CONNECTING) >= max(1, room.limit / 2):
         found.append("Connecting takes unusually long: look at the server, the network and connect_timeout.")
     return found

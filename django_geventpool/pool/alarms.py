@@ -67,7 +67,7 @@ class Alarms:
             return Observed(scene)
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
         what_to_do = advice.of_full(self._room, self._driver, self._nested.current(now))
-        return Observed(scene, f"{now - since:.1f} s by now: {self._room.snapshot()}. {what_to_do}")
+        return Observed(scene, f"{now - since:.1f} s: {self._room.snapshot()}. {what_to_do}")
 
     def advise(self, request: Request) -> str:
         """Say what to do about a request whose time is over."""
@@ -79,7 +79,7 @@ class Alarms:
     def report(self, observed: Observed) -> float:
         """Warn of what was observed; return when there will be more to say (monotonic seconds)."""
         if observed.wait is not None:
-            text = 'Pool "%s": the longest waiter has got nothing for %s'
+            text = 'Pool "%s": somebody has waited for a connection for %s'
             speak(logger.warning, text, self._name, observed.wait)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
@@ -99,7 +99,7 @@ class Alarms:
     def _warn_of_more_abandoned(self, number: int, last: str) -> None:
         speak(
             logger.warning,
-            'Pool "%s": %s since without giving a connection back, the last of them %s.',
+            'Pool "%s": %s since then without giving a connection back, the last of them %s.',
             self._name,
             f"{number} more ended",
             last,

@@ -23,8 +23,8 @@ class Client:
     __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        #: What it asked for that is not settled, and what tells the pool that it asked: one request, but while another
-        #: is given back.
+        #: Its requests that are not settled, each with what to call at the owner's end: one, or two while the first is
+        #: being given back.
         self._listeners: dict[Request, Callable[[], object]] = {}
         self._end = end_of(owner, self._listeners)
         #: The last of them, for speed; None if there is none.

@@ -113,7 +113,10 @@ class Pool:
         if client is not None:
             self.give_back(client)
             if client.request is not None and not client.request.is_served:
-                raise ClientBusy("Another greenlet or thread is taking a connection for the same wrapper.")
+                raise ClientBusy(
+                    "Another greenlet or thread is taking a connection for the same database wrapper: use "
+                    "django.db.connections, which has one for each of them."
+                )
         request = Request(
             holders.current(),
             holders.describe(),
@@ -138,7 +141,7 @@ class Pool:
         while True:
             if request.held is None and request.gate is not None:
                 self._announce(request)
-                # From here, as each frame on the way is kept by each who waits.
+                # From here: each waiter keeps the frames on the way to where it waits.
                 while not request.wait(self._housekeeper.is_watching()):
                     self._keep_house()
             slot = self._receive(request)
@@ -203,7 +206,7 @@ class Pool:
     def give_back(self, client: Client) -> None:
         """Take back what a client has, and what it asked for if somebody was interrupted who did so for it.
 
-        What another greenlet or thread is giving back is left to that.
+        What another greenlet or thread is giving back is left to it.
 
         :raises Exception: see ``putconn``.
         """

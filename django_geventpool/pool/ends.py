@@ -15,7 +15,7 @@ class End(weakref.ref[Any]):
     reported then, keeps the object alive.
     """
 
-    # Each task makes two: without an ``__init__`` in Python, see ``end_of``.
+    # Each task makes two, so there is no ``__init__`` in Python: see ``end_of``.
     __slots__ = ("listeners",)
     #: What to call when the object is gone.
     listeners: dict[Any, Callable[[], object]]
@@ -27,7 +27,7 @@ class End(weakref.ref[Any]):
 
 
 def end_of(thing: object, listeners: dict[Any, Callable[[], object]]) -> End:
-    """Return what knows of an object's end.
+    """Return a weak reference to an object that tells of its end.
 
     :param listeners: what to call when the object is gone; it may change until then.
     """

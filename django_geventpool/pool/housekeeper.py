@@ -38,9 +38,9 @@ class Housekeeper:
         return self._duty.locked()
 
     def is_watching(self) -> bool:
-        """Return whether who waits here may leave it to the housekeeper to tell that the time is over.
+        """Return whether the housekeeper will tell those who wait in this thread that their time is over.
 
-        In a native thread beside a green framework's hub none can be started, and eventlet can wake nobody.
+        In a native thread beside a green framework's hub none can be started, and under eventlet nobody can be woken.
         """
         return self._duty.locked() and green.is_in_main_hub()
 

@@ -75,6 +75,7 @@ class Kin:
     def _match(self, at_hand: list[tuple[Any, list[Any]]], waiters: dict[int, Any]) -> None:
         """Note the waiters that holders have at hand.
 
+        :param at_hand: the holders, each with what it may be waiting for.
         :param waiters: by the id of what stands for each.
         """
         for holder, things in at_hand:
@@ -99,13 +100,13 @@ def _greenlet_id(thing: Any) -> int:
     try:
         return thing.ident or 0
     except (AssertionError, AttributeError):
-        return 0  # It is yet to be made.
+        return 0  # The greenlet is yet to be made.
 
 
 def _future(frame: FrameType | None) -> Any:
     """Return the future that an executor's thread works on, by its innermost frame; None if it works on none.
 
-    Python keeps an object for each of the frames, as long as they run.
+    Looking has a price: Python keeps an object for each frame that was looked at, for as long as the frame runs.
     """
     while frame is not None:
         if frame.f_globals.get("__name__") == "concurrent.futures.thread" and "self" in frame.f_code.co_varnames:

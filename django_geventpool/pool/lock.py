@@ -55,7 +55,8 @@ class Lock:
                     raise  # It comes from within the function.
                 if self.is_mine():
                     raise ReentryError(
-                        "a finalizer has asked for a connection in the middle of the pool's own work"
+                        "a finalizer has asked for a connection in the middle of the pool's own work: finalizers "
+                        "(__del__, weakref callbacks) should not query"
                     ) from None
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE[1])

@@ -1,4 +1,4 @@
-"""What those are told who get no connection."""
+"""What those who get no connection are told."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Refusals:
         self._alarms = alarms
 
     def closed(self) -> PoolClosed:
-        """Return the error for who asks a pool that lends no more."""
+        """Return the error for requests to a pool that lends no more."""
         return PoolClosed(f'Pool "{self._name}" is closed: take a new one from django_geventpool.pools.')
 
     def timed_out(self, request: Request) -> PoolTimeout:

@@ -1,4 +1,4 @@
-"""Putting a room in order that somebody was interrupted in changing."""
+"""Putting a room in order after a change of it was interrupted."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .upkeep import Upkeep
 
 logger = logging.getLogger("geventpool.pool")
 
-#: What came back in the middle of the pool's own work: slots, whose they were, what is wrong with them.
+#: What came back in the middle of the pool's own work: slots, whose they were, and why to close them, if so.
 Late = deque[tuple[Slot, Request, "Reason | None"]]
 
 
@@ -51,6 +51,7 @@ class Returns:
         self._upkeep = upkeep
         self._look_by = look_by
         self._wake = wake
+        #: For the housekeeper to put back.
         self.late: Late = deque()
 
     def take(self, slot: Slot, request: Request) -> bool:
@@ -101,7 +102,7 @@ class Returns:
         return None
 
     def put_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
-        """Take a slot from a request, if it has it, as it is.
+        """Take a slot from a request that still has it, without cleaning.
 
         :param flaw: why its connection is to be closed; None if it may be lent again.
         """

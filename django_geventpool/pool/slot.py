@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _tickets = itertools.count()
 
-#: How often who waits looks after the pool where no housekeeper does, in seconds.
+#: How often those who wait look after the pool themselves where no housekeeper does, in seconds.
 LOOK_UNWATCHED = 0.5
 
 #: How much of a holder's name is shown, in characters: of a task's, its id is the end.
@@ -132,7 +132,7 @@ class Request:
     :param stack: where the connection is asked for, None if nobody wants to know.
     :param client: for whom the holder asks; None if only its own end tells that it has no more use for the connection.
     :param is_urgent: whether it goes before all that are not.
-    :param has_own_timeout: whether who asks has said how long to wait, and not CONN_WAIT_TIMEOUT.
+    :param has_own_timeout: whether the timeout is the caller's own, and not CONN_WAIT_TIMEOUT.
     """
 
     __slots__ = (
@@ -218,7 +218,7 @@ class Request:
         self.gate.acquire()
 
     def wait(self, is_watched: bool) -> bool:
-        """Wait for an answer; return whether there is one, or the time to wait is over.
+        """Wait for an answer; return False if the pool is to be looked after before this is called again.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """

@@ -31,7 +31,7 @@ class Upkeep:
         return self.room.server.idle_timeout(self.room.options.CONN_IDLE_TIMEOUT)
 
     def idle_until(self, slot: Slot) -> float:
-        """How long a slot may be idle; infinite if nothing ends that."""
+        """Until when a slot may be idle (monotonic seconds); infinite if nothing ends that."""
         timeout = self._idle_timeout()
         end = math.inf if timeout is None else slot.since + timeout
         return slot.expires_at if slot.expires_at is not None and slot.expires_at < end else end

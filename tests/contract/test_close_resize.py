@@ -198,7 +198,7 @@ def test_a_pool_that_takes_the_place_of_a_closed_one_counts_its_connections(
     pools.close("test")
     second = obtain()
     assert second.stats().size == 0
-    with pytest.raises(PoolTimeout, match=r"2 more are still open of the pool before it"):
+    with pytest.raises(PoolTimeout, match=r"2 connections of the pool before it, which was closed, are still open"):
         second.getconn(timeout=0)
     waiters = queue_up(second, lambda: borrow(second), 2)
     # Closed by hand, with nothing of its own: those before it still count for those after it.

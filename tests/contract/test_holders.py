@@ -79,7 +79,8 @@ def test_of_those_that_end_in_the_same_way_one_is_named_and_the_others_are_count
     assert "task shop.tasks.pay[0] ended" in of_first
     assert "task shop.tasks.ship[42] ended" in of_other
     assert count == (
-        'Pool "test": 4 more ended since without giving a connection back, the last of them task shop.tasks.pay[4].'
+        'Pool "test": 4 more ended since then without giving a connection back, '
+        "the last of them task shop.tasks.pay[4]."
     )
     # After the next pause there is nothing to tell, and the one after that is news again.
     eventually(lambda: pool._alarms._abandoned.due() == math.inf, "nothing more to tell")

@@ -65,7 +65,7 @@ def test_after_a_success_a_refusal_is_a_refusal(
     database.give_back()
     database.assert_whole()
     assert front_end.starts() == (4, 0)
-    assert len([record for record in caplog.records if "looks after its clients" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "is still there" in record.getMessage()]) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ TRACERS = {
     "cursor_factory_set_afterwards": [],
     "connection_class": [],
 }
-#: What each meets is the driver, under gevent; elsewhere one of each kind shows that the framework makes no difference:
-#: one that wraps connections, one that also wraps what makes them, one with classes of its own.
+#: Under gevent all run, as what they meet is the driver. Elsewhere one of each kind shows that the framework makes no
+#: difference: one that wraps connections, one that also wraps what makes them, one with classes of its own.
 SAMPLE = ("opentelemetry", "datadog_with_connects", "connection_class")
 CHOSEN = [tracer for tracer in TRACERS if EVERY_STEP or FRAMEWORK == "gevent" or tracer in SAMPLE]
 

@@ -211,6 +211,6 @@ def test_the_processes_of_a_prefork_worker_answer_for_themselves(start_worker: S
     finally:
         os.kill(busy, signal.SIGCONT)
     assert answer["silent"] == [busy]
-    assert f"no answer of process {busy}" in answer["ok"]
+    assert f"no answer from process {busy}" in answer["ok"]
     assert sum(worker.control("pool_close_idle")["closed"].values()) >= 1
     eventually(lambda: worker.connections() == 0, "no connection")

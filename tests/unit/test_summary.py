@@ -23,7 +23,7 @@ def test_one_of_each() -> None:
     text = summary.summarize({"pools": [POOL], "unused": {}, "silent": [4712]})
     assert "1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled" in text
     assert "1 connect, 1 failed, 1 reconnect, closed: none" in text
-    assert "no answer of process 4712" in text
+    assert "no answer from process 4712" in text
 
 
 def test_more_of_each() -> None:
@@ -31,7 +31,7 @@ def test_more_of_each() -> None:
     text = summary.summarize({"pools": [pool], "unused": {}, "silent": [4712, 4713]})
     assert "2 checkouts, 2 waits, 2 timeouts, 0 reclaimed" in text
     assert "2 connects, 1 failed, 2 reconnects" in text
-    assert "no answer of processes 4712, 4713" in text
+    assert "no answer from processes 4712, 4713" in text
 
 
 def test_quantiles_are_estimates() -> None:
