@@ -21,7 +21,7 @@ def take_in_native_thread(pool: Pool) -> Any:
     def take() -> None:
         try:
             results.append(pool.getconn())
-        except Exception as error:  # noqa: BLE001  the test looks at it
+        except Exception as error:  # noqa: BLE001  the thread's end would print it
             results.append(error)
 
     green.start_native_thread(take)

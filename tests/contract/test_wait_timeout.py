@@ -93,8 +93,9 @@ def test_the_error_says_the_pools_numbers(make_pool: MakePool, borrow: Borrow, m
         pool.getconn(timeout=0)
     assert isinstance(caught.value, OperationalError)
     assert re.search(
-        r'Pool "test": no connection came free within 0 s \(the caller\'s own timeout\): limit 2, in use 2, idle 0, '
-        r"waiting 3, longest holder task shop\.tasks\.pay\[42\] for \d+\.\d s\. Hold connections for less time",
+        r'Pool "test": no connection came free within 0 s \(the caller\'s own timeout\): '
+        r"limit 2, in use 2, idle 0, waiting 3, "
+        r"longest holder task shop\.tasks\.pay\[42\] for \d+\.\d s\. Hold connections for less time",
         str(caught.value),
     ), caught.value
     assert holder.has_connection
@@ -144,10 +145,12 @@ def test_advice_when_the_limit_was_lowered(make_pool: MakePool, borrow: Borrow) 
     pool = make_pool(MAX_CONNS=3)
     borrowers = [borrow(pool).taken() for _ in range(3)]
     pool.resize(1)
-    assert "The limit was lowered: 2 connections above it must come back first, or raise it again." in message(pool)
+    assert "The limit was lowered: wait until 2 connections above it have come back, or raise it again." in message(
+        pool
+    )
     borrowers[0].give_back()
     await_stats(pool, size=2)
-    assert "The limit was lowered: 1 connection above it must come back first, or raise it again." in message(pool)
+    assert "The limit was lowered: wait until 1 connection above it has come back, or raise it again." in message(pool)
 
 
 def test_advice_when_the_pool_before_is_in_use(make_pool: MakePool, borrow: Borrow) -> None:
@@ -157,8 +160,8 @@ def test_advice_when_the_pool_before_is_in_use(make_pool: MakePool, borrow: Borr
     before.close()
     text = message(pool)
     assert text.endswith(
-        "in use 0, idle 0, waiting 0. 1 more is still open of the pool before it, which was closed: it counts until "
-        "given back."
+        "in use 0, idle 0, waiting 0. 1 connection of the pool before it, which was closed, is still open: it counts "
+        "until given back."
     )
     borrower.give_back()
 
@@ -167,7 +170,10 @@ def test_advice_when_the_pool_before_is_in_use(make_pool: MakePool, borrow: Borr
     ("step", "advice"),
     [
         ("opened", "Connecting takes unusually long: look at the server, the network and connect_timeout."),
-        ("close", "What is being closed counts until the server has let go of it, which takes unusually long."),
+        (
+            "close",
+            "connections count until the server has let go of them: look at the server and the network.",
+        ),
     ],
 )
 def test_advice_for_a_server_that_does_not_answer(
