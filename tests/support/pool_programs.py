@@ -44,7 +44,7 @@ def close_in_the_middle(scene: Scene) -> None:
     assert scene.rows.count() == ROWS
 
 
-@program()
+@program(Scene.make_other)
 def two_aliases(scene: Scene) -> None:
     with transaction.atomic(using=scene.alias), transaction.atomic(using=scene.other.alias):
         scene.write()

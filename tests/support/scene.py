@@ -134,6 +134,10 @@ class Scene:
         self.pool.close_idle()
         eventually(lambda: self.pool.stats().size == 0, "no connection left")
 
+    def make_other(self) -> None:
+        """Have the second alias, with its role on the server."""
+        assert self.other
+
     def lose_connections(self) -> None:
         """Have idle connections that the server has ended."""
         self.database.answer("select 1")
