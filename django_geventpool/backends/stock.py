@@ -45,4 +45,4 @@ def close_past_guard(wrapper: Any, close: Callable[[], object]) -> None:
     try:
         close()
     except SynchronousOnlyOperation:
-        inspect.unwrap(close)(wrapper)  # type: ignore[call-arg]
+        inspect.unwrap(close)(wrapper)

@@ -141,6 +141,7 @@ class Pool:
                 # From here, as each frame on the way is kept by each who waits.
                 while not request.wait(self._housekeeper.is_watching()):
                     self._keep_house()
+                    self._next_look = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
@@ -308,7 +309,7 @@ class Pool:
             self._housekeeper.wake()
 
     def _look_by(self, when: float) -> None:
-        if when < self._next_look:
+        if when < self._next_look and green.can_wake_main_hub():
             self._next_look = when
             self._housekeeper.wake()
 

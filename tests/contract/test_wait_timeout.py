@@ -93,7 +93,8 @@ def test_the_error_says_the_pools_numbers(make_pool: MakePool, borrow: Borrow, m
         pool.getconn(timeout=0)
     assert isinstance(caught.value, OperationalError)
     assert re.search(
-        r'Pool "test": no connection came free within 0 s \(the caller\'s own timeout\): limit 2, in use 2, idle 0, waiting 3, '
+        r'Pool "test": no connection came free within 0 s \(the caller\'s own timeout\): '
+        r"limit 2, in use 2, idle 0, waiting 3, "
         r"longest holder task shop\.tasks\.pay\[42\] for \d+\.\d s\. Hold connections for less time",
         str(caught.value),
     ), caught.value
