@@ -6,9 +6,11 @@ Each place is one through which all code of its kind goes, whatever is connected
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from celery import bootsteps
+from celery.app import trace
 from celery.concurrency.base import BasePool
 from celery.utils.dispatch import Signal
 from celery.worker import pidbox
@@ -33,7 +35,7 @@ def install() -> None:
 
 
 def _send(send: Callable[..., Any]) -> Callable[..., Any]:
-    def send_in_scope(signal: Signal, *args: Any, **kwargs: Any) -> Any:
+    def send_in_scope(signal: Signal, /, *args: Any, **kwargs: Any) -> Any:
         if not signal.receivers:
             return send(signal, *args, **kwargs)
         # A task, or what it has started, may send signals too.
@@ -42,8 +44,19 @@ def _send(send: Callable[..., Any]) -> Callable[..., Any]:
     return send_in_scope
 
 
+def _send_postrun(send: Callable[..., Any]) -> Callable[..., Any]:
+    def send_and_release(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return send(*args, **kwargs)
+        finally:
+            if not kwargs["task"].request.is_eager:
+                release()  # What receivers took that came after ours, with which the task has given back.
+
+    return send_and_release
+
+
 def _apply_steps(apply: Callable[..., Any]) -> Callable[..., Any]:
-    def apply_in_scope(blueprint: bootsteps.Blueprint, *args: Any, **kwargs: Any) -> Any:
+    def apply_in_scope(blueprint: bootsteps.Blueprint, /, *args: Any, **kwargs: Any) -> Any:
         result = Scope().run(apply, blueprint, *args, **kwargs)
         for step in blueprint.order:  # type: ignore[attr-defined]
             for name in _STEP_METHODS:
@@ -56,7 +69,7 @@ def _apply_steps(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _apply_async(apply_async: Callable[..., Any]) -> Callable[..., Any]:
-    def apply_async_with_scopes(pool: BasePool, *args: Any, **options: Any) -> Any:
+    def apply_async_with_scopes(pool: BasePool, /, *args: Any, **options: Any) -> Any:
         for name in _CALLBACKS:
             callback = options.get(name)
             if callback is not None:
@@ -100,9 +113,10 @@ def _end_of_turn(method: Callable[..., Any]) -> Callable[..., Any]:
     return run_and_release
 
 
-_PLACES: tuple[tuple[type, str, Wrap], ...] = (
+_PLACES: tuple[tuple[type | ModuleType, str, Wrap], ...] = (
     (Signal, "send", _send),
     (Signal, "send_robust", _send),
+    (trace, "send_postrun", _send_postrun),
     (bootsteps.Blueprint, "apply", _apply_steps),
     (Entry, "__call__", in_scope),
     (BasePool, "apply_async", _apply_async),

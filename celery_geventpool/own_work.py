@@ -60,7 +60,7 @@ class Scope:
         #: What had a connection when the call first asked for one; None until it does.
         self._held: list[BaseDatabaseWrapper] | None = None
 
-    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what a function returns, called in this scope."""
         local = _local()
         self.outer = getattr(local, "scope", None)

@@ -97,6 +97,19 @@ def is_in_main_hub() -> bool:
     return True
 
 
+def waking_thread() -> int | None:
+    """Return in which native thread alone a greenlet can be woken that waits here; None if anybody can wake it.
+
+    Locks of eventlet's know the hub only that is in the thread of who releases them.
+    """
+    return original("_thread", "get_ident")() if active() == "eventlet" else None
+
+
+def can_wake_main_hub() -> bool:
+    """Return whether greenlets of the main hub go on when somebody here releases what they wait for."""
+    return active() != "eventlet" or is_in_main_hub()
+
+
 def start_thread(function: Callable[..., object], *args: Any) -> None:
     """Run ``function`` in a new greenlet, or in a native daemon thread where a greenlet would not go on.
 

@@ -27,7 +27,7 @@ from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .lease import Lease
 from .pools import make_pool, open_with
-from .stock import is_stock
+from .stock import close_past_guard, is_stock
 from .versions import check_psycopg
 
 if is_psycopg3:
@@ -220,11 +220,10 @@ class PooledMixin(PooledWrapper, Base):
         """
         self._forget_rollback_error()
         close = super().close
-        unguarded = getattr(close, "__wrapped__", None)
-        if unguarded is None or not self.has_pool:
-            close()
+        if self.has_pool:
+            close_past_guard(self, close)
         else:
-            unguarded(self)
+            close()
 
     def _close(self) -> None:
         if not self.has_pool:
@@ -362,14 +361,14 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
     """
     given = wrapper.settings_dict["OPTIONS"]
     last_given, pool_options = _read.get(wrapper.alias, (None, None))
-    if pool_options is None or given is not last_given:
+    if pool_options is None or given != last_given:
         try:
             pool_options, _ = options.split(given)
         except InvalidOption as error:
             from .unusable import UnusableDatabase
 
             raise UnusableDatabase(f'DATABASES["{_known_alias(wrapper)}"]["OPTIONS"]: {error}') from None
-        _read[wrapper.alias] = (given, pool_options)
+        _read[wrapper.alias] = (dict(given), pool_options)  # A copy, as some change their settings in place.
     return pool_options
 
 

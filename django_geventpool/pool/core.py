@@ -144,6 +144,7 @@ class Pool:
                 # From here: each waiter keeps the frames on the way to where it waits.
                 while not request.wait(self._housekeeper.is_watching()):
                     self._keep_house()
+                    self._next_look = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
@@ -206,12 +207,16 @@ class Pool:
     def give_back(self, client: Client) -> None:
         """Take back what a client has, and what it asked for if somebody was interrupted who did so for it.
 
-        What another greenlet or thread is giving back is left to it.
+        What another greenlet or thread is giving back is left to it. In a forked child the client has nothing of its
+        parent process's pool any more.
 
         :raises Exception: see ``putconn``.
         """
         request = client.request
-        if request is None or self._pid != os.getpid():
+        if request is None:
+            return
+        if self._pid != os.getpid():
+            client.settle(request)  # Else the next pool that it asks would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
             return  # Another greenlet or thread, which shares the client, is still at it.
@@ -224,7 +229,7 @@ class Pool:
 
     def share(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
-        if client.request is not None and client.request.held is not None:
+        if client.request is not None and client.request.held is not None and self._pid == os.getpid():
             self._lock.run(self._room.share, client.request, holder)
 
     def _stack(self) -> StackSummary | None:
@@ -307,7 +312,7 @@ class Pool:
             self._housekeeper.wake()
 
     def _look_by(self, when: float) -> None:
-        if when < self._next_look:
+        if when < self._next_look and green.can_wake_main_hub():
             self._next_look = when
             self._housekeeper.wake()
 

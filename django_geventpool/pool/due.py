@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from traceback import StackSummary
 
+from .. import green
 from .alarms import Alarms, Observed
 from .returns import Late
 from .room import Room
@@ -58,5 +59,7 @@ def find_due(
     room.dispatch()
     observed = alarms.observe(now)
     room.expire(now)
+    if room.unheard and green.can_wake_main_hub():
+        room.wake_unheard()
     look_again = min(upkeep.wake_at(now), alarms.is_due(room.waiting_since()))
     return Due(to_close, to_renew, abandoned, overdue, observed), look_again

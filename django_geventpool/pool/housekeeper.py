@@ -15,6 +15,9 @@ logger = logging.getLogger("geventpool.pool")
 #: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
 _PATIENCE = 1.0
 
+#: How often to look under eventlet, whose native threads can't wake it, in seconds.
+_PAUSE_UNWOKEN = 2.0
+
 
 class Housekeeper:
     """Runs ``work`` again and again, each time when it asked for or when it is woken.
@@ -53,7 +56,12 @@ class Housekeeper:
             self._patient_until = time.monotonic() + _PATIENCE
 
     def wake(self) -> None:
-        """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere."""
+        """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere.
+
+        Where that can't be, in a native thread beside eventlet's hub, it is done a little later.
+        """
+        if not green.can_wake_main_hub():
+            return
         # The gate is open if it has been woken and is yet to run.
         with contextlib.suppress(RuntimeError):
             self._gate.release()
@@ -75,13 +83,18 @@ class Housekeeper:
     def _keep_working(self) -> None:
         pause: float | None = 0.0
         while pause is None or pause >= 0:
-            self._gate.acquire(timeout=-1 if pause is None else min(pause, threading.TIMEOUT_MAX))
+            self._gate.acquire(timeout=_longest() if pause is None else min(pause, threading.TIMEOUT_MAX))
             try:
                 pause = self._work()
             except Exception as error:  # noqa: BLE001  it is logged
                 # Without a housekeeper, ended holders would keep their connections for ever.
                 speak(logger.error, "The pool's housekeeping failed; trying again in a second", exc_info=error)
                 pause = 1.0
+
+
+def _longest() -> float:
+    """Return how long to sleep if nothing is to be expected (seconds); -1 for as long as nobody wakes it."""
+    return _PAUSE_UNWOKEN if green.active() == "eventlet" else -1
 
 
 def speak(log: Callable[..., None], *message: object, **options: object) -> None:

@@ -118,8 +118,14 @@ def _future(frame: FrameType | None) -> Any:
 def _waited_for(frame: FrameType | None) -> Iterator[Any]:
     """Yield what stands for work in other threads or greenlets among the variables of a frame and its callers."""
     for value in _values(frame):
-        if issubclass(type(value), (threading.Thread, Future)) or hasattr(type(value), "gr_frame"):
+        if issubclass(type(value), (threading.Thread, Future)) or _is_greenlet(type(value)):
             yield value
+
+
+def _is_greenlet(kind: type) -> bool:
+    # Not by an attribute: asked for one, a class may do whatever its metaclass wants.
+    module = sys.modules.get("greenlet")
+    return module is not None and issubclass(kind, module.greenlet)
 
 
 def _values(frame: FrameType | None) -> Iterator[Any]:

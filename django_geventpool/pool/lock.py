@@ -19,6 +19,15 @@ class ReentryError(RuntimeError):
     """Code that ran in the middle of the pool's own work, such as a finalizer, asked for more of it."""
 
 
+def is_refusal(error: RuntimeError) -> bool:
+    """Tell whether an error is that of a context which somebody else is in, caught where it was to be entered.
+
+    One that comes from within has been through other functions. Near the limit of recursion there may be none.
+    """
+    traceback = error.__traceback__
+    return traceback is not None and traceback.tb_next is None and not isinstance(error, RecursionError)
+
+
 class Lock:
     """Has one function at a time run, and whatever interrupts one is not held against the next.
 
@@ -51,7 +60,7 @@ class Lock:
             try:
                 return self._context.run(self._run, function, arguments)
             except RuntimeError as error:
-                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                if not is_refusal(error):
                     raise  # It comes from within the function.
                 if self.is_mine():
                     raise ReentryError(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .closer import Closer
 from .driver import Driver
-from .lock import Lock, ReentryError
+from .lock import Lock, ReentryError, is_refusal
 from .room import Room
 from .slot import Request, Slot, State
 from .statistics import Reason
@@ -64,9 +64,9 @@ class Returns:
         try:
             request.turn.run(context.run, self._take, slot, request)
         except RuntimeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise  # It comes from within.
-            return False
+            if is_refusal(error):
+                return False
+            raise  # It comes from within.
         return True
 
     def _take(self, slot: Slot, request: Request) -> None:

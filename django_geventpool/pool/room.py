@@ -45,6 +45,8 @@ class Room:
         #: The most recently used is at the right and used again first, so that the others grow old and are closed.
         self.idle: deque[Slot] = deque()
         self.waiting = Waiters()
+        #: Those that were answered by who can't wake them. The housekeeper can, and the others look for themselves.
+        self.unheard: deque[Request] = deque()
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed room has one slot less.
@@ -111,13 +113,23 @@ class Room:
         """Wake a request that has been given a slot."""
         if request.slot is not None and request.slot.connection is not None:
             self.record_wait(request)  # Else it has yet to connect, which may send it back to wait.
-        request.answer()
+        self._answer(request)
+
+    def _answer(self, request: Request, error: Exception | None = None) -> None:
+        if not request.answer(error):
+            self.unheard.append(request)
+
+    def wake_unheard(self) -> None:
+        """Wake those of the main hub that were answered in another thread. Called in that hub."""
+        while self.unheard:
+            self.unheard[0].wake()
+            self.unheard.popleft()
 
     def expire(self, now: float) -> None:
         """Wake those whose time is over, with nothing."""
         while (request := self.waiting.first_to_give_up()) is not None and request.is_late(now):
             self.record_wait(request)
-            request.answer()
+            self._answer(request)
             self.waiting.remove(request)
 
     def record_wait(self, request: Request) -> None:
@@ -133,7 +145,7 @@ class Room:
     def withdraw(self, request: Request) -> Slot | None:
         """Take back what a request has, if anything, and have it wait no more; return what is to be closed."""
         if request in self.waiting:
-            request.answer()  # It may be another greenlet or thread that waits.
+            self._answer(request)  # It may be another greenlet or thread that waits.
             self.waiting.remove(request)
         self.record_wait(request)
         slot = request.held
@@ -301,7 +313,7 @@ class Room:
     def empty(self, error: Callable[[], Exception]) -> list[Slot]:
         """Send the waiters of a closed room away, each with an error, and take out the idle slots, doomed."""
         for request in list(self.waiting):
-            request.answer(error())
+            self._answer(request, error())
             self.waiting.remove(request)
         return self.doom_idle(list(self.idle), "shutdown")
 

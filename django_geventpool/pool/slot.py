@@ -11,6 +11,7 @@ import time
 from traceback import StackSummary
 from typing import TYPE_CHECKING, Any
 
+from .. import green
 from ..text import printable
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Request:
         "gate",
         "has_own_timeout",
         "holder",
+        "is_answered",
         "is_received",
         "is_served",
         "label",
@@ -152,6 +154,7 @@ class Request:
         "ticket",
         "timeout",
         "turn",
+        "waking_thread",
     )
 
     def __init__(
@@ -175,6 +178,10 @@ class Request:
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = (not is_urgent, next(_tickets))
         self.gate: threading.Lock | None = None
+        #: In which native thread alone it can be woken; None if anybody can wake it.
+        self.waking_thread: int | None = None
+        #: Whether it need not wait any more.
+        self.is_answered = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
         #: What it was given. It has it still if the slot says so.
@@ -211,11 +218,12 @@ class Request:
     def close_gate(self) -> None:
         """Get ready to wait for an answer."""
         self.slot = self.error = None
-        self.is_received = False
+        self.is_received = self.is_answered = False
         if self.since is None:
             self.since = time.monotonic()
         self.gate = threading.Lock()
         self.gate.acquire()
+        self.waking_thread = green.waking_thread()
 
     def wait(self, is_watched: bool) -> bool:
         """Wait for an answer; return False if the pool is to be looked after before this is called again.
@@ -226,14 +234,24 @@ class Request:
         if is_watched:
             return self.gate.acquire()
         left = math.inf if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-        return self.gate.acquire(timeout=min(left, LOOK_UNWATCHED)) or left <= LOOK_UNWATCHED
+        return self.gate.acquire(timeout=min(left, LOOK_UNWATCHED)) or self.is_answered or left <= LOOK_UNWATCHED
 
-    def answer(self, error: Exception | None = None) -> None:
+    def answer(self, error: Exception | None = None) -> bool:
         """Wake the waiter: it has a slot by now, or gets an error, or nothing as its time is over.
 
         Called under the pool's lock.
+
+        :return: whether it can be woken from here.
         """
         self.error = error
+        self.is_answered = True
+        return self.wake()
+
+    def wake(self) -> bool:
+        """Have the waiter go on, which has been answered; False if it can't be woken from here."""
+        if self.waking_thread is not None and self.waking_thread != green.waking_thread():
+            return False
         assert self.gate is not None
         if self.gate.locked():
             self.gate.release()
+        return True

@@ -59,7 +59,17 @@ def variables(frame: FrameType) -> dict[str, Any]:
     """Return the variables of a frame that may go on running."""
     found = frame.f_locals
     copied = dict(found)
-    if sys.version_info < (3, 13) and frame.f_code.co_flags & CO_OPTIMIZED and frame.f_trace is None:
+    if (
+        sys.version_info < (3, 13)
+        and frame.f_code.co_flags & CO_OPTIMIZED
+        and frame.f_trace is None
+        and sys.getrefcount(found) == _REFERENCES
+    ):
         # It is a copy that the frame would keep, with all that is in it, for as long as it runs.
         found.clear()
     return copied
+
+
+#: How many references there are to such a copy if the frame's code has not got it, by locals(): the frame's, that of
+#: the variable here, and that of an argument.
+_REFERENCES = 3

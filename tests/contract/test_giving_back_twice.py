@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -178,4 +179,30 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
     giver.result()
     assert pool.stats().idle == 1
     assert connection in driver.live
+    assert_whole(pool)
+
+
+def test_who_can_go_no_deeper_hears_of_it(make_pool: MakePool) -> None:
+    """However few calls are left: what he could not give back is not taken for what somebody else is giving back."""
+    pool = make_pool(MAX_CONNS=1)
+    owner = Owner()
+
+    def give_back(depth: int) -> None:
+        if depth:
+            give_back(depth - 1)
+        else:
+            pool.give_back(owner.client)
+
+    outcomes = set()
+    for depth in range(sys.getrecursionlimit()):
+        pool.getconn(client=owner.client)
+        try:
+            give_back(depth)
+        except RecursionError:
+            outcomes.add("told")
+        else:
+            outcomes.add("given back")
+            assert owner.client.connection is None, depth
+    assert outcomes == {"told", "given back"}
+    pool.give_back(owner.client)
     assert_whole(pool)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from django_geventpool import green
+from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import Pool
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.waiting import eventually
@@ -54,3 +55,31 @@ def test_the_housekeeper_lives_in_the_main_hub(make_pool: MakePool, borrow: Borr
     borrow(pool).taken().give_back()
     eventually(lambda: pool._housekeeper.is_running, "the housekeeper")
     await_stats(pool, size=0)
+
+
+def test_what_native_threads_give_back_reaches_who_waits_in_the_main_hub(make_pool: MakePool, borrow: Borrow) -> None:
+    """Also when the housekeeper had nothing to expect, and though eventlet's hub doesn't hear of other threads."""
+    pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=0)
+    borrow(pool).taken().give_back()
+    await_stats(pool, size=0)
+    taken, give_back, ended = [], [], []
+
+    def hold() -> None:
+        taken.append(pool.getconn())
+        while not give_back:
+            sleep(0.01)
+        pool.putconn(taken[0])
+        ended.append(True)
+
+    sleep = green.original("time", "sleep")
+    green.start_native_thread(hold)
+    eventually(lambda: bool(taken), "the native thread's connection")
+    waiters = [borrow(pool), borrow(pool)]
+    await_stats(pool, waiting=2)
+    with pytest.raises(PoolTimeout):
+        pool.getconn(timeout=0.01)
+    give_back.append(True)
+    for waiter in waiters:
+        waiter.taken().give_back()
+    eventually(lambda: bool(ended), "the native thread's end")
+    assert_whole(pool)

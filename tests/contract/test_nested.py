@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from typing import Any
@@ -269,6 +269,37 @@ def test_looking_at_frames_keeps_nothing_alive() -> None:
 
 
 # What is no standstill
+
+
+class _Sullen(type):
+    """The class of a class that fails when it is asked for what it hasn't."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise KeyError(name)
+
+
+class _Thing(metaclass=_Sullen):
+    pass
+
+
+def test_looking_at_frames_leaves_alone_what_is_there() -> None:
+    """What somebody has of ``locals()`` is his, and nothing is known of the classes of what he has."""
+
+    def hold() -> Iterator[dict[str, Any]]:
+        thing = _Thing()
+        thread = threading.Thread()
+        yield {"thread": thread}
+        mine = locals()
+        yield mine
+        yield mine
+
+    holding = hold()
+    thread = next(holding)["thread"]
+    for _ in range(2):
+        mine = next(holding)
+        frame = holding.gi_frame  # type: ignore[attr-defined]
+        assert set(kinship._waited_for(frame)) == {thread}
+        assert mine.keys() >= {"thing", "thread"}
 
 
 def test_holders_that_work_elsewhere_are_none(

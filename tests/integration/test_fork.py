@@ -182,3 +182,31 @@ def _child_of_multiprocessing(database: Database) -> None:
 
 def _ask_at_once(database: Database, count: int) -> list[int]:
     return [rows[0][0] for rows in results([Task(database.answer, "select %s::int", n) for n in range(count)])]
+
+
+def test_a_wrapper_that_the_child_inherits_takes_connections_of_the_child(make_database: MakeDatabase) -> None:
+    """One that ``connections`` doesn't know, such as a copy, or that of a greenlet that was forked along."""
+    database = make_database(MAX_CONNS=1, role_limit=2)
+    wrapper = database.connection.copy()
+
+    def backend() -> int:
+        with wrapper.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    pid = backend()
+
+    def child() -> list[int]:
+        wrapper.close()
+        mine = backend()
+        stats = pools[database.alias].stats()
+        assert (stats.in_use, stats.size) == (1, 1)
+        wrapper.close()
+        return [mine, database.pid()]
+
+    mine, others = in_child(child)
+    assert mine == others != pid
+    assert backend() == pid
+    wrapper.close()
+    eventually(lambda: database.count() == 1, "the child's connection gone")
+    database.assert_whole()

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.utils.dispatch import Signal
 from celery.worker import state
 from django.db import connections
 
-from celery_geventpool import outcomes, own_work, steps
+from celery_geventpool import outcomes, outside, own_work, steps
 from celery_geventpool.outcomes import Clerk
 from django_geventpool import green
+from django_geventpool.taken import connected
 from tests.support.database import Database
 from tests.support.errors_thrown import SoftLimit
 from tests.support.lines import DELIVERIES, Delivery, LineFault
@@ -180,3 +182,19 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
     monkeypatch.setattr(clerk, "wait", wait)
     told.set()
     stuck.result()
+
+
+def test_names_of_arguments_are_the_callers_own(make_database: MakeDatabase) -> None:
+    """Of signals, callbacks and whatever else runs in a scope."""
+    database = make_database(MAX_CONNS=1)
+
+    def call(**named: object) -> dict[str, object]:
+        query(database)
+        return named
+
+    named = {"self": 1, "function": 2, "signal": 3}
+    assert own_work.in_scope(call)(**named) == named
+    signal = Signal(name="test")
+    signal.connect(call, weak=False)
+    assert outside._send(lambda _signal, /, **given: call(**given))(signal, **named) == named
+    assert not connected()

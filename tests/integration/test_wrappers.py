@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import gc
 import weakref
 from collections.abc import Iterator
@@ -9,10 +11,13 @@ from typing import Any
 
 import pytest
 from django.db import InterfaceError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.features import DatabaseFeatures
 from django.db.backends.postgresql.operations import DatabaseOperations
 
+from django_geventpool import pools
+from django_geventpool.errors import InvalidOption
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
 from tests.testapp.models import Item
@@ -80,6 +85,76 @@ def test_whoever_has_put_himself_around_djangos_way_to_a_connection_is_asked(
     monkeypatch.setattr(base.DatabaseWrapper, "get_new_connection", take_noisily)
     assert Task(database.answer, "select 1").result() == [(1,)]
     assert asked == [database.alias]
+
+
+class Proxy:
+    """Around a function, as tracers put it: it has all attributes of that, and is bound as that is."""
+
+    def __init__(self, wrapped: Any, calls: list[str]) -> None:
+        self.__wrapped__ = wrapped
+        self.calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __get__(self, instance: object, owner: type) -> Proxy:
+        return Proxy(self.__wrapped__.__get__(instance, owner), self.calls)
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls.append(self.__wrapped__.__name__)
+        return self.__wrapped__(*args)
+
+
+def _decorated(wrapped: Any, calls: list[str]) -> Any:
+    @functools.wraps(wrapped)
+    def noting(*args: Any) -> Any:
+        calls.append(wrapped.__name__)
+        return wrapped(*args)
+
+    return noting
+
+
+@pytest.mark.parametrize("put_around", [Proxy, _decorated])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(base.DatabaseWrapper, "get_new_connection"), (BaseDatabaseWrapper, "close")]
+)
+def test_what_others_put_around_djangos_methods_is_called(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, put_around: Any, owner: type, name: str
+) -> None:
+    """Also if it passes for what it is put around, and while an event loop runs, which Django's guard minds."""
+    database = make_database(MAX_CONNS=1)
+    database.pid()
+    database.give_back()
+    calls: list[str] = []
+    monkeypatch.setattr(owner, name, put_around(getattr(owner, name), calls))
+    database.pid()
+    database.give_back()
+    assert calls == [name]
+    database.pid()
+
+    wrapper = database.connection
+
+    async def close_in_loop() -> None:
+        wrapper.close()
+
+    asyncio.run(close_in_loop())
+    assert calls[1:] == [name]
+    database.assert_whole()
+
+
+def test_options_that_are_changed_in_place_are_read_again(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    database.answer("select 1")
+    given = database.connection.settings_dict["OPTIONS"]
+    given["MAX_CONNS"] = 2
+    pools.close(database.alias)
+    database.answer("select 1")
+    assert database.stats().limit == 2
+    given["MAX_CONNS"] = 0
+    pools.close(database.alias)
+    with pytest.raises(InvalidOption, match="MAX_CONNS"):
+        database.answer("select 1")
+    given["MAX_CONNS"] = 1
 
 
 @MODES

@@ -39,11 +39,11 @@ EVERYWHERE = {
     "call_soon",
 }
 MORE = {
-    "gevent": {"on_timeout", "task's on_failure"},
-    "eventlet": {"eventlet_pool_started", "eventlet_pool_apply"},
-    "threads": set(),
+    "gevent": {"on_timeout", "task's on_failure", "late task_postrun"},
+    "eventlet": {"eventlet_pool_started", "eventlet_pool_apply", "late task_postrun"},
+    "threads": {"late task_postrun"},
     "prefork": {"on_timeout"},
-    "solo": {"worker_process_init", "heartbeat_sent"},
+    "solo": {"worker_process_init", "heartbeat_sent", "late task_postrun"},
 }
 
 

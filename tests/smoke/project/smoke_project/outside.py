@@ -64,6 +64,7 @@ class ConsumerStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         use("consumer step")
         Panel.register(name="late_command")(late_command)
+        signals.task_postrun.connect(_receiver("late task_postrun"), weak=False)
         self.parent = parent
         parent.call_soon(use, "call_soon")
 
