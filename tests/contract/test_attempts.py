@@ -67,6 +67,9 @@ def test_what_an_attempt_leaves_counts_until_it_is_closed(driver: TryingDriver, 
 def test_what_an_attempt_leaves_costs_no_connection_that_is_sound(driver: TryingDriver, pool: Pool) -> None:
     server_lets_go = threading.Event()
     driver.script("close", server_lets_go.wait, server_lets_go.wait)
+    # Each has its slot before the other leaves anything.
+    both = threading.Barrier(2)
+    driver.script("connect", both.wait, both.wait)
     borrowers = [Borrower(pool) for _ in range(2)]
     for borrower in borrowers:
         borrower.taken()
