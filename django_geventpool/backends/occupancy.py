@@ -76,9 +76,9 @@ class OccupancyMixin(PooledMixin):
         Engines derived from this one hear in Django's ``close`` that the next one's session is theirs to set up.
         """
         if not self.is_derived:
-            self._close()
+            super()._close()
             return
-        state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
+        state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback, self._set_up
         self._calls += 1
         self._is_letting_go = True
         try:
@@ -88,7 +88,12 @@ class OccupancyMixin(PooledMixin):
         finally:
             self._is_letting_go = False
             self._calls -= 1
-            self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
+            self.run_on_commit, self.closed_in_transaction, self.needs_rollback, self._set_up = state
+
+    def _close(self) -> None:
+        """Give the connection back; the next one is set up afresh."""
+        super()._close()
+        self._set_up = False
 
     def _is_in_own_thread(self) -> bool:
         owner: int = self._thread_ident  # type: ignore[attr-defined]
