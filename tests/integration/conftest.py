@@ -28,10 +28,13 @@ settings.configure(
 )
 django.setup()
 
-from tests.support.database import Database  # noqa: E402  settings come first
+from celery_geventpool import steps  # noqa: E402  settings come first
+from celery_geventpool.outcomes import Clerk  # noqa: E402
+from tests.support.database import Database  # noqa: E402
 from tests.support.observer import Observer  # noqa: E402
 from tests.support.scene import make_rows, remove_rows  # noqa: E402
 from tests.support.schema import make_schema  # noqa: E402
+from tests.support.waiting import DEADLINE  # noqa: E402
 
 # What can't be done to a thread is not asked of it.
 collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
@@ -164,3 +167,12 @@ def tls() -> Iterator[TlsServer]:
         except (OpensslNotFound, PostgresNotFound) as error:
             pytest.skip(f"no server with TLS (apt-get install openssl postgresql): {error}")
         yield server
+
+
+@pytest.fixture
+def clerk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clerk]:
+    """A clerk of the test's own."""
+    clerk = Clerk()
+    monkeypatch.setattr(steps, "clerk", lambda: clerk)
+    yield clerk
+    assert clerk.wait(DEADLINE)

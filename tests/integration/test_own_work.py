@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from celery.utils.dispatch import Signal
 from celery.worker import state
 from django.db import connections
 
-from celery_geventpool import outcomes, outside, own_work, steps
+from celery_geventpool import outside, own_work, steps
 from celery_geventpool.outcomes import Clerk
-from django_geventpool import green
 from django_geventpool.taken import connected
 from tests.support.database import Database
 from tests.support.errors_thrown import SoftLimit
@@ -23,8 +21,6 @@ from tests.support.tasks import FRAMEWORK, Task, current_greenlet
 from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import MakeDatabase
-
-GREEN = pytest.mark.skipif(FRAMEWORK == "threads", reason="a thread can't be killed")
 
 
 def query(database: Database) -> None:
@@ -86,71 +82,6 @@ def test_what_a_scope_took_that_could_not_be_left_is_given_back_at_the_next_requ
     assert database.stats().in_use == 1
     own_work.in_scope(query)(other)
     assert database.stats().in_use == other.stats().in_use == 0
-
-
-@pytest.fixture
-def clerk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clerk]:
-    """A clerk of the test's own."""
-    clerk = Clerk()
-    monkeypatch.setattr(steps, "clerk", lambda: clerk)
-    yield clerk
-    assert clerk.wait(DEADLINE)
-
-
-@GREEN
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_clerk_that_is_killed_before_its_first_step(
-    clerk: Clerk, monkeypatch: pytest.MonkeyPatch, times: int
-) -> None:
-    start, killed = green.start_thread, []
-
-    def start_and_kill(function: Callable[..., object], *args: Any) -> None:
-        if len(killed) == times:
-            start(function, *args)
-        elif FRAMEWORK == "gevent":
-            import gevent
-
-            killed.append(gevent.spawn(function, *args))
-            killed[-1].kill(block=False)
-        else:
-            import eventlet
-
-            killed.append(eventlet.spawn(function, *args))
-            killed[-1].cancel()
-
-    monkeypatch.setattr(outcomes.green, "start_thread", start_and_kill)
-    done: list[int] = []
-    tasks = [Task(clerk.do, lambda number=number: done.append(number), "not done") for number in range(3)]
-    assert [task.result() for task in tasks] == [True] * 3
-    assert done == [0, 1, 2]
-    assert len(killed) == times
-
-
-@GREEN
-def test_a_clerk_that_is_killed_at_its_work(clerk: Clerk, caplog: pytest.LogCaptureFixture) -> None:
-    """The kill is not meant for who waits, and the others are served."""
-    working: list[Any] = []
-
-    def work() -> None:
-        working.append(current_greenlet())
-        threading.Event().wait(DEADLINE)
-
-    first = Task(clerk.do, work, "The first was not done")
-    eventually(lambda: working, "the clerk at work")
-    second = Task(clerk.do, lambda: None, "not done")
-    eventually(lambda: len(clerk.left()) == 2, "both with the clerk")
-    if FRAMEWORK == "gevent":
-        import gevent
-        import greenlet
-
-        gevent.get_hub().loop.run_callback(working[0].throw, greenlet.GreenletExit())
-    else:
-        import eventlet
-
-        eventlet.spawn_n(eventlet.kill, working[0])
-    assert first.result() is False
-    assert second.result() is True
-    assert "The first was not done" in caplog.text
 
 
 def test_who_hands_over_gets_the_error(clerk: Clerk) -> None:
