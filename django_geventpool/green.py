@@ -100,14 +100,14 @@ def is_in_main_hub() -> bool:
 def waking_thread() -> int | None:
     """Return in which native thread alone a greenlet can be woken that waits here; None if anybody can wake it.
 
-    Locks of eventlet's know the hub only that is in the thread of who releases them.
+    Locks of eventlet's, and of gevent's before its releases of 2026, wake nobody in the hub of another thread.
     """
-    return original("_thread", "get_ident")() if active() == "eventlet" else None
+    return None if active() == "threads" else original("_thread", "get_ident")()
 
 
 def can_wake_main_hub() -> bool:
     """Return whether greenlets of the main hub go on when somebody here releases what they wait for."""
-    return active() != "eventlet" or is_in_main_hub()
+    return is_in_main_hub()
 
 
 def start_thread(function: Callable[..., object], *args: Any) -> None:

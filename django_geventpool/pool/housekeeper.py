@@ -15,7 +15,7 @@ logger = logging.getLogger("geventpool.pool")
 #: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
 _PATIENCE = 1.0
 
-#: How often to look under eventlet, whose native threads can't wake it, in seconds.
+#: How often to look under a green framework, where native threads may not be able to wake it, in seconds.
 _PAUSE_UNWOKEN = 2.0
 
 
@@ -43,7 +43,7 @@ class Housekeeper:
     def is_watching(self) -> bool:
         """Return whether the housekeeper will tell those who wait in this thread that their time is over.
 
-        In a native thread beside a green framework's hub none can be started, and under eventlet nobody can be woken.
+        In a native thread beside a hub none can be started, and the hub may not be woken.
         """
         return self._duty.locked() and green.is_in_main_hub()
 
@@ -58,7 +58,7 @@ class Housekeeper:
     def wake(self) -> None:
         """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere.
 
-        Where that can't be, in a native thread beside eventlet's hub, it is done a little later.
+        Where that may not be, in a native thread beside a hub, it is done a little later.
         """
         if not green.can_wake_main_hub():
             return
@@ -94,7 +94,7 @@ class Housekeeper:
 
 def _longest() -> float:
     """Return how long to sleep if nothing is to be expected (seconds); -1 for as long as nobody wakes it."""
-    return _PAUSE_UNWOKEN if green.active() == "eventlet" else -1
+    return -1 if green.active() == "threads" else _PAUSE_UNWOKEN
 
 
 def speak(log: Callable[..., None], *message: object, **options: object) -> None:

@@ -58,6 +58,11 @@ EXCUSES = [
         drivers=("psycopg",),
     ),
     Excuse(
+        f"{_DJANGOS_POOL}test_connect_pool_with_timezone",
+        'switches on Django\'s own pool with OPTIONS["pool"], which the engine refuses',
+        drivers=("psycopg",),
+    ),
+    Excuse(
         f"{_DJANGOS_POOL}test_connect_pool_setting_ignored_for_psycopg2",
         'expects OPTIONS["pool"] to be refused in Django\'s words, which advise another driver; ours say to remove it',
         drivers=("psycopg2",),

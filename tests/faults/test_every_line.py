@@ -70,7 +70,9 @@ def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, int]
 
     with never_stuck():
         error = run_catching(run)
-    return Outcome(fault.error if fault.has_fired else None, error, fault.where), fault.steps
+    # What another greenlet, or a callback of the hub, was hit by comes out there.
+    is_of_another = fault.hit_another and error is None
+    return Outcome(fault.error if fault.has_fired and not is_of_another else None, error, fault.where), fault.steps
 
 
 def _use(campaign: Campaign) -> None:

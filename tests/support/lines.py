@@ -62,6 +62,8 @@ class LineFault:
         self.error = SoftLimit() if error is None else error
         self.steps = 0
         self.has_fired = False
+        #: Whether it came out in other code than that: a signal that arrives before a switch is handled after it.
+        self.hit_another = False
         #: Where that was, innermost last.
         self.where: list[str] = []
         #: By frame, the lines of its `with` statements that it is inside of.
@@ -88,6 +90,7 @@ class LineFault:
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.has_fired = True
+        self.hit_another = not self._is_meant()
         raise self.error
 
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
