@@ -81,8 +81,14 @@ def is_readable(fd: int) -> bool:
     return bool(poller.poll(0))
 
 
+@functools.cache
+def _native_ident() -> Callable[[], int]:
+    ident: Callable[[], int] = original("_thread", "get_ident")
+    return ident
+
+
 def is_in_main_hub() -> bool:
-    """Return whether greenlets that are started here go on by themselves.
+    """Return whether this is the hub that all greenlets of the process share: those started here go on by themselves.
 
     A native thread beside the hub, such as one of ``gevent.threadpool``, has a hub of its own, which turns only while
     the thread's function waits.
@@ -93,7 +99,7 @@ def is_in_main_hub() -> bool:
 
         return bool(get_hub().main_hub)
     if framework == "eventlet":
-        return bool(original("_thread", "get_ident")() == threading.main_thread().ident)
+        return _native_ident()() == threading.main_thread().ident
     return True
 
 
@@ -102,12 +108,7 @@ def waking_thread() -> int | None:
 
     Locks of eventlet's, and of gevent's before its releases of 2026, wake nobody in the hub of another thread.
     """
-    return None if active() == "threads" else original("_thread", "get_ident")()
-
-
-def can_wake_main_hub() -> bool:
-    """Return whether greenlets of the main hub go on when somebody here releases what they wait for."""
-    return is_in_main_hub()
+    return None if active() == "threads" else _native_ident()()
 
 
 def start_thread(function: Callable[..., object], *args: Any) -> None:

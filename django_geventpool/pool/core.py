@@ -312,7 +312,7 @@ class Pool:
             self._housekeeper.wake()
 
     def _look_by(self, when: float) -> None:
-        if when < self._next_look and green.can_wake_main_hub():
+        if when < self._next_look and green.is_in_main_hub():
             self._next_look = when
             self._housekeeper.wake()
 

@@ -59,7 +59,7 @@ def find_due(
     room.dispatch()
     observed = alarms.observe(now)
     room.expire(now)
-    if room.unheard and green.can_wake_main_hub():
+    if room.unheard and green.is_in_main_hub():
         room.wake_unheard()
     look_again = min(upkeep.wake_at(now), alarms.is_due(room.waiting_since()))
     return Due(to_close, to_renew, abandoned, overdue, observed), look_again

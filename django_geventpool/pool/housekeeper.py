@@ -45,11 +45,11 @@ class Housekeeper:
 
         In a native thread beside a hub none can be started, and the hub may not be woken.
         """
-        return self._duty.locked() and green.is_in_main_hub()
+        return self.is_running and green.is_in_main_hub()
 
     def start(self) -> None:
         """Start the thread or greenlet, unless it runs or this is a native thread beside a green framework's hub."""
-        if self._duty.locked() or time.monotonic() < self._patient_until or not green.is_in_main_hub():
+        if self.is_running or time.monotonic() < self._patient_until or not green.is_in_main_hub():
             return
         with contextlib.suppress(RuntimeError):  # There are no more threads to be had, or the interpreter ends.
             green.start_thread(self._run)
@@ -60,7 +60,7 @@ class Housekeeper:
 
         Where that may not be, in a native thread beside a hub, it is done a little later.
         """
-        if not green.can_wake_main_hub():
+        if not green.is_in_main_hub():
             return
         # The gate is open if it has been woken and is yet to run.
         with contextlib.suppress(RuntimeError):
