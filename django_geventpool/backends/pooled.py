@@ -18,13 +18,13 @@ from django.utils.functional import cached_property
 from .. import checks, options, passwords
 from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
-from ..errors import InvalidOption
 from ..pool import Pool
 from ..pool.holder import current, nobody
 from ..registry import pools
 from . import derived, late_patching, parts
 from .client import PooledClient
 from .error_wrapper import ErrorWrapper
+from .given_options import read_options
 from .lease import Lease
 from .pools import make_pool, open_with
 from .stock import close_past_guard, is_stock
@@ -45,9 +45,6 @@ _TARGET = ("service", "host", "port", "dbname", "user")
 
 #: The class of locals, which is another one when the process is monkey-patched later than this.
 _Local = threading.local
-
-#: By alias, the OPTIONS that were read last, and what they say: wrappers are made for each greenlet.
-_read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
 
 
 class PooledMixin(PooledWrapper, Base):
@@ -352,31 +349,6 @@ def _forget_parents_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_parents_connections)
-
-
-def read_options(wrapper: PooledMixin) -> options.PoolOptions:
-    """Return the validated pool options of a wrapper's settings.
-
-    :raises UnusableDatabase: for options that can't be used, named with their alias.
-    """
-    given = wrapper.settings_dict["OPTIONS"]
-    last_given, pool_options = _read.get(wrapper.alias, (None, None))
-    if pool_options is None or given != last_given:
-        try:
-            pool_options, _ = options.split(given)
-        except InvalidOption as error:
-            from .unusable import UnusableDatabase
-
-            raise UnusableDatabase(f'DATABASES["{_known_alias(wrapper)}"]["OPTIONS"]: {error}') from None
-        _read[wrapper.alias] = (dict(given), pool_options)  # A copy, as some change their settings in place.
-    return pool_options
-
-
-def _known_alias(wrapper: PooledMixin) -> str:
-    """Return a wrapper's alias, or that of the database from which Django has the options of one without a database."""
-    given = wrapper.settings_dict["OPTIONS"]
-    aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)
-    return next(aliases, wrapper.alias) if wrapper.alias == NO_DB_ALIAS else wrapper.alias
 
 
 # For projects without the app celery_geventpool, which one of the checks is about.

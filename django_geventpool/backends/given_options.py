@@ -1,0 +1,42 @@
+"""The pool's options in the settings of a wrapper, read once as long as they stay the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.backends.base.base import NO_DB_ALIAS
+
+from .. import options
+from ..errors import InvalidOption
+
+if TYPE_CHECKING:
+    from .pooled import PooledMixin
+
+#: By alias, the OPTIONS that were read last, and what they say: wrappers are made for each greenlet.
+_read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
+
+
+def read_options(wrapper: PooledMixin) -> options.PoolOptions:
+    """Return the validated pool options of a wrapper's settings.
+
+    :raises UnusableDatabase: for options that can't be used, named with their alias.
+    """
+    given = wrapper.settings_dict["OPTIONS"]
+    last_given, pool_options = _read.get(wrapper.alias, (None, None))
+    if pool_options is None or given != last_given:
+        try:
+            pool_options, _ = options.split(given)
+        except InvalidOption as error:
+            from .unusable import UnusableDatabase
+
+            raise UnusableDatabase(f'DATABASES["{_known_alias(wrapper)}"]["OPTIONS"]: {error}') from None
+        _read[wrapper.alias] = (dict(given), pool_options)  # A copy, as some change their settings in place.
+    return pool_options
+
+
+def _known_alias(wrapper: PooledMixin) -> str:
+    """Return a wrapper's alias, or that of the database from which Django has the options of one without a database."""
+    given = wrapper.settings_dict["OPTIONS"]
+    aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)
+    return next(aliases, wrapper.alias) if wrapper.alias == NO_DB_ALIAS else wrapper.alias
