@@ -14,7 +14,7 @@ from django_geventpool.backends.occupancy import OccupancyMixin
 from tests.support.derived_engines import Base
 
 
-class Engine(Base):  # type: ignore[misc]
+class Tenant:
     """What they have in common."""
 
     tenant = "nobody"
@@ -27,21 +27,30 @@ class Engine(Base):  # type: ignore[misc]
             self.set_on(cursor)
 
 
-class UntilClose(Engine):
+class SetUntilClose(Tenant):
     """Remembers that it is set until ``close``, as django-tenants does."""
 
+    connection: Any
     is_set = False
 
     def close(self) -> None:
         self.is_set = False
-        super().close()
+        super().close()  # type: ignore[misc]
 
     def _cursor(self, name: str | None = None) -> Any:
-        cursor = super()._cursor(name)
+        cursor = super()._cursor(name)  # type: ignore[misc]
         if not self.is_set:
             self.set_on_connection(self.connection)
             self.is_set = True
         return cursor
+
+
+class Engine(Tenant, Base):  # type: ignore[misc]
+    """On ours."""
+
+
+class UntilClose(SetUntilClose, Engine):
+    """On ours."""
 
 
 class UntilPrivateClose(UntilClose):
@@ -206,25 +215,8 @@ class Mixed(_Closing, UntilClose):
         _Closing.close(self)
 
 
-class OnDjangos(base.DatabaseWrapper):
+class OnDjangos(SetUntilClose, base.DatabaseWrapper):
     """On Django's own engine."""
-
-    tenant = "nobody"
-    is_set = False
-
-    def close(self) -> None:
-        self.is_set = False
-        super().close()
-
-    def _cursor(self, name: str | None = None) -> Any:
-        cursor = super()._cursor(name)
-        if not self.is_set:
-            Engine.set_on_connection(self, self.connection)
-            self.is_set = True
-        return cursor
-
-    def set_on(self, cursor: Any) -> None:
-        Engine.set_on(self, cursor)
 
 
 class Behind(OccupancyMixin, OnDjangos):
