@@ -13,11 +13,13 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import Cursor, IsolationLevel, pq
+from psycopg import Cursor, IsolationLevel, Pipeline, pq
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
@@ -81,6 +83,8 @@ class Connection(RestoredConnection):
     driver_error = psycopg.Error
     #: A BEGIN was sent, and not yet confirmed.
     _is_beginning = False
+    #: A pipeline has not ended well: the server may still wait for a Sync, with a transaction that libpq can't see.
+    may_lack_sync = False
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
@@ -218,7 +222,28 @@ class Connection(RestoredConnection):
     def pipeline(self) -> Any:
         """Return a context manager for a pipeline."""
         self.fresh_since = None
-        return super().pipeline()
+        return self._watched(super().pipeline())
+
+    def _pipeline_nolock(self) -> Any:
+        return self._watched(super()._pipeline_nolock())  # type: ignore[no-untyped-call,unused-ignore]
+
+    @contextlib.contextmanager
+    def _watched(self, pipelines: AbstractContextManager[Pipeline]) -> Iterator[Pipeline]:
+        # What comes out on the way may leave it without a Sync, at whatever line.
+        self.may_lack_sync = True
+        with pipelines as pipeline:
+            yield pipeline
+        if not pipeline.level:
+            self.may_lack_sync = False
+
+    def synchronize(self) -> None:
+        """Have the server end what pipelines have left open there; what it has executed then counts.
+
+        :raises psycopg.Error: if the connection is lost.
+        """
+        with super().pipeline():
+            pass
+        self.may_lack_sync = False
 
     # Beginning a transaction
 
@@ -285,6 +310,7 @@ class Connection(RestoredConnection):
         return (
             self.lock.locked()
             or self._num_transactions > 0
+            or self._pipeline is not None
             or self.pgconn.pipeline_status != pq.PipelineStatus.OFF
             or self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
         )

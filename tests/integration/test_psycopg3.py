@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from psycopg.rows import dict_row
 
 from tests.support.database import Database
+from tests.support.errors_thrown import SoftLimit
 from tests.support.tasks import Task
 
 from .conftest import MODES, MakeDatabase
@@ -59,6 +60,46 @@ def test_a_pipeline(make_database: MakeDatabase, mode: str) -> None:
     with raw(database).pipeline():
         cursors = [raw(database).execute("select %s::int", [number]) for number in range(50)]
         assert [cursor.fetchone() for cursor in cursors] == [(number,) for number in range(50)]
+    database.give_back()
+    database.assert_whole()
+
+
+@MODES
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_pipeline_whose_end_is_interrupted_leaves_nothing_open(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, mode: str, is_refused: bool
+) -> None:
+    """As by an exception out of a signal handler: all answers are there, the Sync was not sent."""
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+
+    def interrupted(_: psycopg.Pipeline) -> Any:
+        raise SoftLimit
+        yield
+
+    def run() -> None:
+        with raw(database).pipeline():
+            assert raw(database).execute("select 1").fetchone() == (1,)
+            if is_refused:
+                with pytest.raises(psycopg.errors.DivisionByZero):
+                    raw(database).execute("select 1 / 0").fetchone()
+            monkeypatch.setattr(psycopg.Pipeline, "_exit_gen", interrupted)
+
+    with pytest.raises(SoftLimit):
+        run()
+    monkeypatch.undo()
+    database.give_back()
+    assert Task(database.answer, "select now() = statement_timestamp()").result() == [(True,)]
+    database.assert_whole()
+
+
+@MODES
+def test_rows_that_are_refused_do_not_cost_the_connection(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    pid = database.pid()
+    with pytest.raises(DataError), connections[database.alias].cursor() as cursor:
+        cursor.executemany("select 1 / %s::int", [(1,), (0,)])
+    database.give_back()
+    assert database.pid() == pid
     database.give_back()
     database.assert_whole()
 
