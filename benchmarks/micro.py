@@ -158,7 +158,7 @@ def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
     """
     one, other = socket.socketpair()
     pools = [Pool("micro", _Quiet(one.fileno()), PoolOptions(MAX_CONNS=1)) for _ in range(2)]
-    kept = pools[1]._room.statistics  # noqa: SLF001
+    kept = pools[1]._state.statistics  # noqa: SLF001
     kept.wait, kept.use, kept.connect = _Forgetful(), _Forgetful(), _Forgetful()
     costs: list[list[float]] = [[], []]
     for turn in range(2 * rounds * _TURNS):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..options import PoolMode
 from .driver import Driver
 from .nested import Standstill
-from .room import Room
 from .slot import Slot, State
+from .state import PoolState
 from .words import count
 
 
@@ -37,13 +37,13 @@ def of_nested(standstill: Standstill, mode: PoolMode) -> str:
     return f"{standstill}. {ways_out(mode, standstill.needed)}"
 
 
-def of_full(room: Room, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
+def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
     """Say why there is no connection to be had, and what to do. Called under the pool's lock.
 
     :param standstill: the one in which it is, if so.
     :param above: the slot held by who asks, or by one that started it.
     """
-    mode = room.options.POOL_MODE
+    mode = state.options.POOL_MODE
     if standstill is not None:
         return f"Meanwhile {of_nested(standstill, mode)}"
     if above is not None:
@@ -51,14 +51,14 @@ def of_full(room: Room, driver: Driver, standstill: Standstill | None = None, ab
             f"{above.who()} holds a connection already and asks for another, itself or in a greenlet or thread that it "
             f"has started. {ways_out(mode)}"
         )
-    return " ".join([*_what_is_in_the_way(room), *_what_to_do(room, driver)])
+    return " ".join([*_what_is_in_the_way(state), *_what_to_do(state, driver)])
 
 
-def _what_is_in_the_way(room: Room) -> list[str]:
+def _what_is_in_the_way(state: PoolState) -> list[str]:
     """Say what takes room beside the holders."""
     found = []
-    elsewhere, over = room.elsewhere(), len(room.slots) - room.limit
-    states = [slot.state for slot in room.slots]
+    elsewhere, over = state.elsewhere(), len(state.slots) - state.limit
+    states = [slot.state for slot in state.slots]
     if elsewhere:
         found.append(
             f"{count(elsewhere, 'connection')} of the pool before it, which was closed, "
@@ -69,27 +69,27 @@ def _what_is_in_the_way(room: Room) -> list[str]:
             f"The limit was lowered: wait until {count(over, 'connection above it has', 'connections above it have')} "
             "come back, or raise it again."
         )
-    if room.server.backoff:
+    if state.server.backoff:
         found.append(
             "The server itself has no connection left for us: raise its limit (max_connections, or the CONNECTION "
             "LIMIT of the role or database), or have other processes take fewer; a higher MAX_CONNS does not help."
         )
-    if states.count(State.CLOSING) >= max(1, room.limit / 2):
+    if states.count(State.CLOSING) >= max(1, state.limit / 2):
         found.append(
             "Closing takes unusually long, and connections count until the server has let go of them: look at the "
             "server and the network."
         )
-    if states.count(State.CONNECTING) >= max(1, room.limit / 2):
+    if states.count(State.CONNECTING) >= max(1, state.limit / 2):
         found.append("Connecting takes unusually long: look at the server, the network and connect_timeout.")
     return found
 
 
-def _what_to_do(room: Room, driver: Driver) -> list[str]:
+def _what_to_do(state: PoolState, driver: Driver) -> list[str]:
     """Say how holders could be shorter, if there are any."""
-    states = [driver.state(slot.connection) for slot in room.slots if slot.state is State.IN_USE]
+    states = [driver.state(slot.connection) for slot in state.slots if slot.state is State.IN_USE]
     if not states:
         return []
-    raising = "" if room.server.backoff else ", or raise MAX_CONNS if the server has room"
+    raising = "" if state.server.backoff else ", or raise MAX_CONNS if the server has room"
     found = [f"Hold connections for less time{raising}."]
     idle = len(states) - states.count("active")
     if idle * 2 >= len(states):
@@ -97,7 +97,7 @@ def _what_to_do(room: Room, driver: Driver) -> list[str]:
         waste = (
             f"{idle} of the {len(states)} in use are in no query now" if len(states) > 1 else "It is in no query now"
         )
-        if room.options.POOL_MODE == "session" and states.count("idle") * 2 >= len(states):
+        if state.options.POOL_MODE == "session" and states.count("idle") * 2 >= len(states):
             found.append(f'{waste}: POOL_MODE "transaction" would lend {_them(idle)} to others.')
         else:
             found.append(f"{waste}: shorter transactions help.")

@@ -13,8 +13,8 @@ from .abandoned import Abandoned
 from .driver import Driver
 from .housekeeper import speak
 from .nested import Nested, Scene, Standstill, holder_above
-from .room import Room
 from .slot import Request
+from .state import PoolState
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -41,13 +41,13 @@ class Alarms:
 
     :param name: the pool's alias.
     :param driver: says what the connections are doing.
-    :param room: the pool's.
+    :param state: the pool's.
     """
 
-    def __init__(self, name: str, driver: Driver, room: Room) -> None:
+    def __init__(self, name: str, driver: Driver, state: PoolState) -> None:
         self._name = name
         self._driver = driver
-        self._room = room
+        self._state = state
         #: When waits, and standstills, may be warned about again (monotonic seconds).
         self._wait_quiet_until = self._nested_quiet_until = -math.inf
         self._nested = Nested(driver)
@@ -61,18 +61,18 @@ class Alarms:
 
     def observe(self, now: float) -> Observed:
         """Look at who waits and who holds; what comes of it is for ``report``."""
-        since = self._room.waiting_since()
-        scene = self._nested.observe(self._room, now)
+        since = self._state.waiting_since()
+        scene = self._nested.observe(self._state, now)
         if since is None or self._wait_is_due(since) > now:
             return Observed(scene)
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
-        what_to_do = advice.of_full(self._room, self._driver, self._nested.current(now))
-        return Observed(scene, f"{now - since:.1f} s: {self._room.snapshot()}. {what_to_do}")
+        what_to_do = advice.of_full(self._state, self._driver, self._nested.current(now))
+        return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}")
 
     def advise(self, request: Request) -> str:
         """Say what to do about a request whose time is over."""
         standstill = self._nested.met_by(request, time.monotonic())
-        return advice.of_full(self._room, self._driver, standstill, holder_above(request, self._room))
+        return advice.of_full(self._state, self._driver, standstill, holder_above(request, self._state))
 
     # What it calls without
 
@@ -93,7 +93,7 @@ class Alarms:
     def _warn_of_nested(self, standstill: Standstill) -> None:
         if standstill.seen >= self._nested_quiet_until:
             self._nested_quiet_until = standstill.seen + WAIT_WARNING_PAUSE
-            what_to_do = advice.of_nested(standstill, self._room.options.POOL_MODE)
+            what_to_do = advice.of_nested(standstill, self._state.options.POOL_MODE)
             speak(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
 
     def _warn_of_more_abandoned(self, number: int, last: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from .. import green
 from .driver import Driver
 from .lock import Lock
-from .room import Room
 from .slot import Slot
+from .state import PoolState
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -22,11 +22,11 @@ class Closer:
     :param name: the pool's alias, for messages.
     """
 
-    def __init__(self, name: str, driver: Driver, lock: Lock, room: Room) -> None:
+    def __init__(self, name: str, driver: Driver, lock: Lock, state: PoolState) -> None:
         self._name = name
         self._driver = driver
         self._lock = lock
-        self._room = room
+        self._state = state
         self._pid = os.getpid()
 
     def close_soon(self, *slots: Slot) -> None:
@@ -46,11 +46,11 @@ class Closer:
 
         Whatever interrupts this, the slot is not free before: another goes on.
         """
-        if self._pid != os.getpid() or not self._lock.run(self._room.begin_to_close, slot):
+        if self._pid != os.getpid() or not self._lock.run(self._state.begin_to_close, slot):
             return  # A greenlet that was forked along, or another one closes it.
         try:
             self.end(slot.connection)
-            self._lock.run(self._room.vacate_closed, slot, self._driver.is_interrupted(slot.connection))
+            self._lock.run(self._state.vacate_closed, slot, self._driver.is_interrupted(slot.connection))
         except BaseException:
             slot.is_being_closed = False
             self.close_soon(slot)

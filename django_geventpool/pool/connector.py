@@ -10,8 +10,8 @@ from typing import Any
 from .closer import Closer
 from .driver import Driver
 from .lock import Lock
-from .room import Room
 from .slot import Slot
+from .state import PoolState
 from .statistics import Reason
 
 logger = logging.getLogger("geventpool.pool")
@@ -23,11 +23,11 @@ class Connector:
     :param name: the pool's alias, for messages.
     """
 
-    def __init__(self, name: str, driver: Driver, lock: Lock, room: Room, closer: Closer) -> None:
+    def __init__(self, name: str, driver: Driver, lock: Lock, state: PoolState, closer: Closer) -> None:
         self._name = name
         self._driver = driver
         self._lock = lock
-        self._room = room
+        self._state = state
         self._closer = closer
 
     def make_ready(self, slot: Slot) -> None:
@@ -40,12 +40,12 @@ class Connector:
         elif not self._driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self._name)
             self.replace(slot, "broken")
-            self._lock.run(self._room.statistics.count_reconnect)
+            self._lock.run(self._state.statistics.count_reconnect)
 
     def replace(self, slot: Slot, reason: Reason) -> None:
         """Close a slot's connection, and open another when the server has let go of it."""
         self._closer.end(slot.connection)
-        self._lock.run(self._room.emptied, slot, reason)
+        self._lock.run(self._state.emptied, slot, reason)
         self._connect(slot)
 
     def _connect(self, slot: Slot) -> None:
@@ -54,11 +54,11 @@ class Connector:
         try:
             connection = self._driver.connect(functools.partial(self._opening, slot))
         except self._driver.error:
-            self._lock.run(self._room.statistics.count_failed_connect)
+            self._lock.run(self._state.statistics.count_failed_connect)
             raise
-        self._lock.run(self._room.opened, slot, connection, time.monotonic() - start)
+        self._lock.run(self._state.opened, slot, connection, time.monotonic() - start)
 
     def _opening(self, slot: Slot, connection: Any) -> None:
-        failed = self._lock.run(self._room.opening, slot, connection)
+        failed = self._lock.run(self._state.opening, slot, connection)
         if failed is not None:
             self._closer.close_soon(failed)

@@ -10,8 +10,8 @@ from traceback import StackSummary
 from .. import green
 from .alarms import Alarms, Observed
 from .returns import Late
-from .room import Room
 from .slot import Slot
+from .state import PoolState
 from .upkeep import Upkeep
 
 
@@ -31,7 +31,7 @@ class Due:
 
 
 def find_due(
-    room: Room, upkeep: Upkeep, alarms: Alarms, late: Late, closed_error: Callable[[], Exception]
+    state: PoolState, upkeep: Upkeep, alarms: Alarms, late: Late, closed_error: Callable[[], Exception]
 ) -> tuple[Due, float]:
     """Return what is due, and when to look again (monotonic seconds).
 
@@ -42,24 +42,24 @@ def find_due(
     to_close = []
     while late:
         slot, request, flaw = late[0]
-        if room.take_back(slot, request, flaw):
+        if state.take_back(slot, request, flaw):
             to_close.append(slot)
         late.popleft()
-    if room.closed:
-        to_close += room.empty(closed_error)
+    if state.closed:
+        to_close += state.empty(closed_error)
     abandoned = []
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())
-        room.statistics.reclaimed += 1
-        if room.doom(slot, "reclaimed"):
+        state.statistics.reclaimed += 1
+        if state.doom(slot, "reclaimed"):
             to_close.append(slot)
     outdated, to_renew = upkeep.outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
     overdue = [(slot.who(), slot.request.stack) for slot in upkeep.overdue(now) if slot.request is not None]
-    room.dispatch()
+    state.dispatch()
     observed = alarms.observe(now)
-    room.expire(now)
-    if room.unheard and green.is_in_main_hub():
-        room.wake_unheard()
-    look_again = min(upkeep.wake_at(now), alarms.is_due(room.waiting_since()))
+    state.expire(now)
+    if state.unheard and green.is_in_main_hub():
+        state.wake_unheard()
+    look_again = min(upkeep.wake_at(now), alarms.is_due(state.waiting_since()))
     return Due(to_close, to_renew, abandoned, overdue, observed), look_again

@@ -11,8 +11,8 @@ from typing import Any
 
 from . import kinship, naming
 from .driver import Driver
-from .room import Room
 from .slot import Request, Slot, State
+from .state import PoolState
 
 #: For how long somebody has waited, and nothing has moved, when the pool looks whether it will ever. After two looks
 #: with the same outcome it is said.
@@ -77,16 +77,16 @@ class Nested:
         """When to look (monotonic seconds), if somebody has waited since then; never for nobody."""
         return math.inf if since is None else max(since + LOOK_EVERY, self._next_look)
 
-    def observe(self, room: Room, now: float) -> Scene | None:
+    def observe(self, state: PoolState, now: float) -> Scene | None:
         """Return who holds and who waits, if a look is due and nothing has moved. Called under the pool's lock."""
-        since = room.waiting_since()
+        since = state.waiting_since()
         if since is None:
             self._suspects = ()
         if self.look_is_due(since) > now:
             return None
         self._next_look = now + self._pause
-        slots = list(room.slots)
-        if len(slots) < room.limit or any(_has_moved(slot, now) for slot in slots):
+        slots = list(state.slots)
+        if len(slots) < state.limit or any(_has_moved(slot, now) for slot in slots):
             self._suspects = ()
             return None
         return Scene(
@@ -94,7 +94,7 @@ class Nested:
             [slot.connection for slot in slots],
             [slot.who() for slot in slots],
             [_running(slot.holder) for slot in slots],
-            [_running(request.holder) for request in room.waiting],
+            [_running(request.holder) for request in state.waiting],
         )
 
     def judge(self, scene: Scene) -> Standstill | None:
@@ -134,12 +134,12 @@ class Nested:
         return last if last.seen >= request.deadline - request.timeout else None
 
 
-def holder_above(request: Request, room: Room) -> Slot | None:
+def holder_above(request: Request, state: PoolState) -> Slot | None:
     """Return the slot that is held by who asks, or by one that started it; None if there is none."""
     asking = _running(request.holder)
     if asking is None:
         return None
-    held = {id(_running(slot.holder)): slot for slot in room.slots if slot.state is State.IN_USE}
+    held = {id(_running(slot.holder)): slot for slot in state.slots if slot.state is State.IN_USE}
     return next((held[id(one)] for one in kinship.ancestors(asking) if id(one) in held), None)
 
 

@@ -29,8 +29,8 @@ from .lock import Lock
 from .refusals import Refusals
 from .repair import repair
 from .returns import Returns
-from .room import Room
 from .slot import Request, Slot, State
+from .state import PoolState
 from .stats import HeldConnection, PoolStats
 from .succession import Succession
 from .upkeep import LOOK_AT_HOLDERS, Upkeep
@@ -58,19 +58,19 @@ class Pool:
         self.driver = driver
         self.options = options
         self._pid = os.getpid()
-        self._room = Room(options, self.look_now, time.monotonic)
-        self._lock = Lock(functools.partial(repair, self._room))
-        self._upkeep = Upkeep(self._room)
-        self._alarms = Alarms(name, driver, self._room)
-        self._refusals = Refusals(name, self._lock, self._room, self._alarms)
-        self._closer = Closer(name, driver, self._lock, self._room)
-        self._connector = Connector(name, driver, self._lock, self._room, self._closer)
+        self._state = PoolState(options, self.look_now, time.monotonic)
+        self._lock = Lock(functools.partial(repair, self._state))
+        self._upkeep = Upkeep(self._state)
+        self._alarms = Alarms(name, driver, self._state)
+        self._refusals = Refusals(name, self._lock, self._state, self._alarms)
+        self._closer = Closer(name, driver, self._lock, self._state)
+        self._connector = Connector(name, driver, self._lock, self._state, self._closer)
         self._housekeeper = Housekeeper(self._keep_house)
         self._returns = Returns(
             name,
             driver,
             self._lock,
-            self._room,
+            self._state,
             self._closer,
             self._upkeep,
             self._look_by,
@@ -78,7 +78,7 @@ class Pool:
         )
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
-        self._succession = Succession(self._room, self._housekeeper.wake)
+        self._succession = Succession(self._state, self._housekeeper.wake)
         green.record_starters()
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class Pool:
     @property
     def closed(self) -> bool:
         """Whether the pool lends no more: it was closed, or is the parent process's."""
-        return self._room.closed or self._pid != os.getpid()
+        return self._state.closed or self._pid != os.getpid()
 
     def succeed(self, elder: Pool) -> None:
         """Take the place of a pool that is closed, or about to be: its connections count until they are gone.
@@ -136,7 +136,7 @@ class Pool:
             request.error = request.refused = None
 
     def _serve(self, request: Request) -> Any:
-        self._lock.run(self._room.ask, request)
+        self._lock.run(self._state.ask, request)
         self._housekeeper.start()
         while True:
             if request.held is None and request.gate is not None:
@@ -154,10 +154,10 @@ class Pool:
                 if not self.driver.is_server_full(error):
                     raise
                 logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
-                self._close_soon(self._lock.run(self._room.retreat, request, error))
+                self._close_soon(self._lock.run(self._state.retreat, request, error))
             else:
                 if request.since is not None:
-                    self._lock.run(self._room.record_wait, request)
+                    self._lock.run(self._state.record_wait, request)
                 request.is_served = True
                 return slot.connection
 
@@ -182,13 +182,13 @@ class Pool:
         """Return what a request has been given, and have it wait no more if that is nothing."""
         slot = request.held
         if slot is None:
-            self._room.withdraw(request)
+            self._state.withdraw(request)
         return slot
 
     def _withdraw(self, request: Request) -> None:
         """Have a request come to nothing: it waits no more, and what it has comes back."""
         if self._pid == os.getpid():
-            self._close_soon(self._lock.run(self._room.withdraw, request))
+            self._close_soon(self._lock.run(self._state.withdraw, request))
 
     def _close_soon(self, slot: Slot | None) -> None:
         if slot is not None:
@@ -200,7 +200,7 @@ class Pool:
         :raises Exception: what interrupts the giver meanwhile, such as a timeout of his own. The connection is taken
             from him all the same.
         """
-        slot = self._room.by_connection.get(connection)
+        slot = self._state.by_connection.get(connection)
         if slot is not None and slot.state is State.IN_USE and slot.request is not None and self._pid == os.getpid():
             self._returns.take(slot, slot.request)
 
@@ -230,7 +230,7 @@ class Pool:
     def share(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
         if client.request is not None and client.request.held is not None and self._pid == os.getpid():
-            self._lock.run(self._room.share, client.request, holder)
+            self._lock.run(self._state.share, client.request, holder)
 
     def _stack(self) -> StackSummary | None:
         if self.options.LEAK_WARNING_AFTER is None:
@@ -256,7 +256,7 @@ class Pool:
         """
         if self.closed:
             return
-        doomed = self._lock.run(self._room.close, self._refusals.closed)
+        doomed = self._lock.run(self._state.close, self._refusals.closed)
         closed = threading.Semaphore(0)
 
         def close(slot: Slot) -> None:
@@ -279,18 +279,18 @@ class Pool:
         """
         options = dataclasses.replace(self.options, MAX_CONNS=limit)
         self.options = options
-        self._closer.close_soon(*self._lock.run(self._room.resize, options))
+        self._closer.close_soon(*self._lock.run(self._state.resize, options))
 
     def stats(self) -> PoolStats:
         """Return the pool's numbers of this moment."""
-        return self._lock.run(self._room.snapshot)
+        return self._lock.run(self._state.snapshot)
 
     def holders(self) -> list[HeldConnection]:
         """Return who holds connections now, the longest holder first."""
         now = time.monotonic()
         held = [
             (slot.connection, slot.who(), request.label, now - slot.since)
-            for slot, request in self._lock.run(self._room.in_use)
+            for slot, request in self._lock.run(self._state.in_use)
         ]
         held.sort(key=lambda entry: entry[3], reverse=True)
         return [
@@ -300,7 +300,7 @@ class Pool:
 
     def close_idle(self) -> int:
         """Close the connections that nobody uses, MIN_CONNS or not, without waiting; return how many."""
-        doomed = self._lock.run(self._room.drain)
+        doomed = self._lock.run(self._state.drain)
         self._closer.close_soon(*doomed)
         return len(doomed)
 
@@ -338,17 +338,17 @@ class Pool:
     def _find_due(self) -> Due:
         """Say what is due, under the lock."""
         if self._succession.has_heir:
-            self._room.closed = True  # Whoever was to close it may have been interrupted.
+            self._state.closed = True  # Whoever was to close it may have been interrupted.
         due, self._next_look = find_due(
-            self._room, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
+            self._state, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
         )
         return due
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
-        request = self._room.renewal
+        request = self._state.renewal
         try:
-            if not self._lock.run(self._room.begin_to_renew, slot):
+            if not self._lock.run(self._state.begin_to_renew, slot):
                 return
             self._connector.replace(slot, "lifetime")
             self._returns.put_back(slot, request, None)

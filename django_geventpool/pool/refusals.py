@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..errors import PoolClosed, PoolTimeout
 from .alarms import Alarms
 from .lock import Lock
-from .room import Room
 from .slot import Request
+from .state import PoolState
 from .stats import PoolStats
 
 
@@ -16,10 +16,10 @@ class Refusals:
     :param name: the pool's alias.
     """
 
-    def __init__(self, name: str, lock: Lock, room: Room, alarms: Alarms) -> None:
+    def __init__(self, name: str, lock: Lock, state: PoolState, alarms: Alarms) -> None:
         self._name = name
         self._lock = lock
-        self._room = room
+        self._state = state
         self._alarms = alarms
 
     def closed(self) -> PoolClosed:
@@ -38,5 +38,5 @@ class Refusals:
 
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
         """Count it, under the lock; return the pool's numbers, and what to do."""
-        self._room.statistics.timeouts += 1
-        return self._room.snapshot(), self._alarms.advise(request)
+        self._state.statistics.timeouts += 1
+        return self._state.snapshot(), self._alarms.advise(request)

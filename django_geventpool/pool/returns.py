@@ -10,8 +10,8 @@ from collections.abc import Callable
 from .closer import Closer
 from .driver import Driver
 from .lock import Lock, ReentryError, is_refusal
-from .room import Room
 from .slot import Request, Slot, State
+from .state import PoolState
 from .statistics import Reason
 from .upkeep import Upkeep
 
@@ -37,7 +37,7 @@ class Returns:
         name: str,
         driver: Driver,
         lock: Lock,
-        room: Room,
+        state: PoolState,
         closer: Closer,
         upkeep: Upkeep,
         look_by: Callable[[float], object],
@@ -46,7 +46,7 @@ class Returns:
         self._name = name
         self._driver = driver
         self._lock = lock
-        self._room = room
+        self._state = state
         self._closer = closer
         self._upkeep = upkeep
         self._look_by = look_by
@@ -91,11 +91,11 @@ class Returns:
             return "broken"
         try:
             if (
-                self._room.waiting
-                and self._lock.run(self._room.is_turn_over)
+                self._state.waiting
+                and self._lock.run(self._state.is_turn_over)
                 and self._driver.is_at_full_server(connection)
             ):
-                self._lock.run(self._room.server.step_aside)
+                self._lock.run(self._state.server.step_aside)
                 return "yielded"
         except ReentryError:
             pass  # Others get theirs another time.
@@ -110,7 +110,7 @@ class Returns:
         if flaw is not None and connection is not None and self._driver.is_interrupted(connection):
             flaw = "killed"
         try:
-            to_close = self._lock.run(self._room.take_back, slot, request, flaw)
+            to_close = self._lock.run(self._state.take_back, slot, request, flaw)
         except ReentryError:
             self.late.append((slot, request, flaw))
             self._wake()

@@ -65,7 +65,7 @@ class Histogram:
 
 
 class Statistics:
-    """What happened in one pool. Kept by its room, under the pool's lock."""
+    """What happened in one pool. Kept by its state, under the pool's lock."""
 
     def __init__(self) -> None:
         #: Requests that got nothing in time.

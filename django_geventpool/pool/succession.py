@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .room import Room
+from .state import PoolState
 
 
 class Succession:
     """The place of one pool among those of its alias.
 
-    :param room: the pool's.
+    :param state: the pool's.
     :param wake: has the pool look again whether it has room. It may be called from anywhere.
     """
 
-    def __init__(self, room: Room, wake: Callable[[], None]) -> None:
-        self.room = room
+    def __init__(self, state: PoolState, wake: Callable[[], None]) -> None:
+        self.state = state
         self.wake = wake
         #: Those whose place this one has taken, as long as they have connections.
         self._elders: tuple[Succession, ...] = ()
         #: The one that has taken the place of this one.
         self._heir: Succession | None = None
-        room.elsewhere = self.count_elders_slots
-        room.vacated = wake
+        state.elsewhere = self.count_elders_slots
+        state.vacated = wake
 
     def follow(self, elder: Succession) -> None:
         """Take the place of a pool that is closed, or about to be, and of those before it, before this one lends."""
@@ -49,12 +49,12 @@ class Succession:
         if not self._elders:
             return 0
         self._elders = tuple(elder for elder in self._elders if not elder.is_spent)
-        return sum(len(elder.room.slots) for elder in self._elders)
+        return sum(len(elder.state.slots) for elder in self._elders)
 
     @property
     def is_spent(self) -> bool:
         """Whether the pool is closed, and all its connections are gone."""
-        return self.room.closed and not self.room.slots
+        return self.state.closed and not self.state.slots
 
     def tell_heir(self) -> None:
         """Have the one that took this one's place look whether it has room now."""

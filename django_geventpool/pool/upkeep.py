@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .room import Room
 from .slot import Slot, State
+from .state import PoolState
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
 LOOK_AT_HOLDERS = 0.5
@@ -19,16 +19,16 @@ BACKSTOP = 2.0
 
 
 class Upkeep:
-    """Looks after the slots of a room. The pool calls each method with its lock held.
+    """Looks after the slots of a pool. The pool calls each method with its lock held.
 
-    :param room: the pool's.
+    :param state: the pool's.
     """
 
-    def __init__(self, room: Room) -> None:
-        self.room = room
+    def __init__(self, state: PoolState) -> None:
+        self.state = state
 
     def _idle_timeout(self) -> float | None:
-        return self.room.server.idle_timeout(self.room.options.CONN_IDLE_TIMEOUT)
+        return self.state.server.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
 
     def idle_until(self, slot: Slot) -> float:
         """Until when a slot may be idle (monotonic seconds); infinite if nothing ends that."""
@@ -39,11 +39,11 @@ class Upkeep:
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
         timeout = self._idle_timeout()
-        spare = sum(slot.state is not State.CLOSING for slot in self.room.slots) - self.room.options.MIN_CONNS
+        spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         old: list[Slot] = []
         unused: list[Slot] = []
         renewed: list[Slot] = []
-        for slot in self.room.idle:
+        for slot in self.state.idle:
             expired = slot.expires_at is not None and slot.expires_at <= now
             too_idle = timeout is not None and slot.since + timeout <= now
             if spare > len(old) + len(unused):
@@ -53,27 +53,27 @@ class Upkeep:
                     unused.append(slot)
             elif expired:
                 renewed.append(slot)
-        doomed = self.room.doom_idle(old, "lifetime") + self.room.doom_idle(unused, "idle")
+        doomed = self.state.doom_idle(old, "lifetime") + self.state.doom_idle(unused, "idle")
         return doomed, renewed
 
     def abandoned(self) -> list[Slot]:
         """The slots of holders and clients that are gone."""
-        return [slot for slot in self.room.slots if slot.is_abandoned]
+        return [slot for slot in self.state.slots if slot.is_abandoned]
 
     def forgotten(self, now: float) -> list[Slot]:
         """The slots that are to be closed, by somebody who was interrupted before he had it done."""
         return [
             slot
-            for slot in self.room.slots
+            for slot in self.state.slots
             if slot.state is State.CLOSING and not slot.is_being_closed and slot.since + LOOK_AT_SLOTS <= now
         ]
 
     def overdue(self, now: float) -> list[Slot]:
         """The slots held for longer than LEAK_WARNING_AFTER, each told once."""
-        after = self.room.options.LEAK_WARNING_AFTER
+        after = self.state.options.LEAK_WARNING_AFTER
         if after is None:
             return []
-        late = [s for s in self.room.slots if s.request is not None and not s.warned and s.since + after <= now]
+        late = [s for s in self.state.slots if s.request is not None and not s.warned and s.since + after <= now]
         for slot in late:
             slot.warned = True
         return late
@@ -83,16 +83,16 @@ class Upkeep:
 
         :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
         """
-        times = [slot.expires_at for slot in self.room.slots if slot.expires_at is not None and slot.expires_at > now]
-        timeout, leak_after = self._idle_timeout(), self.room.options.LEAK_WARNING_AFTER
-        if self.room.slots:
+        times = [slot.expires_at for slot in self.state.slots if slot.expires_at is not None and slot.expires_at > now]
+        timeout, leak_after = self._idle_timeout(), self.state.options.LEAK_WARNING_AFTER
+        if self.state.slots:
             # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
             times.append(now + max(LOOK_AT_SLOTS, min(timeout or math.inf, leak_after or math.inf, BACKSTOP)))
-        spare = sum(slot.state is not State.CLOSING for slot in self.room.slots) - self.room.options.MIN_CONNS
+        spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         if timeout is not None and spare > 0:
-            times += [slot.since + timeout for slot in self.room.idle]
+            times += [slot.since + timeout for slot in self.state.idle]
         if leak_after is not None:
-            times += [s.since + leak_after for s in self.room.slots if s.request is not None and not s.warned]
-        if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.room.slots):
+            times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.warned]
+        if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.state.slots):
             times.append(now + LOOK_AT_HOLDERS)
-        return min(*times, self.room.server.wake_at(now), self.room.waiting.next_deadline())
+        return min(*times, self.state.server.wake_at(now), self.state.waiting.next_deadline())

@@ -37,14 +37,14 @@ class Borrow(Protocol):
 
 def end_lifetimes(pool: Pool) -> None:
     """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
-    for slot in list(pool._room.slots):
+    for slot in list(pool._state.slots):
         slot.expires_at = 0.0
     pool._housekeeper.wake()
 
 
 def end_pause(pool: Pool) -> None:
     """Have the pause after a refusal be over, and the housekeeper notice."""
-    pool._room.server.retry_at = 0.0
+    pool._state.server.retry_at = 0.0
     pool._housekeeper.wake()
 
 

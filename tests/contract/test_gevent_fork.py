@@ -40,7 +40,7 @@ def test_the_housekeeper_of_the_parent_does_nothing_in_the_child(
     pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=60)
     abandoned = borrow(pool).taken()
     borrow(pool).taken().give_back()
-    pool.options = pool._room.options = type(pool.options)(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
+    pool.options = pool._state.options = type(pool.options)(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
 
     def look() -> Any:
         abandoned._gives_back = False

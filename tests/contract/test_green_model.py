@@ -132,15 +132,15 @@ class PoolMachine(RuleBasedStateMachine):
         # Its first look comes when it comes; all later ones only when it is woken.
         self.pool._housekeeper.start()
         eventually(lambda: self.pool._next_look != 0.0, "the housekeeper's first look")
-        take = self.pool._room.take
+        take = self.pool._state.take
 
         def take_in_turn(request: Request) -> bool:
             is_taken = take(request)
             if is_taken:
-                assert all(request.ticket <= other.ticket for other in self.pool._room.waiting), "overtaken"
+                assert all(request.ticket <= other.ticket for other in self.pool._state.waiting), "overtaken"
             return is_taken
 
-        self.pool._room.take = take_in_turn  # type: ignore[method-assign]
+        self.pool._state.take = take_in_turn  # type: ignore[method-assign]
 
     def take_step(self, step: Step) -> None:
         waiting = Waiting()
@@ -177,10 +177,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.alive()[pick % len(self.alive())].task.interrupt(how)
         self.after(run)
 
-    @precondition(lambda self: self.pool._room.waiting and (self.waiting["clean"] or self.waiting["close"]))
+    @precondition(lambda self: self.pool._state.waiting and (self.waiting["clean"] or self.waiting["close"]))
     @rule(pick=PICK, how=st.sampled_from(["kill", "timeout"]), first=st.booleans())
     def interrupt_the_next_just_when_it_is_served(self, pick: int, how: Any, first: bool) -> None:
-        actor: Any = next(iter(self.pool._room.waiting)).label
+        actor: Any = next(iter(self.pool._state.waiting)).label
         if first:
             actor.task.interrupt(how)
         self.end_step("clean" if self.waiting["clean"] else "close", pick, None, run=False)
@@ -207,16 +207,16 @@ class PoolMachine(RuleBasedStateMachine):
         self.waiting[step][pick % len(self.waiting[step])].end(error)
         self.after(run)
 
-    @precondition(lambda self: self.pool._room.idle)
+    @precondition(lambda self: self.pool._state.idle)
     @rule(pick=PICK)
     def lose_an_idle_connection(self, pick: int) -> None:
-        idle = self.pool._room.idle
+        idle = self.pool._state.idle
         idle[pick % len(idle)].connection.dead = True
 
-    @precondition(lambda self: self.pool._room.server.retry_at)
+    @precondition(lambda self: self.pool._state.server.retry_at)
     @rule()
     def end_the_pause(self) -> None:
-        self.pool._room.server.retry_at = 0.0
+        self.pool._state.server.retry_at = 0.0
         self.pool._housekeeper.wake()
         let_run()
 
@@ -248,20 +248,20 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_server_never_has_more_than_the_limit(self) -> None:
-        assert len(self.driver.live) <= len(self.pool._room.slots)
+        assert len(self.driver.live) <= len(self.pool._state.slots)
         assert self.driver.peak <= self.most
 
     @invariant()
     def each_connection_of_the_server_has_its_slot(self) -> None:
-        assert self.driver.live <= {slot.connection for slot in self.pool._room.slots}
+        assert self.driver.live <= {slot.connection for slot in self.pool._state.slots}
 
     @invariant()
     def nothing_is_both_idle_and_lent(self) -> None:
-        room = self.pool._room
+        state = self.pool._state
         held: list[ScriptedConnection] = [actor.connection for actor in self.holding()]
         assert len(held) == len(set(held)), "lent twice"
-        assert not {slot.connection for slot in room.idle} & set(held)
-        assert all(slot.state is State.IDLE and slot.holder is None for slot in room.idle)
+        assert not {slot.connection for slot in state.idle} & set(held)
+        assert all(slot.state is State.IDLE and slot.holder is None for slot in state.idle)
 
     @invariant()
     def a_held_connection_is_open(self) -> None:
@@ -271,28 +271,28 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_for_what_is_there(self) -> None:
-        room = self.pool._room
-        if room.waiting:
-            assert not room.idle
+        state = self.pool._state
+        if state.waiting:
+            assert not state.idle
             assert (
-                len(room.slots) >= room.limit
-                or time.monotonic() < room.server.retry_at
-                or sum(slot.state is State.CONNECTING for slot in room.slots) >= room.server.max_connecting >= 1
+                len(state.slots) >= state.limit
+                or time.monotonic() < state.server.retry_at
+                or sum(slot.state is State.CONNECTING for slot in state.slots) >= state.server.max_connecting >= 1
             )
-            assert not room.closed
+            assert not state.closed
 
     @invariant()
     def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
-        tickets = [request.ticket for request in self.pool._room.waiting]
+        tickets = [request.ticket for request in self.pool._state.waiting]
         assert tickets == sorted(tickets)
 
     @invariant()
     def what_is_held_is_lent(self) -> None:
-        for slot in self.pool._room.slots:
+        for slot in self.pool._state.slots:
             if slot.holder is not None:
                 assert slot in slot.holder.held
                 assert slot.state in (State.CONNECTING, State.IN_USE)
-        assert all(slot in self.pool._room.slots for slot in self.pool._room.idle)
+        assert all(slot in self.pool._state.slots for slot in self.pool._state.idle)
 
     # In the end
 
@@ -334,7 +334,7 @@ class PoolMachine(RuleBasedStateMachine):
         for waiting in self.waiting.values():
             for step in waiting:
                 step.end()
-        self.pool._room.server.retry_at = 0.0
+        self.pool._state.server.retry_at = 0.0
         self.pool._housekeeper.wake()
         stats = self.pool.stats()
         return (

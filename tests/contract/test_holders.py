@@ -167,13 +167,13 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
     """A garbage collection may run anywhere, also while this thread has the pool's lock."""
     pool = make_pool(MAX_CONNS=1)
     pool.getconn()
-    (slot,) = pool._room.slots
+    (slot,) = pool._state.slots
     assert slot.holder is not None
 
     def end() -> None:
         assert slot.holder is not None
         slot.holder.end()
-        assert slot in pool._room.slots
+        assert slot in pool._state.slots
 
     pool._lock.run(end)
     await_stats(pool, reclaimed=1, size=0)
@@ -206,7 +206,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     pool = make_pool(MAX_CONNS=1)
     monkeypatch.setattr(pool._housekeeper, "start", lambda: None)
     first = borrow(pool).taken()
-    (slot,) = pool._room.slots
+    (slot,) = pool._state.slots
     assert slot.holder is not None
     slot.holder.end()
     # Somebody else gives it back meanwhile.
@@ -257,7 +257,7 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
     pool._keep_house()
     stats = pool.stats()
     assert (stats.in_use, stats.reclaimed) == (2, 0)
-    held = [slot.holder for slot in pool._room.slots if slot.holder is not None]
+    held = [slot.holder for slot in pool._state.slots if slot.holder is not None]
     assert not any(holder.has_ended for holder in held)
     assert holders.current() in held
     pool.putconn(connection)

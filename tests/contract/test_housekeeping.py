@@ -105,8 +105,8 @@ def test_a_lifetime_ends_in_use_when_the_connection_comes_back(
 ) -> None:
     pool = make_pool(MAX_CONNS=1, CONN_MAX_LIFETIME=0.01, CONN_IDLE_TIMEOUT=None)
     borrower = borrow(pool).taken()
-    (slot,) = pool._room.slots
-    eventually(lambda: slot.expires_at is not None and slot.expires_at <= pool._room._clock(), "the lifetime's end")
+    (slot,) = pool._state.slots
+    eventually(lambda: slot.expires_at is not None and slot.expires_at <= pool._state._clock(), "the lifetime's end")
     assert not borrower.connection.closed
     driver.script("clean", lambda: await_stats(pool, in_use=1))
     borrower.give_back()
@@ -119,7 +119,7 @@ def test_lifetimes_have_a_jitter_of_up_to_a_tenth(
 ) -> None:
     pool = make_pool(MAX_CONNS=20, CONN_MAX_LIFETIME=1000)
     borrowed = [borrow(pool).taken() for _ in range(20)]
-    ages = [slot.expires_at - slot.since for slot in pool._room.slots if slot.expires_at is not None]
+    ages = [slot.expires_at - slot.since for slot in pool._state.slots if slot.expires_at is not None]
     assert len(ages) == len(borrowed) == 20
     assert all(900 <= age <= 1010 for age in ages)
     assert max(ages) - min(ages) > 1, "all at the same time"

@@ -308,7 +308,7 @@ def test_a_holder_in_a_query_is_none_whoever_waits(
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
     (task,) = start_nested(pool, labels, in_threads, count=1)
     await_stats(pool, in_use=1, waiting=2)
-    (slot,) = pool._room.slots
+    (slot,) = pool._state.slots
     slot.connection.is_active = True
     eventually(lambda: len(looks) >= 3, "three looks")
     assert looks[-1] is None

@@ -214,13 +214,13 @@ def test_a_refusal_when_the_time_is_up_costs_no_slot(driver: ScriptedDriver, mak
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0)
     driver.capacity = 0
     for _ in range(times):
-        pool._room.server.retry_at = 0.0
+        pool._state.server.retry_at = 0.0
         with pytest.raises(PoolTimeout):
             Task(pool.getconn).result()
         await_stats(pool, size=0)
     assert refusals(driver) == times
     driver.capacity = None
-    pool._room.server.retry_at = 0.0
+    pool._state.server.retry_at = 0.0
     pool.putconn(Task(lambda: pool.getconn()).result())
 
 
@@ -261,7 +261,7 @@ def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(
     await_stats(pool, waiting=1, size=0)
     driver.capacity = None
     # The housekeeper has not noticed yet.
-    pool._room.server.retry_at = 0.0
+    pool._state.server.retry_at = 0.0
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)
     pool._housekeeper.wake()

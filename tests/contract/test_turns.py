@@ -22,7 +22,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_turn(pool: Pool) -> None:
-    pool._room.server._turns._next = 0.0
+    pool._state.server._turns._next = 0.0
 
 
 def test_a_connection_that_others_may_want_is_given_up(
@@ -63,7 +63,7 @@ def test_others_are_given_time_to_take_it(
     earlier.give_back()
     assert later.taken().connection is second.connection
     assert driver.count("connect") == 2
-    pool._room.server.retry_at = 0.0
+    pool._state.server.retry_at = 0.0
     later.give_back()
 
 
@@ -83,7 +83,7 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
     end_pause(pool)
     closed.set()
     await_stats(pool, closing=0, waiting=1, size=1)
-    assert pool._room.server.retry_at > time.monotonic()
+    assert pool._state.server.retry_at > time.monotonic()
     second.give_back()
     waiter.taken().give_back()
     assert driver.count("connect") == 2

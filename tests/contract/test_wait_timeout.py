@@ -63,7 +63,7 @@ def test_none_waits_as_long_as_it_takes(make_pool: MakePool, borrow: Borrow) -> 
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
     holder = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    request = next(iter(pool._room.waiting))
+    request = next(iter(pool._state.waiting))
     assert request.deadline is None
     holder.give_back()
     assert waiter.taken().connection is holder.connection

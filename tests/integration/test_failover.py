@@ -151,7 +151,7 @@ def test_who_is_read_only_by_his_own_will_costs_no_other_connection(make_databas
     options = {"options": "-c default_transaction_read_only=on"} if how == "options" else {}
     database = make_database(MAX_CONNS=2, **options)
     database.assert_whole()
-    serials = {slot.connection.serial for slot in database.pool._room.slots}
+    serials = {slot.connection.serial for slot in database.pool._state.slots}
     if how == "session":
         database.fetch("set default_transaction_read_only = on")
 
@@ -165,6 +165,6 @@ def test_who_is_read_only_by_his_own_will_costs_no_other_connection(make_databas
         write()
     database.give_back()
     database.assert_whole()
-    left = {slot.connection.serial for slot in database.pool._room.slots}
+    left = {slot.connection.serial for slot in database.pool._state.slots}
     # Whatever becomes of a session with a setting of its holder's.
     assert len(serials - left) <= (how == "session")

@@ -90,7 +90,7 @@ def test_connections_kept_for_min_conns_are_renewed_with_no_traffic(make_databas
 def test_lifetimes_of_connections_opened_together_end_apart(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=20, CONN_MAX_LIFETIME=1000)
     database.assert_whole()
-    ends = sorted(slot.expires_at or 0 for slot in database.pool._room.slots)
+    ends = sorted(slot.expires_at or 0 for slot in database.pool._state.slots)
     assert len(ends) == 20
     assert 1 < ends[-1] - ends[0] < 110
 

@@ -315,7 +315,7 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
         cycle.append(cycle)
 
     pool = database.pool
-    snapshot, collected = pool._room.snapshot, []
+    snapshot, collected = pool._state.snapshot, []
 
     def collect_under_the_lock() -> PoolStats:
         if not collected:
@@ -325,7 +325,7 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
     gc.disable()
     try:
         leave_half_read()
-        monkeypatch.setattr(pool._room, "snapshot", collect_under_the_lock)
+        monkeypatch.setattr(pool._state, "snapshot", collect_under_the_lock)
         pool.stats()
     finally:
         gc.enable()

@@ -27,7 +27,7 @@ def pool() -> Iterator[Pool]:
         "default", None, lambda: Pool("default", ScriptedDriver(), PoolOptions(MAX_CONNS=5, MIN_CONNS=1))
     )
     held, given_back = made.getconn(), made.getconn()
-    made._room.by_connection[given_back].since -= 3
+    made._state.by_connection[given_back].since -= 3
     made.putconn(given_back)
     yield made
     made.putconn(held)

@@ -72,8 +72,8 @@ def test_a_pool_shows_its_name_and_numbers() -> None:
 def test_the_longest_holder_is_the_one_who_has_held_for_longest() -> None:
     pool = Pool("default", ScriptedDriver(), PoolOptions())
     first, second = pool.getconn(), pool.getconn()
-    oldest = pool._room.by_connection[first]
-    newest = pool._room.by_connection[second]
+    oldest = pool._state.by_connection[first]
+    newest = pool._state.by_connection[second]
     assert oldest.request is not None
     assert newest.request is not None
     oldest.request.label, newest.request.label = "the first", "the second"

@@ -1,7 +1,7 @@
 """The laws of the pool's bookkeeping hold whatever happens in whatever order: a model-based test.
 
-The steps are those that the pool takes, on a clock of the test's own; ``room_laws`` has the laws. The waiting itself is
-left to the contract suite.
+The steps are those that the pool takes, on a clock of the test's own; ``state_laws`` has the laws. The waiting itself
+is left to the contract suite.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool.holder import Holder
-from django_geventpool.pool.room import Room
 from django_geventpool.pool.slot import Request, Slot, State
+from django_geventpool.pool.state import PoolState
 from django_geventpool.pool.upkeep import Upkeep
-from tests.support.room_laws import LawfulRoom
+from tests.support.state_laws import LawfulState
 
 PICK = st.integers(min_value=0, max_value=1000)
 
@@ -27,7 +27,7 @@ class Connection:
     """What a slot holds when it is open."""
 
 
-class RoomMachine(LawfulRoom):
+class StateMachine(LawfulState):
     """Does to a room what the pool does, one step of one holder, or of the housekeeper, at a time."""
 
     @initialize(
@@ -47,12 +47,12 @@ class RoomMachine(LawfulRoom):
             CONN_MAX_LIFETIME=lifetime,
             REUSE_CONNS=reuse,
         )
-        self.room = Room(options, lambda: None, lambda: self.now)
-        self.upkeep = Upkeep(self.room)
+        self.state = PoolState(options, lambda: None, lambda: self.now)
+        self.upkeep = Upkeep(self.state)
 
     # What holders do
 
-    @precondition(lambda self: not self.room.closed)
+    @precondition(lambda self: not self.state.closed)
     @rule(again=st.booleans(), at_once=st.booleans(), patience=st.sampled_from([None, 3.0, 3.0, 30.0]), pick=PICK)
     def ask(self, again: bool, at_once: bool, patience: float | None, pick: int) -> None:
         """A newcomer asks, or one that has a connection asks for another."""
@@ -61,7 +61,7 @@ class RoomMachine(LawfulRoom):
         request = Request(holder, None, None)
         request.timeout = patience
         request.deadline = None if patience is None else self.now + patience
-        self.room.ask(request)
+        self.state.ask(request)
         slot = request.held
         if slot is None:
             self.queue.append(request)
@@ -102,11 +102,11 @@ class RoomMachine(LawfulRoom):
         if outcome != "full" or request is None:
             self.doom(slot)
             return
-        if not self.room.closed and not request.is_late(self.now):
+        if not self.state.closed and not request.is_late(self.now):
             self.queue.append(request)
             self.queue.sort(key=lambda waiter: waiter.ticket)
         with self.dispatching():
-            to_close = self.room.retreat(request, RuntimeError("full"))
+            to_close = self.state.retreat(request, RuntimeError("full"))
         if to_close is not None:
             self.closing.append(to_close)
 
@@ -124,11 +124,11 @@ class RoomMachine(LawfulRoom):
     def come_back_when_others_may_wait(self, pick: int, is_full: bool) -> None:
         """If it is its turn, it is given up for other processes."""
         slot = list(self.lent)[pick % len(self.lent)]
-        if self.room.is_turn_over():
+        if self.state.is_turn_over():
             assert self.queue
-            assert len(self.room.by_connection) > 1
+            assert len(self.state.by_connection) > 1
             if is_full:
-                self.room.server.step_aside()
+                self.state.server.step_aside()
                 del self.lent[slot]
                 self.doom(slot)
 
@@ -139,7 +139,7 @@ class RoomMachine(LawfulRoom):
         request = self.lent[slot]
         shared = Holder("several threads", None)
         before = request.holder
-        self.room.share(request, shared)
+        self.state.share(request, shared)
         # From now on the first holder has nothing to do with it.
         assert slot not in before.held
 
@@ -164,14 +164,14 @@ class RoomMachine(LawfulRoom):
     def end_close(self, pick: int) -> None:
         slot = self.closing.pop(pick % len(self.closing))
         with self.dispatching():
-            self.room.vacate(slot)
+            self.state.vacate(slot)
 
     @precondition(lambda self: self.steps % 3 == 0)
     @rule(seconds=st.sampled_from([0.01, 1.0, 5.0, 20.0, 60.0]))
     def let_time_go_by(self, seconds: float) -> None:
         self.now += seconds
 
-    @precondition(lambda self: self.steps % 3 == 1 or self.room.closed)
+    @precondition(lambda self: self.steps % 3 == 1 or self.state.closed)
     @rule()
     def keep_house(self) -> None:
         """The housekeeper looks, in time or later."""
@@ -179,9 +179,9 @@ class RoomMachine(LawfulRoom):
             for slot in self.upkeep.abandoned():
                 self.doom(slot)
             doomed, renewed = self.upkeep.outdated(self.now)
-            self.room.dispatch()
+            self.state.dispatch()
         late = [request for request in self.queue if request.is_late(self.now)]
-        self.room.expire(self.now)
+        self.state.expire(self.now)
         for request in late:
             self.queue.remove(request)
         assert not [request for request in self.queue if request.deadline is not None and request.deadline <= self.now]
@@ -189,9 +189,9 @@ class RoomMachine(LawfulRoom):
             assert slot.state is State.CLOSING
             self.closing.append(slot)
         for slot in renewed:
-            assert self.room.begin_to_renew(slot) is not None
-            assert self.room.begin_to_renew(slot) is None
-            self.room.emptied(slot, "lifetime")
+            assert self.state.begin_to_renew(slot) is not None
+            assert self.state.begin_to_renew(slot) is None
+            self.state.emptied(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
         assert self.upkeep.wake_at(self.now) > self.now, "the housekeeper would never rest"
@@ -199,15 +199,17 @@ class RoomMachine(LawfulRoom):
     @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))
     def resize(self, limit: int) -> None:
-        if limit < self.room.options.MIN_CONNS:
+        if limit < self.state.options.MIN_CONNS:
             return
         with self.dispatching():
-            self.closing += self.room.resize(dataclasses.replace(self.room.options, MAX_CONNS=limit, REUSE_CONNS=None))
+            self.closing += self.state.resize(
+                dataclasses.replace(self.state.options, MAX_CONNS=limit, REUSE_CONNS=None)
+            )
 
-    @precondition(lambda self: not self.room.closed and self.steps > 25)
+    @precondition(lambda self: not self.state.closed and self.steps > 25)
     @rule()
     def close(self) -> None:
-        self.closing += self.room.close(lambda: RuntimeError("closed"))
+        self.closing += self.state.close(lambda: RuntimeError("closed"))
         assert all(request.error is not None for request in self.queue)
         self.answered += self.queue
         self.queue = []
@@ -219,7 +221,7 @@ class RoomMachine(LawfulRoom):
         request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
-            self.room.emptied(slot, "broken")
+            self.state.emptied(slot, "broken")
         if slot.connection is None:
             self.connecting[slot] = request
         else:
@@ -229,7 +231,7 @@ class RoomMachine(LawfulRoom):
         connection = Connection()
         slot.opening(connection)
         with self.dispatching():
-            self.room.opened(slot, connection, 0.1)
+            self.state.opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
         if request is None:
             self.give_back(slot)
@@ -238,18 +240,18 @@ class RoomMachine(LawfulRoom):
 
     def withdraw(self, request: Request) -> None:
         with self.dispatching():
-            to_close = self.room.withdraw(request)
+            to_close = self.state.withdraw(request)
             if to_close is not None:
                 self.closing.append(to_close)
 
     def give_back(self, slot: Slot, fit: bool = True) -> None:
         with self.dispatching():
-            if self.room.give_back(slot, None if fit else "broken"):
+            if self.state.give_back(slot, None if fit else "broken"):
                 self.closing.append(slot)
 
     def doom(self, slot: Slot) -> None:
         with self.dispatching():
-            if self.room.doom(slot, "broken"):
+            if self.state.doom(slot, "broken"):
                 self.closing.append(slot)
 
     def dispatching(self) -> Any:
@@ -258,15 +260,15 @@ class RoomMachine(LawfulRoom):
 
 
 class _Dispatching:
-    def __init__(self, machine: RoomMachine) -> None:
+    def __init__(self, machine: StateMachine) -> None:
         self.machine = machine
 
     def __enter__(self) -> None:
         self.before = list(self.machine.queue)
 
     def __exit__(self, *_error: object) -> None:
-        left = list(self.machine.room.waiting)
-        served = [request for request in self.machine.queue if request not in self.machine.room.waiting]
+        left = list(self.machine.state.waiting)
+        served = [request for request in self.machine.queue if request not in self.machine.state.waiting]
         served = [request for request in served if request in self.before]
         assert served == [request for request in self.before if request in self.machine.queue][: len(served)], (
             "overtaken"
@@ -276,8 +278,8 @@ class _Dispatching:
         self.machine.queue = left
 
 
-TestRoom = RoomMachine.TestCase
-TestRoom.settings = settings(
+TestState = StateMachine.TestCase
+TestState.settings = settings(
     derandomize=True,
     deadline=None,
     database=None,

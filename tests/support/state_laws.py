@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from django_geventpool.pool.holder import Holder
-from django_geventpool.pool.room import Room
 from django_geventpool.pool.slot import Request, Slot, State
+from django_geventpool.pool.state import PoolState
 from django_geventpool.pool.upkeep import Upkeep
 
 
-class LawfulRoom(RuleBasedStateMachine):
+class LawfulState(RuleBasedStateMachine):
     """A room, and what there must be in it if nothing of what was done to it got lost."""
 
-    room: Room
+    state: PoolState
     upkeep: Upkeep
 
     def __init__(self) -> None:
@@ -42,37 +42,37 @@ class LawfulRoom(RuleBasedStateMachine):
 
     @invariant()
     def no_more_slots_than_the_limit_but_for_a_smaller_one(self) -> None:
-        kept = sum(slot.state is not State.CLOSING for slot in self.room.slots)
-        if kept > self.room.limit:
-            assert not self.room.idle, "a connection too many is idle"
-        assert len(self.room.slots) - self.room.limit <= 4
+        kept = sum(slot.state is not State.CLOSING for slot in self.state.slots)
+        if kept > self.state.limit:
+            assert not self.state.idle, "a connection too many is idle"
+        assert len(self.state.slots) - self.state.limit <= 4
 
     @invariant()
     def each_slot_is_accounted_for(self) -> None:
         promised = [request.held for request in self.answered if request.held is not None]
         reclaimed = self.upkeep.abandoned()
-        known = [*self.room.idle, *self.lent, *self.connecting, *self.closing, *promised, *reclaimed]
+        known = [*self.state.idle, *self.lent, *self.connecting, *self.closing, *promised, *reclaimed]
         assert len(known) == len(set(known)), "a slot is in two hands"
-        assert set(known) == self.room.slots, "a slot is lost"
+        assert set(known) == self.state.slots, "a slot is lost"
 
     @invariant()
     def each_slot_is_in_the_state_that_it_says(self) -> None:
-        assert all(slot.state is State.IDLE and slot.connection is not None for slot in self.room.idle)
+        assert all(slot.state is State.IDLE and slot.connection is not None for slot in self.state.idle)
         assert all(slot.state is State.IN_USE for slot in self.lent)
         assert all(slot.state is State.CLOSING for slot in self.closing)
         assert all(slot.state is State.CONNECTING for slot in self.connecting)
 
     @invariant()
     def connections_are_known_by_their_slot(self) -> None:
-        open_slots = [slot for slot in self.room.slots if slot.state in (State.IDLE, State.IN_USE)]
-        assert self.room.by_connection == {slot.connection: slot for slot in open_slots}
+        open_slots = [slot for slot in self.state.slots if slot.state in (State.IDLE, State.IN_USE)]
+        assert self.state.by_connection == {slot.connection: slot for slot in open_slots}
 
     @invariant()
     def holders_hold_what_is_lent_to_them_and_nothing_else(self) -> None:
-        for slot in self.room.slots:
-            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.room.idle)
+        for slot in self.state.slots:
+            assert (slot.holder is not None) == (slot not in self.closing and slot not in self.state.idle)
             # What is renewed has a holder that never ends, and so need not know what it holds.
-            if slot.holder is not None and slot.request is not self.room.renewal:
+            if slot.holder is not None and slot.request is not self.state.renewal:
                 assert slot in slot.holder.held
         requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
         for holder in [request.holder for request in requests] + self.gone:
@@ -80,31 +80,33 @@ class LawfulRoom(RuleBasedStateMachine):
 
     @invariant()
     def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
-        assert list(self.room.waiting) == self.queue
+        assert list(self.state.waiting) == self.queue
         tickets = [request.ticket for request in self.queue]
         assert tickets == sorted(tickets)
 
     @invariant()
     def nobody_waits_for_what_is_there(self) -> None:
         if self.queue:
-            assert not self.room.idle
+            assert not self.state.idle
             # At least one tries, and more will after it.
             is_tried = (
-                sum(slot.state is State.CONNECTING for slot in self.room.slots) >= self.room.server.max_connecting >= 1
+                sum(slot.state is State.CONNECTING for slot in self.state.slots)
+                >= self.state.server.max_connecting
+                >= 1
             )
-            assert len(self.room.slots) >= self.room.limit or self.looked_at < self.room.server.retry_at or is_tried
+            assert len(self.state.slots) >= self.state.limit or self.looked_at < self.state.server.retry_at or is_tried
 
     @invariant()
-    def a_closed_room_lends_nothing(self) -> None:
-        if self.room.closed:
-            assert not self.room.idle
+    def a_closed_pool_lends_nothing(self) -> None:
+        if self.state.closed:
+            assert not self.state.idle
             assert not self.queue
 
     @invariant()
     def the_numbers_add_up(self) -> None:
-        stats = self.room.snapshot()
-        assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.room.slots)
+        stats = self.state.snapshot()
+        assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.state.slots)
         assert stats.waiting == len(self.queue)
-        assert stats.connects == sum(stats.closed.values()) + len(self.room.by_connection)
+        assert stats.connects == sum(stats.closed.values()) + len(self.state.by_connection)
         assert stats.checkouts >= max(stats.use_time.count + stats.in_use, self.checkouts), "a counter went down"
         self.checkouts = stats.checkouts

@@ -21,8 +21,8 @@ def _none() -> int:
     return 0
 
 
-class Room:
-    """Room for so many server connections, and those who want one of them.
+class PoolState:
+    """Who has which server connection of the pool, and who waits for one.
 
     Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
     held. Numbers are derived from the slots, never counted beside them.
@@ -49,7 +49,7 @@ class Room:
         self.unheard: deque[Request] = deque()
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
-        #: Called when a closed room has one slot less.
+        #: Called when a closed pool has one slot less.
         self.vacated: Callable[[], object] = _none
         self.server = ServerLimit(clock)
         self.statistics = Statistics()
@@ -311,7 +311,7 @@ class Room:
         return self.empty(error)
 
     def empty(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Send the waiters of a closed room away, each with an error, and take out the idle slots, doomed."""
+        """Send the waiters of a closed pool away, each with an error, and take out the idle slots, doomed."""
         for request in list(self.waiting):
             self._answer(request, error())
             self.waiting.remove(request)
