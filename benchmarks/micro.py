@@ -27,7 +27,7 @@ from gevent.lock import BoundedSemaphore  # noqa: E402
 from django_geventpool import green  # noqa: E402
 from django_geventpool.options import PoolOptions  # noqa: E402
 from django_geventpool.pool import Pool  # noqa: E402
-from django_geventpool.pool.statistics import Histogram  # noqa: E402
+from django_geventpool.pool.counters import Histogram  # noqa: E402
 
 #: Takes the number of waiters and of checkouts.
 Cost = Callable[[int, int], float]
@@ -158,7 +158,7 @@ def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
     """
     one, other = socket.socketpair()
     pools = [Pool("micro", _Quiet(one.fileno()), PoolOptions(MAX_CONNS=1)) for _ in range(2)]
-    kept = pools[1]._state.statistics  # noqa: SLF001
+    kept = pools[1]._state.counters  # noqa: SLF001
     kept.wait, kept.use, kept.connect = _Forgetful(), _Forgetful(), _Forgetful()
     costs: list[list[float]] = [[], []]
     for turn in range(2 * rounds * _TURNS):

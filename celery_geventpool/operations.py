@@ -15,7 +15,7 @@ from django_geventpool import options, pools
 from django_geventpool.checks import pooled_databases
 from django_geventpool.errors import InvalidOption
 from django_geventpool.pool import HeldConnection, Pool
-from django_geventpool.pool.statistics import Times
+from django_geventpool.pool.counters import Times
 from django_geventpool.text import printable
 from django_geventpool.text import show as written
 

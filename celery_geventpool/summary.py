@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django_geventpool.pool.statistics import BOUNDS
+from django_geventpool.pool.counters import BOUNDS
 from django_geventpool.pool.words import count
 
 

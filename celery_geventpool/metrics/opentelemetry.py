@@ -33,7 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool, PoolStats
-from django_geventpool.pool.statistics import BOUNDS, Times
+from django_geventpool.pool.counters import BOUNDS, Times
 
 _SCOPE = "celery_geventpool"
 _POOL_NAME = "db.client.connection.pool.name"

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from django_geventpool.pool.statistics import BOUNDS
+from django_geventpool.pool.counters import BOUNDS
 
 from .. import processes
 from ..operations import BUCKETS

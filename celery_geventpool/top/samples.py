@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django_geventpool.pool.statistics import Histogram, Times
+from django_geventpool.pool.counters import Histogram, Times
 
 _NO_TIMES = Histogram().times()
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from django_geventpool.pool.statistics import Times
+from django_geventpool.pool.counters import Times
 
 from ..summary import quantile, seconds
 from . import samples

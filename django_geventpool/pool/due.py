@@ -50,7 +50,7 @@ def find_due(
     abandoned = []
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())
-        state.statistics.reclaimed += 1
+        state.counters.reclaimed += 1
         if state.doom(slot, "reclaimed"):
             to_close.append(slot)
     outdated, to_renew = upkeep.outdated(now)

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 from .closer import Closer
+from .counters import Reason
 from .driver import Driver
 from .lock import Lock, ReentryError, is_refusal
 from .slot import Request, Slot, State
 from .state import PoolState
-from .statistics import Reason
 from .upkeep import Upkeep
 
 logger = logging.getLogger("geventpool.pool")

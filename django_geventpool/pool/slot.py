@@ -16,8 +16,8 @@ from ..text import printable
 
 if TYPE_CHECKING:
     from .client import Client
+    from .counters import Reason
     from .holder import Holder
-    from .statistics import Reason
 
 _tickets = itertools.count()
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..options import PoolOptions
+from .counters import Counters, Reason
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
-from .statistics import Reason, Statistics
 from .stats import PoolStats
 from .waiters import Waiters
 
@@ -52,7 +52,7 @@ class PoolState:
         #: Called when a closed pool has one slot less.
         self.vacated: Callable[[], object] = _none
         self.server = ServerLimit(clock)
-        self.statistics = Statistics()
+        self.counters = Counters()
         self._tell = tell
         self._clock = clock
         #: Has the slots that are being renewed.
@@ -135,7 +135,7 @@ class PoolState:
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
-            self.statistics.wait.record(self._clock() - request.since)
+            self.counters.wait.record(self._clock() - request.since)
             request.since = None
 
     def waiting_since(self) -> float | None:
@@ -206,8 +206,8 @@ class PoolState:
             slot.expires_at = slot.since + lifetime * random.uniform(0.9, 1)
         self.by_connection[connection] = slot
         slot.state = State.IN_USE
-        self.statistics.connects += 1
-        self.statistics.connect.record(seconds)
+        self.counters.connects += 1
+        self.counters.connect.record(seconds)
         if self.server.connected(self.limit):
             self.dispatch()  # The next may connect too.
 
@@ -269,7 +269,7 @@ class PoolState:
     def _strike(self, slot: Slot, reason: Reason) -> None:
         """Count a connection as one that was open once."""
         if self.by_connection.pop(slot.connection, None) is not None:
-            self.statistics.closed[reason] += 1
+            self.counters.closed[reason] += 1
 
     def begin_to_close(self, slot: Slot) -> bool:
         """Have somebody close a slot's connection; False if it is closed, or another does."""
@@ -281,7 +281,7 @@ class PoolState:
     def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
         """Record that a doomed slot's connection is closed, and whether somebody was interrupted in using it."""
         if was_interrupted:
-            self.statistics.cancelled += 1
+            self.counters.cancelled += 1
         self.vacate(slot)
 
     def vacate(self, slot: Slot, *, dispatch: bool = True) -> None:
@@ -299,7 +299,7 @@ class PoolState:
         if request is not None:
             request.holder.held.pop(slot, None)
             if held_for is not None and request is not self.renewal:
-                self.statistics.use.record(held_for)
+                self.counters.use.record(held_for)
 
     def is_turn_over(self) -> bool:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
@@ -369,5 +369,5 @@ class PoolState:
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
             checkouts=checkouts,
-            counters=self.statistics,
+            counters=self.counters,
         )

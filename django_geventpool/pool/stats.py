@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .counters import Counters, Reason, Times
 from .driver import ConnectionState
-from .statistics import Reason, Statistics, Times
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PoolStats:
         longest_holder: str | None,
         longest_held: float,
         checkouts: int,
-        counters: Statistics,
+        counters: Counters,
     ) -> PoolStats:
         """Return a snapshot.
 

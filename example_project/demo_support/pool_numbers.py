@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from django_geventpool.pool import PoolStats
-from django_geventpool.pool.statistics import Times
+from django_geventpool.pool.counters import Times
 
 #: The environment variable that tells the worker where to leave its numbers.
 NUMBERS_FOLDER = "DEMO_NUMBERS_FOLDER"

@@ -14,7 +14,7 @@ import pytest
 from django_geventpool import pools
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
-from django_geventpool.pool.statistics import BOUNDS
+from django_geventpool.pool.counters import BOUNDS
 from tests.support.scripted import ScriptedDriver
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

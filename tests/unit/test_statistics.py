@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_geventpool.pool.statistics import BOUNDS, Histogram
+from django_geventpool.pool.counters import BOUNDS, Histogram
 
 
 def recorded(*seconds: float) -> Histogram:

@@ -8,7 +8,7 @@ import pytest
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, PoolStats
-from django_geventpool.pool.statistics import Histogram
+from django_geventpool.pool.counters import Histogram
 from tests.support.scripted import ScriptedDriver
 
 QUIET = PoolStats(

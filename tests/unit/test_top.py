@@ -13,7 +13,7 @@ from celery_geventpool.top import samples
 from celery_geventpool.top.asking import _cleaned
 from celery_geventpool.top.samples import Sample
 from celery_geventpool.top.table import draw
-from django_geventpool.pool.statistics import BOUNDS, Histogram
+from django_geventpool.pool.counters import BOUNDS, Histogram
 
 
 def times(*seconds: float) -> dict[str, Any]:

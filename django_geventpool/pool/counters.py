@@ -64,7 +64,7 @@ class Histogram:
         return Times(tuple(self._counts), self._total)
 
 
-class Statistics:
+class Counters:
     """What happened in one pool. Kept by its state, under the pool's lock."""
 
     def __init__(self) -> None:
