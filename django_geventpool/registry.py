@@ -56,13 +56,13 @@ class Pools(Mapping[str, Pool]):
         if pool is not None:
             return pool, None
         _, old = self._entries.get(alias, (None, None))
-        elder = self._closed.get(alias) if old is None else old
-        if elder is not None:
-            made.succeed(elder)
+        predecessor = self._closed.get(alias) if old is None else old
+        if predecessor is not None:
+            made.succeed(predecessor)
         self._entries[alias] = (target, made)
         self._closed.pop(alias, None)
         # It is closed already, unless somebody was interrupted before that.
-        return made, elder
+        return made, predecessor
 
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""

@@ -26,13 +26,13 @@ from .due import Due, find_due
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock
+from .predecessors import Predecessors
 from .refusals import Refusals
 from .repair import repair
 from .returns import Returns
 from .slot import Request, Slot, State
 from .state import PoolState
 from .stats import HeldConnection, PoolStats
-from .succession import Succession
 from .upkeep import LOOK_AT_HOLDERS, Upkeep
 
 logger = logging.getLogger("geventpool.pool")
@@ -78,7 +78,7 @@ class Pool:
         )
         #: When the housekeeper will look next (monotonic seconds).
         self._next_look = 0.0
-        self._succession = Succession(self._state, self._housekeeper.wake)
+        self._predecessors = Predecessors(self._state, self._housekeeper.wake)
         green.record_starters()
 
     def __repr__(self) -> str:
@@ -89,12 +89,12 @@ class Pool:
         """Whether the pool lends no more: it was closed, or is the parent process's."""
         return self._state.closed or self._pid != os.getpid()
 
-    def succeed(self, elder: Pool) -> None:
+    def succeed(self, predecessor: Pool) -> None:
         """Take the place of a pool that is closed, or about to be: its connections count until they are gone.
 
         Called before this pool lends.
         """
-        self._succession.follow(elder._succession)
+        self._predecessors.succeed(predecessor._predecessors)
 
     # Lending
 
@@ -321,7 +321,7 @@ class Pool:
         if self._pid != os.getpid():
             return -1  # A greenlet that was forked along with its parent's pool.
         due = self._lock.run(self._find_due)
-        self._succession.tell_heir()
+        self._predecessors.wake_successor()
         self._closer.close_soon(*due.to_close)
         for slot in due.to_renew:
             self._closer.start(self._renew, slot)
@@ -330,14 +330,14 @@ class Pool:
         for who, stack in due.overdue:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
         self._next_look = min(self._next_look, self._alarms.report(due.observed))
-        if self._succession.is_spent:
-            self._succession.tell_heir()  # The last may have gone since.
+        if self._predecessors.is_drained:
+            self._predecessors.wake_successor()  # The last may have gone since.
             return -1
         return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
 
     def _find_due(self) -> Due:
         """Say what is due, under the lock."""
-        if self._succession.has_heir:
+        if self._predecessors.has_successor:
             self._state.closed = True  # Whoever was to close it may have been interrupted.
         due, self._next_look = find_due(
             self._state, self._upkeep, self._alarms, self._returns.late, self._refusals.closed

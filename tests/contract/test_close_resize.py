@@ -225,7 +225,7 @@ def test_pools_that_were_closed_are_forgotten_when_nothing_is_left_of_them(make_
         pool.putconn(connection)
     pool = pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
     pool.putconn(pool.getconn())
-    assert len(pool._succession._elders) <= 2
+    assert len(pool._predecessors._before) <= 2
     assert_whole(pool)
 
 
@@ -237,7 +237,7 @@ def test_a_smaller_limit_holds_for_a_pool_and_those_before_it(
     def obtain() -> Pool:
         return pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=4))
 
-    elder = borrow(obtain()).taken()
+    predecessor = borrow(obtain()).taken()
     pools.close("test")
     pool = obtain()
     for borrower in [borrow(pool).taken() for _ in range(3)]:
@@ -245,4 +245,4 @@ def test_a_smaller_limit_holds_for_a_pool_and_those_before_it(
     pool.resize(2)
     await_stats(pool, size=1, idle=1)
     assert len(driver.live) == 2
-    elder.give_back()
+    predecessor.give_back()

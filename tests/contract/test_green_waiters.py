@@ -65,7 +65,7 @@ def test_a_connection_handed_to_a_dying_waiter_goes_to_the_next(
     driver.is_slow = False
     pool = make_pool(MAX_CONNS=1)
     connection = pool.getconn()
-    dying, heir = queue_up(pool, lambda: borrow(pool), 2)
+    dying, successor = queue_up(pool, lambda: borrow(pool), 2)
     if first == "interruption":
         dying.task.interrupt(how)
         pool.putconn(connection)
@@ -75,9 +75,9 @@ def test_a_connection_handed_to_a_dying_waiter_goes_to_the_next(
     assert pool.stats().in_use == 1, "the connection is on its way to the dying waiter"
     dying.task.wait()
     assert dying.error is not None
-    heir.taken()
-    assert heir.connection is connection
-    heir.give_back()
+    successor.taken()
+    assert successor.connection is connection
+    successor.give_back()
     await_stats(pool, size=1, idle=1)
 
 
@@ -88,13 +88,13 @@ def test_room_for_a_connection_handed_to_a_dying_waiter_goes_to_the_next(
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
     holder.connection.dirty = True
-    dying, heir = queue_up(pool, lambda: borrow(pool), 2)
+    dying, successor = queue_up(pool, lambda: borrow(pool), 2)
     # The connection is thrown away: it is its empty slot that goes to the dying waiter.
     driver.script("close", lambda: dying.task.interrupt(how))
     holder.give_back()
     dying.task.wait()
     assert dying.error is not None
-    heir.taken()
+    successor.taken()
     assert driver.peak == 1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .state import PoolState
 
 
-class Succession:
+class Predecessors:
     """The place of one pool among those of its alias.
 
     :param state: the pool's.
@@ -18,45 +18,45 @@ class Succession:
         self.state = state
         self.wake = wake
         #: Those whose place this one has taken, as long as they have connections.
-        self._elders: tuple[Succession, ...] = ()
+        self._before: tuple[Predecessors, ...] = ()
         #: The one that has taken the place of this one.
-        self._heir: Succession | None = None
-        state.elsewhere = self.count_elders_slots
+        self._successor: Predecessors | None = None
+        state.elsewhere = self.count_slots
         state.vacated = wake
 
-    def follow(self, elder: Succession) -> None:
+    def succeed(self, predecessor: Predecessors) -> None:
         """Take the place of a pool that is closed, or about to be, and of those before it, before this one lends."""
-        self._elders = elder.lineage()
-        for each in self._elders:
-            each.bequeath(self)
+        self._before = predecessor.lineage()
+        for each in self._before:
+            each.be_succeeded_by(self)
 
-    def lineage(self) -> tuple[Succession, ...]:
+    def lineage(self) -> tuple[Predecessors, ...]:
         """Return those whose place this one has taken, and this one."""
-        return (*self._elders, self)
+        return (*self._before, self)
 
-    def bequeath(self, heir: Succession) -> None:
+    def be_succeeded_by(self, successor: Predecessors) -> None:
         """Have another told when a connection of this one is gone, and count those of the ones before."""
-        self._heir = heir
-        self._elders = ()
+        self._successor = successor
+        self._before = ()
 
     @property
-    def has_heir(self) -> bool:
+    def has_successor(self) -> bool:
         """Whether another has taken this one's place, which is to be closed then."""
-        return self._heir is not None
+        return self._successor is not None
 
-    def count_elders_slots(self) -> int:
+    def count_slots(self) -> int:
         """How many connections of those before it the server may count; those that have none are forgotten."""
-        if not self._elders:
+        if not self._before:
             return 0
-        self._elders = tuple(elder for elder in self._elders if not elder.is_spent)
-        return sum(len(elder.state.slots) for elder in self._elders)
+        self._before = tuple(predecessor for predecessor in self._before if not predecessor.is_drained)
+        return sum(len(predecessor.state.slots) for predecessor in self._before)
 
     @property
-    def is_spent(self) -> bool:
+    def is_drained(self) -> bool:
         """Whether the pool is closed, and all its connections are gone."""
         return self.state.closed and not self.state.slots
 
-    def tell_heir(self) -> None:
+    def wake_successor(self) -> None:
         """Have the one that took this one's place look whether it has room now."""
-        if self._heir is not None:
-            self._heir.wake()
+        if self._successor is not None:
+            self._successor.wake()
