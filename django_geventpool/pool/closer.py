@@ -17,7 +17,7 @@ logger = logging.getLogger("geventpool.pool")
 
 
 class Closer:
-    """Closes the connections of doomed slots, each in a greenlet or thread of its own, and then frees the slots.
+    """Closes the connections of evicted slots, each in a greenlet or thread of its own, and then frees the slots.
 
     :param name: the pool's alias, for messages.
     """
@@ -30,7 +30,7 @@ class Closer:
         self._pid = os.getpid()
 
     def close_soon(self, *slots: Slot) -> None:
-        """Close the connections of doomed slots, without waiting for the server."""
+        """Close the connections of evicted slots, without waiting for the server."""
         for slot in slots:
             self.start(self.close, slot)
 
@@ -42,7 +42,7 @@ class Closer:
             function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
 
     def close(self, slot: Slot) -> None:
-        """Close a doomed slot's connection, and free the slot when the server has let go of it.
+        """Close a evicted slot's connection, and free the slot when the server has let go of it.
 
         Whatever interrupts this, the slot is not free before: another goes on.
         """

@@ -45,7 +45,7 @@ class Connector:
     def replace(self, slot: Slot, reason: Reason) -> None:
         """Close a slot's connection, and open another when the server has let go of it."""
         self._closer.end(slot.connection)
-        self._lock.run(self._state.emptied, slot, reason)
+        self._lock.run(self._state.replacing, slot, reason)
         self._connect(slot)
 
     def _connect(self, slot: Slot) -> None:

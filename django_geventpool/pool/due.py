@@ -51,7 +51,7 @@ def find_due(
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())
         state.counters.reclaimed += 1
-        if state.doom(slot, "reclaimed"):
+        if state.evict(slot, "reclaimed"):
             to_close.append(slot)
     outdated, to_renew = upkeep.outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]

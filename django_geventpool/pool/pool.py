@@ -154,7 +154,7 @@ class Pool:
                 if not self.driver.is_server_full(error):
                     raise
                 logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
-                self._close_soon(self._lock.run(self._state.retreat, request, error))
+                self._close_soon(self._lock.run(self._state.requeue, request, error))
             else:
                 if request.since is not None:
                     self._lock.run(self._state.record_wait, request)
@@ -256,7 +256,7 @@ class Pool:
         """
         if self.closed:
             return
-        doomed = self._lock.run(self._state.close, self._refusals.closed)
+        evicted = self._lock.run(self._state.close, self._refusals.closed)
         closed = threading.Semaphore(0)
 
         def close(slot: Slot) -> None:
@@ -265,11 +265,11 @@ class Pool:
             finally:
                 closed.release()
 
-        for slot in doomed:
+        for slot in evicted:
             self._closer.start(close, slot)
         self._housekeeper.wake()
         deadline = time.monotonic() + timeout
-        for _ in doomed:
+        for _ in evicted:
             closed.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
     def resize(self, limit: int) -> None:
@@ -300,9 +300,9 @@ class Pool:
 
     def close_idle(self) -> int:
         """Close the connections that nobody uses, MIN_CONNS or not, without waiting; return how many."""
-        doomed = self._lock.run(self._state.drain)
-        self._closer.close_soon(*doomed)
-        return len(doomed)
+        evicted = self._lock.run(self._state.drain)
+        self._closer.close_soon(*evicted)
+        return len(evicted)
 
     # Housekeeping
 

@@ -22,7 +22,7 @@ class Predecessors:
         #: The one that has taken the place of this one.
         self._successor: Predecessors | None = None
         state.elsewhere = self.count_slots
-        state.vacated = wake
+        state.on_slot_closed = wake
 
     def succeed(self, predecessor: Predecessors) -> None:
         """Take the place of a pool that is closed, or about to be, and of those before it, before this one lends."""

@@ -50,7 +50,7 @@ class PoolState:
         #: How many connections are still open of pools that this one has taken the place of.
         self.elsewhere: Callable[[], int] = _none
         #: Called when a closed pool has one slot less.
-        self.vacated: Callable[[], object] = _none
+        self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
         self.counters = Counters()
         self._tell = tell
@@ -154,19 +154,19 @@ class PoolState:
         if slot.state is State.IN_USE and not request.is_received:
             to_close = self.give_back(slot)  # Nobody has touched it.
         else:
-            to_close = self.doom(slot, "broken")
+            to_close = self.evict(slot, "broken")
         return slot if to_close else None
 
     def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
         """Take a slot back from a request, see ``give_back``; None if it doesn't have it any more."""
         return self.give_back(slot, flaw) if slot.is_lent_to(request) else None
 
-    def retreat(self, request: Request, error: BaseException) -> Slot | None:
+    def requeue(self, request: Request, error: BaseException) -> Slot | None:
         """Have a request that found the server full wait once more, in its old place; return what is to be closed."""
         request.refused = error.with_traceback(None)
         self.server.refused(len(self.by_connection), self.limit)
         slot = request.held
-        to_close = slot is not None and self.doom(slot, "broken", dispatch=False)
+        to_close = slot is not None and self.evict(slot, "broken", dispatch=False)
         request.slot = None
         self._queue(request)
         self.dispatch()  # One of our own may have come back meanwhile.
@@ -232,7 +232,7 @@ class PoolState:
         if reason is None:
             self.put_idle(slot)
             return False
-        return self.doom(slot, reason)
+        return self.evict(slot, reason)
 
     def put_idle(self, slot: Slot) -> None:
         """Free a slot of its holder; its connection is fit to be lent again."""
@@ -244,29 +244,29 @@ class PoolState:
         self.idle.append(slot)
         self.dispatch()
 
-    def doom(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
-        """Take a slot from whoever has it, to be closed; True if there is a connection to close."""
+    def evict(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
+        """Take a slot from whoever has it, to be closed; return whether there is a connection to close."""
         request, now = slot.request, self._clock()
         held_for = now - slot.since
         was_connecting, was_in_use = slot.state is State.CONNECTING, slot.state is State.IN_USE
         slot.reason = reason
         slot.state = State.CLOSING
         self._unlend(slot, request, held_for if was_in_use or slot.counts else None)
-        self._strike(slot, reason)
+        self._forget(slot, reason)
         slot.since = now
         if slot.connection is None:
-            self.vacate(slot, dispatch=dispatch)
+            self.slot_closed(slot, dispatch=dispatch)
         elif was_connecting and dispatch:
             self.dispatch()  # Another may try in its place.
         return slot.connection is not None
 
-    def emptied(self, slot: Slot, reason: Reason) -> None:
+    def replacing(self, slot: Slot, reason: Reason) -> None:
         """Record that a slot's connection is closed, and another will be opened."""
         slot.state = State.CONNECTING
-        self._strike(slot, reason)
+        self._forget(slot, reason)
         slot.connection = slot.expires_at = None
 
-    def _strike(self, slot: Slot, reason: Reason) -> None:
+    def _forget(self, slot: Slot, reason: Reason) -> None:
         """Count a connection as one that was open once."""
         if self.by_connection.pop(slot.connection, None) is not None:
             self.counters.closed[reason] += 1
@@ -279,12 +279,12 @@ class PoolState:
         return True
 
     def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
-        """Record that a doomed slot's connection is closed, and whether somebody was interrupted in using it."""
+        """Record that a evicted slot's connection is closed, and whether somebody was interrupted in using it."""
         if was_interrupted:
             self.counters.cancelled += 1
-        self.vacate(slot)
+        self.slot_closed(slot)
 
-    def vacate(self, slot: Slot, *, dispatch: bool = True) -> None:
+    def slot_closed(self, slot: Slot, *, dispatch: bool = True) -> None:
         """Record that the server has let go of a slot's connection."""
         self.slots.discard(slot)
         if slot.reason == "yielded":
@@ -292,7 +292,7 @@ class PoolState:
         if dispatch:
             self.dispatch()
         if self.closed:
-            self.vacated()
+            self.on_slot_closed()
 
     def _unlend(self, slot: Slot, request: Request | None, held_for: float | None) -> None:
         slot.request = None
@@ -311,16 +311,16 @@ class PoolState:
         return self.empty(error)
 
     def empty(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Send the waiters of a closed pool away, each with an error, and take out the idle slots, doomed."""
+        """Send the waiters of a closed pool away, each with an error, and take out the idle slots, evicted."""
         for request in list(self.waiting):
             self._answer(request, error())
             self.waiting.remove(request)
-        return self.doom_idle(list(self.idle), "shutdown")
+        return self.evict_idle(list(self.idle), "shutdown")
 
     # Housekeeping
 
     def resize(self, options: PoolOptions) -> list[Slot]:
-        """Have another limit from now on; take out the idle slots that are too many, doomed."""
+        """Have another limit from now on; take out the idle slots that are too many, evicted."""
         self.options = options
         self.limit = options.MAX_CONNS
         surplus = self.surplus()
@@ -328,13 +328,13 @@ class PoolState:
         return surplus
 
     def surplus(self) -> list[Slot]:
-        """Take out the idle slots that are over the limit, doomed."""
+        """Take out the idle slots that are over the limit, evicted."""
         over = max(0, min(self._excess(), len(self.idle)))
-        return self.doom_idle(list(itertools.islice(self.idle, over)), "surplus")
+        return self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:
-        """Take out all idle slots, doomed."""
-        return self.doom_idle(list(self.idle), "surplus")
+        """Take out all idle slots, evicted."""
+        return self.evict_idle(list(self.idle), "surplus")
 
     def begin_to_renew(self, slot: Slot) -> Request | None:
         """Take out an idle slot, to have its connection replaced; None if it is not idle any more."""
@@ -345,10 +345,10 @@ class PoolState:
         self.idle.remove(slot)
         return self.renewal
 
-    def doom_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
-        """Take out some of the idle slots, doomed."""
+    def evict_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
+        """Take out some of the idle slots, evicted."""
         for slot in slots:
-            self.doom(slot, reason)
+            self.evict(slot, reason)
             self.idle.remove(slot)
         return slots
 

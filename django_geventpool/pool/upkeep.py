@@ -37,7 +37,7 @@ class Upkeep:
         return slot.expires_at if slot.expires_at is not None and slot.expires_at < end else end
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
-        """Take out the idle slots whose idle time or lifetime is over: doomed, or to be renewed for MIN_CONNS."""
+        """Take out the idle slots whose idle time or lifetime is over: evicted, or to be renewed for MIN_CONNS."""
         timeout = self._idle_timeout()
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         old: list[Slot] = []
@@ -53,8 +53,8 @@ class Upkeep:
                     unused.append(slot)
             elif expired:
                 renewed.append(slot)
-        doomed = self.state.doom_idle(old, "lifetime") + self.state.doom_idle(unused, "idle")
-        return doomed, renewed
+        evicted = self.state.evict_idle(old, "lifetime") + self.state.evict_idle(unused, "idle")
+        return evicted, renewed
 
     def abandoned(self) -> list[Slot]:
         """The slots of holders and clients that are gone."""

@@ -144,7 +144,7 @@ def test_a_short_wait_is_nobodys_business(
     holder = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
     looked = threading.Event()
-    pool._state.vacated = looked.set
+    pool._state.on_slot_closed = looked.set
     holder.give_back()
     waiter.taken().give_back()
     pool.close()

@@ -59,13 +59,13 @@ def test_the_late_acknowledged_tasks_of_a_killed_worker_run_elsewhere(
         "broker_transport_options": REDELIVERY,
         "result_backend": f"file://{tmp_path}",
     }
-    doomed = start_worker(pool, OPTIONS, settings=settings)
-    tasks = doomed.send_many(doomed.limit, "run_again_elsewhere", str(tmp_path / "go"))
-    doomed.await_active(doomed.limit)
-    os.kill(doomed.pid, signal.SIGKILL)
-    assert doomed.wait()
+    evicted = start_worker(pool, OPTIONS, settings=settings)
+    tasks = evicted.send_many(evicted.limit, "run_again_elsewhere", str(tmp_path / "go"))
+    evicted.await_active(evicted.limit)
+    os.kill(evicted.pid, signal.SIGKILL)
+    assert evicted.wait()
     (tmp_path / "go").touch()
     heir = start_worker(pool, OPTIONS, settings=settings)
     assert {tuple(result_of(task)) for task in tasks} == {(heir.pid, True)}
-    eventually(lambda: doomed.connections() == 0, "no connection of the worker that is gone")
+    eventually(lambda: evicted.connections() == 0, "no connection of the worker that is gone")
     heir.assert_whole()

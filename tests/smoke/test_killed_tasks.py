@@ -51,14 +51,14 @@ def test_revoked_in_mid_query_or_waiting_for_a_connection(green_worker: Worker) 
 
 def test_some_revoked_in_mid_query_make_room_for_those_that_wait(green_worker: Worker) -> None:
     worker = green_worker
-    doomed = worker.send_many(worker.limit, "sleep_in_query", 600)
+    evicted = worker.send_many(worker.limit, "sleep_in_query", 600)
     worker.await_active(worker.limit)
     waiting = worker.send_many(30, "double", 21)
     eventually(lambda: worker.numbers()["waiting"] == 30, "30 tasks waiting for a connection")
-    worker.revoke(doomed[:5])
+    worker.revoke(evicted[:5])
     assert {result_of(task) for task in waiting} == {42}
     worker.await_active(worker.limit - 5)
-    worker.revoke(doomed[5:])
+    worker.revoke(evicted[5:])
     assert_no_query_left(worker)
     worker.assert_whole()
 

@@ -100,13 +100,13 @@ class StateMachine(LawfulState):
         if outcome != "fails":
             slot.opening(Connection())
         if outcome != "full" or request is None:
-            self.doom(slot)
+            self.evict(slot)
             return
         if not self.state.closed and not request.is_late(self.now):
             self.queue.append(request)
             self.queue.sort(key=lambda waiter: waiter.ticket)
         with self.dispatching():
-            to_close = self.state.retreat(request, RuntimeError("full"))
+            to_close = self.state.requeue(request, RuntimeError("full"))
         if to_close is not None:
             self.closing.append(to_close)
 
@@ -130,7 +130,7 @@ class StateMachine(LawfulState):
             if is_full:
                 self.state.server.step_aside()
                 del self.lent[slot]
-                self.doom(slot)
+                self.evict(slot)
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
@@ -164,7 +164,7 @@ class StateMachine(LawfulState):
     def end_close(self, pick: int) -> None:
         slot = self.closing.pop(pick % len(self.closing))
         with self.dispatching():
-            self.state.vacate(slot)
+            self.state.slot_closed(slot)
 
     @precondition(lambda self: self.steps % 3 == 0)
     @rule(seconds=st.sampled_from([0.01, 1.0, 5.0, 20.0, 60.0]))
@@ -177,21 +177,21 @@ class StateMachine(LawfulState):
         """The housekeeper looks, in time or later."""
         with self.dispatching():
             for slot in self.upkeep.abandoned():
-                self.doom(slot)
-            doomed, renewed = self.upkeep.outdated(self.now)
+                self.evict(slot)
+            evicted, renewed = self.upkeep.outdated(self.now)
             self.state.dispatch()
         late = [request for request in self.queue if request.is_late(self.now)]
         self.state.expire(self.now)
         for request in late:
             self.queue.remove(request)
         assert not [request for request in self.queue if request.deadline is not None and request.deadline <= self.now]
-        for slot in doomed:
+        for slot in evicted:
             assert slot.state is State.CLOSING
             self.closing.append(slot)
         for slot in renewed:
             assert self.state.begin_to_renew(slot) is not None
             assert self.state.begin_to_renew(slot) is None
-            self.state.emptied(slot, "lifetime")
+            self.state.replacing(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
         assert self.upkeep.wake_at(self.now) > self.now, "the housekeeper would never rest"
@@ -221,7 +221,7 @@ class StateMachine(LawfulState):
         request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
-            self.state.emptied(slot, "broken")
+            self.state.replacing(slot, "broken")
         if slot.connection is None:
             self.connecting[slot] = request
         else:
@@ -249,9 +249,9 @@ class StateMachine(LawfulState):
             if self.state.give_back(slot, None if fit else "broken"):
                 self.closing.append(slot)
 
-    def doom(self, slot: Slot) -> None:
+    def evict(self, slot: Slot) -> None:
         with self.dispatching():
-            if self.state.doom(slot, "broken"):
+            if self.state.evict(slot, "broken"):
                 self.closing.append(slot)
 
     def dispatching(self) -> Any:
