@@ -82,10 +82,10 @@ class Lease:
         if self._client.request is not None and self._pool is not None:
             self._pool.give_back(self._client)
 
-    def share(self, holder: Holder) -> None:
+    def reassign(self, holder: Holder) -> None:
         """Have the connection, if there is one, reclaimed when this holder ends, and not the one that took it."""
         if self._pool is not None:
-            self._pool.share(self._client, holder)
+            self._pool.reassign(self._client, holder)
 
     def time_zone(self) -> str | None:
         """Return the time zone of the connection's session, as the server reported it last; None without one."""

@@ -196,18 +196,18 @@ class PooledMixin(PooledWrapper, Base):
         """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, which takes a lock to look at a number.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
-            self._lease.share(nobody())
+            self._lease.reassign(nobody())
 
     def inc_thread_sharing(self) -> None:
         """Allow other threads to use this wrapper, and its connection to outlive the one that took it."""
         super().inc_thread_sharing()
-        self._lease.share(nobody())
+        self._lease.reassign(nobody())
 
     def dec_thread_sharing(self) -> None:
         """Undo one ``inc_thread_sharing``; after the last, the connection goes with its greenlet or thread again."""
         super().dec_thread_sharing()
         if not self.allow_thread_sharing and self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
-            self._lease.share(current())
+            self._lease.reassign(current())
 
     def close(self) -> None:
         """Give the connection back, also while an event loop runs in this thread.

@@ -227,10 +227,10 @@ class Pool:
             return
         client.settle(request)
 
-    def share(self, client: Client, holder: Holder) -> None:
+    def reassign(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
         if client.request is not None and client.request.held is not None and self._pid == os.getpid():
-            self._lock.run(self._state.share, client.request, holder)
+            self._lock.run(self._state.reassign, client.request, holder)
 
     def _stack(self) -> StackSummary | None:
         if self.options.LEAK_WARNING_AFTER is None:

@@ -172,7 +172,7 @@ class PoolState:
         self.dispatch()  # One of our own may have come back meanwhile.
         return slot if to_close else None
 
-    def share(self, request: Request, holder: Holder) -> None:
+    def reassign(self, request: Request, holder: Holder) -> None:
         """Have what a request has count as another holder's."""
         slot, before = request.held, request.holder
         if slot is not None and before is not holder:

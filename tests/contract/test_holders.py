@@ -272,8 +272,8 @@ def test_a_shared_connection_is_not_reclaimed_when_one_of_its_holders_ends(
     owner, ownerless = Owner(), Owner()
     client = Client(owner)
     holder, other = borrow(pool, client=client).taken(), borrow(pool).taken()
-    pool.share(client, holders.nobody())
-    pool.share(Client(ownerless), holders.nobody())
+    pool.reassign(client, holders.nobody())
+    pool.reassign(Client(ownerless), holders.nobody())
     holder.end_without_giving_back()
     # Another end, which the housekeeper has seen to by now.
     other.end_without_giving_back()

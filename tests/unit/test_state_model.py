@@ -134,12 +134,12 @@ class StateMachine(LawfulState):
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
-    def share(self, pick: int) -> None:
+    def reassign(self, pick: int) -> None:
         slot = list(self.lent)[pick % len(self.lent)]
         request = self.lent[slot]
         shared = Holder("several threads", None)
         before = request.holder
-        self.state.share(request, shared)
+        self.state.reassign(request, shared)
         # From now on the first holder has nothing to do with it.
         assert slot not in before.held
 
