@@ -77,7 +77,7 @@ class _NoServer:
         """They always are."""
         return True
 
-    def is_at_full_server(self, connection: _Connection) -> bool:
+    def probe_full_server(self, connection: _Connection) -> bool:
         """There is room for all."""
         return False
 

@@ -203,7 +203,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return True
         return state in _SHUT_DOWN and connection.has_failed_to_begin()
 
-    def is_at_full_server(self, connection: C) -> bool:
+    def probe_full_server(self, connection: C) -> bool:
         """Ask whether another session would be refused; of a server that doesn't answer that, never."""
         if not self._asks_if_full:
             return False

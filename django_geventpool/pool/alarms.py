@@ -57,7 +57,7 @@ class Alarms:
 
     def is_due(self, since: float | None) -> float:
         """When to observe again (monotonic seconds), if somebody has waited since then; never for nobody."""
-        return min(self._wait_is_due(since), self._nested.look_is_due(since))
+        return min(self._wait_is_due(since), self._nested.is_due(since))
 
     def observe(self, now: float) -> Observed:
         """Look at who waits and who holds; what comes of it is for ``report``."""

@@ -35,7 +35,7 @@ class Client:
         self.request = request
         self._listeners[request] = tell
 
-    def settle(self, request: Request) -> None:
+    def forget(self, request: Request) -> None:
         """Note that it has nothing of a request any more.
 
         A finalizer may ask anew between any two steps, of another pool too, and what it has must not be forgotten.

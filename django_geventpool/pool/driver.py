@@ -12,7 +12,7 @@ ConnectionState = Literal["active", "idle", "idle in transaction"]
 class Driver(Protocol):
     """One connection's life, as the pool sees it. Connections are any hashable objects.
 
-    ``connect``, ``clean``, ``is_at_full_server`` and ``close`` may wait on the network, and so may be interrupted by
+    ``connect``, ``clean``, ``probe_full_server`` and ``close`` may wait on the network, and so may be interrupted by
     any BaseException; none is called under the pool's lock.
     """
 
@@ -47,7 +47,7 @@ class Driver(Protocol):
     def clean(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""
 
-    def is_at_full_server(self, connection: Any) -> bool:
+    def probe_full_server(self, connection: Any) -> bool:
         """Ask over a clean connection whether the server, the role or the database has no room for another one."""
 
     def close(self, connection: Any) -> None:

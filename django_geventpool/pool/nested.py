@@ -67,24 +67,24 @@ class Nested:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._next_look = -math.inf
+        self._wakes_at = -math.inf
         self._pause = LOOK_EVERY
         self._suspects: Sequence[tuple[Slot, float]] = ()
         #: The last one, which may be over.
         self.last: Standstill | None = None
 
-    def look_is_due(self, since: float | None) -> float:
+    def is_due(self, since: float | None) -> float:
         """When to look (monotonic seconds), if somebody has waited since then; never for nobody."""
-        return math.inf if since is None else max(since + LOOK_EVERY, self._next_look)
+        return math.inf if since is None else max(since + LOOK_EVERY, self._wakes_at)
 
     def observe(self, state: PoolState, now: float) -> Scene | None:
         """Return who holds and who waits, if a look is due and nothing has moved. Called under the pool's lock."""
         since = state.waiting_since()
         if since is None:
             self._suspects = ()
-        if self.look_is_due(since) > now:
+        if self.is_due(since) > now:
             return None
-        self._next_look = now + self._pause
+        self._wakes_at = now + self._pause
         slots = list(state.slots)
         if len(slots) < state.limit or any(_has_moved(slot, now) for slot in slots):
             self._suspects = ()

@@ -33,7 +33,7 @@ from .returns import Returns
 from .slot import Request, Slot, State
 from .state import PoolState
 from .stats import HeldConnection, PoolStats
-from .upkeep import LOOK_AT_HOLDERS, Upkeep
+from .upkeep import HOLDER_POLL_INTERVAL, Upkeep
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -58,7 +58,7 @@ class Pool:
         self.driver = driver
         self.options = options
         self._pid = os.getpid()
-        self._state = PoolState(options, self.look_now, time.monotonic)
+        self._state = PoolState(options, self.wake, time.monotonic)
         self._lock = Lock(functools.partial(repair, self._state))
         self._upkeep = Upkeep(self._state)
         self._alarms = Alarms(name, driver, self._state)
@@ -73,11 +73,11 @@ class Pool:
             self._state,
             self._closer,
             self._upkeep,
-            self._look_by,
+            self._wake_by,
             self._housekeeper.wake,
         )
         #: When the housekeeper will look next (monotonic seconds).
-        self._next_look = 0.0
+        self._wakes_at = 0.0
         self._predecessors = Predecessors(self._state, self._housekeeper.wake)
         green.record_starters()
 
@@ -144,7 +144,7 @@ class Pool:
                 # From here: each waiter keeps the frames on the way to where it waits.
                 while not request.wait(self._housekeeper.is_watching()):
                     self._keep_house()
-                    self._next_look = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
+                    self._wakes_at = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
@@ -163,9 +163,9 @@ class Pool:
 
     def _announce(self, request: Request) -> None:
         """Have the housekeeper look at a request that is about to wait, in time."""
-        self._look_by(self._alarms.is_due(request.since))
+        self._wake_by(self._alarms.is_due(request.since))
         if request.deadline is not None:
-            self._look_by(request.deadline)
+            self._wake_by(request.deadline)
 
     def _receive(self, request: Request) -> Slot:
         """Return what a request has been given.
@@ -216,7 +216,7 @@ class Pool:
         if request is None:
             return
         if self._pid != os.getpid():
-            client.settle(request)  # Else the next pool that it asks would take the parent's connection for its own.
+            client.forget(request)  # Else the next pool that it asks would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
             return  # Another greenlet or thread, which shares the client, is still at it.
@@ -225,7 +225,7 @@ class Pool:
             self._withdraw(request)
         elif not self._returns.take(slot, request):
             return
-        client.settle(request)
+        client.forget(request)
 
     def reassign(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
@@ -241,9 +241,9 @@ class Pool:
         """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""
         holder.watch()
         if holder.is_dead is not None:
-            self._look_by(slot.since + LOOK_AT_HOLDERS)
+            self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
         if self.options.LEAK_WARNING_AFTER is not None:
-            self._look_by(slot.since + self.options.LEAK_WARNING_AFTER)
+            self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
     # Closing
 
@@ -306,14 +306,14 @@ class Pool:
 
     # Housekeeping
 
-    def look_now(self) -> None:
+    def wake(self) -> None:
         """Have the housekeeper look, as a holder or a client has gone. It may be called from anywhere."""
         if self._pid == os.getpid():  # Else it is a forked child that drops what it inherited.
             self._housekeeper.wake()
 
-    def _look_by(self, when: float) -> None:
-        if when < self._next_look and green.is_in_main_hub():
-            self._next_look = when
+    def _wake_by(self, when: float) -> None:
+        if when < self._wakes_at and green.is_in_main_hub():
+            self._wakes_at = when
             self._housekeeper.wake()
 
     def _keep_house(self) -> float | None:
@@ -329,17 +329,17 @@ class Pool:
             self._alarms.warn_of_abandoned(who)
         for who, stack in due.overdue:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
-        self._next_look = min(self._next_look, self._alarms.report(due.observed))
+        self._wakes_at = min(self._wakes_at, self._alarms.report(due.observed))
         if self._predecessors.is_drained:
             self._predecessors.wake_successor()  # The last may have gone since.
             return -1
-        return None if self._next_look == math.inf else max(0.0, self._next_look - time.monotonic())
+        return None if self._wakes_at == math.inf else max(0.0, self._wakes_at - time.monotonic())
 
     def _find_due(self) -> Due:
         """Say what is due, under the lock."""
         if self._predecessors.has_successor:
             self._state.closed = True  # Whoever was to close it may have been interrupted.
-        due, self._next_look = find_due(
+        due, self._wakes_at = find_due(
             self._state, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
         )
         return due

@@ -28,7 +28,7 @@ class Returns:
     somebody else may have it.
 
     :param name: the pool's alias, for messages.
-    :param look_by: has the housekeeper look at a time (monotonic seconds).
+    :param wake_by: has the housekeeper look at a time (monotonic seconds).
     :param wake: has it look now.
     """
 
@@ -40,7 +40,7 @@ class Returns:
         state: PoolState,
         closer: Closer,
         upkeep: Upkeep,
-        look_by: Callable[[float], object],
+        wake_by: Callable[[float], object],
         wake: Callable[[], object],
     ) -> None:
         self._name = name
@@ -49,7 +49,7 @@ class Returns:
         self._state = state
         self._closer = closer
         self._upkeep = upkeep
-        self._look_by = look_by
+        self._wake_by = wake_by
         self._wake = wake
         #: For the housekeeper to put back.
         self.late: Late = deque()
@@ -93,7 +93,7 @@ class Returns:
             if (
                 self._state.waiting
                 and self._lock.run(self._state.is_turn_over)
-                and self._driver.is_at_full_server(connection)
+                and self._driver.probe_full_server(connection)
             ):
                 self._lock.run(self._state.server.step_aside)
                 return "yielded"
@@ -118,4 +118,4 @@ class Returns:
         if to_close:
             self._closer.close_soon(slot)
         elif to_close is not None:
-            self._look_by(self._upkeep.idle_until(slot))
+            self._wake_by(self._upkeep.idle_until(slot))

@@ -81,7 +81,7 @@ class ServerLimit:
         self.max_connecting = 1
         self.retry_at = max(self.retry_at, self._clock() + backoff * part)
 
-    def wake_at(self, now: float) -> float:
+    def next_wake(self, now: float) -> float:
         """Return when waiters may connect again, which they don't notice by themselves; infinite if they may now."""
         return self.retry_at if self.backoff and self.retry_at > now else math.inf
 

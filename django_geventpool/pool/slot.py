@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _tickets = itertools.count()
 
 #: How often those who wait look after the pool themselves where no housekeeper does, in seconds.
-LOOK_UNWATCHED = 0.5
+UNWATCHED_POLL_INTERVAL = 0.5
 
 #: How much of a holder's name is shown, in characters: of a task's, its id is the end.
 _LENGTH_OF_NAME = 500
@@ -234,7 +234,11 @@ class Request:
         if is_watched:
             return self.gate.acquire()
         left = math.inf if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-        return self.gate.acquire(timeout=min(left, LOOK_UNWATCHED)) or self.is_answered or left <= LOOK_UNWATCHED
+        return (
+            self.gate.acquire(timeout=min(left, UNWATCHED_POLL_INTERVAL))
+            or self.is_answered
+            or left <= UNWATCHED_POLL_INTERVAL
+        )
 
     def answer(self, error: Exception | None = None) -> bool:
         """Wake the waiter: it has a slot by now, or gets an error, or nothing as its time is over.

@@ -11,7 +11,7 @@ TURN = 8.0
 
 #: Least and most time between two looks whether the server is full, while nobody else is known to want a connection, in
 #: seconds. Each is twice the one before, as processes that start together soon learn what each of them can have.
-LOOK_AT_SERVER = (1.0, 10.0)
+PROBE_INTERVAL = (1.0, 10.0)
 
 #: For how long a server that was full is taken to be so still, in seconds.
 FULL_FOR = 60.0
@@ -40,7 +40,7 @@ class Turns:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         #: How long the next pause will be if nobody else is known to want a connection.
-        self._look = LOOK_AT_SERVER[0]
+        self._look = PROBE_INTERVAL[0]
         #: No question before.
         self._next = clock() + self._look
         #: Whether others are known to want more connections than there are.
@@ -61,7 +61,7 @@ class Turns:
             pause = TURN / size
         else:
             pause = self._look
-            self._look = min(2 * pause, LOOK_AT_SERVER[1])
+            self._look = min(2 * pause, PROBE_INTERVAL[1])
         self._next = self._clock() + pause * random.uniform(0.75, 1.25)
 
     def step_aside(self) -> None:
@@ -74,7 +74,7 @@ class Turns:
         self._full_at = self._clock()
         if not self._is_contested:
             self._is_contested = True
-            self._look = LOOK_AT_SERVER[0]
+            self._look = PROBE_INTERVAL[0]
             self._begin(max(1, size))
 
     def idle_timeout(self, usual: float | None) -> float | None:

@@ -8,10 +8,10 @@ from .slot import Slot, State
 from .state import PoolState
 
 #: How often to look whether holders are gone that give no sign of it, in seconds.
-LOOK_AT_HOLDERS = 0.5
+HOLDER_POLL_INTERVAL = 0.5
 
 #: How often at the most to look after slots with nothing to do yet, in seconds.
-LOOK_AT_SLOTS = 1.0
+SLOT_POLL_INTERVAL = 1.0
 
 #: How often to look at slots although nobody has told that there is anything to see (seconds): who should have may have
 #: been interrupted.
@@ -65,7 +65,7 @@ class Upkeep:
         return [
             slot
             for slot in self.state.slots
-            if slot.state is State.CLOSING and not slot.is_being_closed and slot.since + LOOK_AT_SLOTS <= now
+            if slot.state is State.CLOSING and not slot.is_being_closed and slot.since + SLOT_POLL_INTERVAL <= now
         ]
 
     def overdue(self, now: float) -> list[Slot]:
@@ -78,7 +78,7 @@ class Upkeep:
             slot.warned = True
         return late
 
-    def wake_at(self, now: float) -> float:
+    def next_wake(self, now: float) -> float:
         """When the housekeeper has something to do next; infinite if nothing is to be expected.
 
         :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
@@ -87,12 +87,12 @@ class Upkeep:
         timeout, leak_after = self._idle_timeout(), self.state.options.LEAK_WARNING_AFTER
         if self.state.slots:
             # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
-            times.append(now + max(LOOK_AT_SLOTS, min(timeout or math.inf, leak_after or math.inf, BACKSTOP)))
+            times.append(now + max(SLOT_POLL_INTERVAL, min(timeout or math.inf, leak_after or math.inf, BACKSTOP)))
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         if timeout is not None and spare > 0:
             times += [slot.since + timeout for slot in self.state.idle]
         if leak_after is not None:
             times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.warned]
         if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.state.slots):
-            times.append(now + LOOK_AT_HOLDERS)
-        return min(*times, self.state.server.wake_at(now), self.state.waiting.next_deadline())
+            times.append(now + HOLDER_POLL_INTERVAL)
+        return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())

@@ -169,11 +169,11 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
     told.set()
     connection = holder.result() if holder is not None else None
     holder = None
-    pool.look_now()
+    pool.wake()
     eventually(lambda: not pool._housekeeper._gate.locked() or pool._housekeeper.is_running, "a look")
-    before = pool._next_look
-    pool.look_now()
-    eventually(lambda: pool._next_look > before, "the housekeeper to have looked")
+    before = pool._wakes_at
+    pool.wake()
+    eventually(lambda: pool._wakes_at > before, "the housekeeper to have looked")
     assert pool.stats().reclaimed == 0
     gate.open()
     giver.result()

@@ -10,7 +10,7 @@ import greenlet
 import pytest
 
 from django_geventpool.pool import Pool, upkeep
-from django_geventpool.pool.upkeep import LOOK_AT_HOLDERS
+from django_geventpool.pool.upkeep import HOLDER_POLL_INTERVAL
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.tasks import FRAMEWORK, Interruption, Task
 from tests.support.waiting import eventually
@@ -69,8 +69,8 @@ def test_a_raw_greenlet_that_has_waited_gives_up_its_connection(make_pool: MakeP
     holder = borrow(pool).taken()
     raw = spawn_raw(pool.getconn)
     await_stats(pool, waiting=1)
-    soon = time.monotonic() + 2 * LOOK_AT_HOLDERS
-    eventually(lambda: pool._next_look > soon or FRAMEWORK == "eventlet", "a housekeeper that expects nothing soon")
+    soon = time.monotonic() + 2 * HOLDER_POLL_INTERVAL
+    eventually(lambda: pool._wakes_at > soon or FRAMEWORK == "eventlet", "a housekeeper that expects nothing soon")
     holder.give_back()
     eventually(lambda: raw.dead, "the greenlet's end")
     await_stats(pool, reclaimed=1, size=0)
@@ -103,7 +103,7 @@ def test_the_end_of_a_greenlet_is_noticed_without_looking(
 ) -> None:
     """No look of the housekeeper is due: the end itself wakes it."""
     monkeypatch.setattr(upkeep, "BACKSTOP", 1000.0)
-    monkeypatch.setattr(upkeep, "LOOK_AT_HOLDERS", 1000.0)
+    monkeypatch.setattr(upkeep, "HOLDER_POLL_INTERVAL", 1000.0)
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     borrow(pool).taken().end_without_giving_back()
     await_stats(pool, reclaimed=1, size=0)

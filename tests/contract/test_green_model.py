@@ -131,7 +131,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.most = limit
         # Its first look comes when it comes; all later ones only when it is woken.
         self.pool._housekeeper.start()
-        eventually(lambda: self.pool._next_look != 0.0, "the housekeeper's first look")
+        eventually(lambda: self.pool._wakes_at != 0.0, "the housekeeper's first look")
         take = self.pool._state.take
 
         def take_in_turn(request: Request) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_geventpool.pool import holder as holders
-from django_geventpool.pool.upkeep import BACKSTOP, LOOK_AT_SLOTS
+from django_geventpool.pool.upkeep import BACKSTOP, SLOT_POLL_INTERVAL
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver
 from tests.support.tasks import Task
@@ -33,7 +33,7 @@ def test_min_conns_are_kept(driver: ScriptedDriver, make_pool: MakePool, borrow:
         borrower.give_back()
     await_stats(pool, size=2, idle=2)
     # The housekeeper has nothing more to expect.
-    assert pool._upkeep.wake_at(100.0) == 100.0 + LOOK_AT_SLOTS
+    assert pool._upkeep.next_wake(100.0) == 100.0 + SLOT_POLL_INTERVAL
     assert len(driver.live) == 2
     assert driver.count("connect") == 4
 
@@ -49,7 +49,7 @@ def test_without_an_idle_timeout_nothing_is_to_be_expected(make_pool: MakePool) 
     pool = make_pool(CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     Task(lambda: pool.putconn(pool.getconn())).result()
     assert pool.stats().idle == 1
-    assert pool._upkeep.wake_at(100.0) == 100.0 + BACKSTOP
+    assert pool._upkeep.next_wake(100.0) == 100.0 + BACKSTOP
 
 
 @pytest.mark.parametrize(

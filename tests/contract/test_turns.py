@@ -38,7 +38,7 @@ def test_a_connection_that_others_may_want_is_given_up(
     assert waiter.taken().connection not in (first.connection, second.connection)
     eventually(lambda: first.connection.closed, "the end of what was given up")
     assert pool.stats().closed == {"yielded": 1}
-    assert driver.count("is_at_full_server") == 1
+    assert driver.count("probe_full_server") == 1
     assert driver.peak == 2
     second.give_back()
     waiter.give_back()
@@ -111,7 +111,7 @@ def test_a_server_with_room_is_asked_and_the_connection_kept(
     end_turn(pool)
     first.give_back()
     assert waiter.taken().connection is first.connection
-    assert driver.count("is_at_full_server") == 1
+    assert driver.count("probe_full_server") == 1
     second.give_back()
 
 
@@ -130,7 +130,7 @@ def test_nothing_is_asked_when_nobody_waits_or_there_is_only_one(
     end_turn(alone)
     holder.give_back()
     assert waiter.taken().connection is holder.connection
-    assert driver.count("is_at_full_server") == 0
+    assert driver.count("probe_full_server") == 0
 
 
 def test_a_connection_that_is_yet_to_be_opened_does_not_count(
@@ -149,7 +149,7 @@ def test_a_connection_that_is_yet_to_be_opened_does_not_count(
     assert waiter.taken().connection is holder.connection
     answer.set()
     slow.taken()
-    assert driver.count("is_at_full_server") == 0
+    assert driver.count("probe_full_server") == 0
 
 
 @pytest.mark.parametrize("error", [*interruptions(), ScriptedError("gone")], ids=lambda error: type(error).__name__)
@@ -157,7 +157,7 @@ def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    driver.script("is_at_full_server", error)
+    driver.script("probe_full_server", error)
     end_turn(pool)
     first.tell()
     first.task.wait()

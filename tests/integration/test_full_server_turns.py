@@ -17,17 +17,17 @@ from tests.support.waiting import eventually
 from .conftest import MakeDatabase
 
 
-def is_at_full_server(database: Database) -> bool:
+def probe_full_server(database: Database) -> bool:
     connection = database.pool.getconn()
     try:
-        return database.pool.driver.is_at_full_server(connection)
+        return database.pool.driver.probe_full_server(connection)
     finally:
         database.pool.putconn(connection)
 
 
 def test_the_roles_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
-    assert is_at_full_server(make_database(MAX_CONNS=1, role_limit=1))
-    assert not is_at_full_server(make_database(MAX_CONNS=1, role_limit=2))
+    assert probe_full_server(make_database(MAX_CONNS=1, role_limit=1))
+    assert not probe_full_server(make_database(MAX_CONNS=1, role_limit=2))
 
 
 def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
@@ -40,10 +40,10 @@ def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase)
     )
     database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {sessions}')
     try:
-        assert is_at_full_server(database)
+        assert probe_full_server(database)
     finally:
         database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT -1')
-    assert not is_at_full_server(database)
+    assert not probe_full_server(database)
 
 
 def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase) -> None:
@@ -53,10 +53,10 @@ def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase
         # As on a server that has no such view.
         cursor.execute("CREATE TEMPORARY TABLE pg_roles ()")
         cursor.execute("SET search_path TO pg_temp, pg_catalog")
-    assert not database.pool.driver.is_at_full_server(connection)
+    assert not database.pool.driver.probe_full_server(connection)
     with connection.cursor() as cursor:
         cursor.execute("RESET search_path")
-    assert not database.pool.driver.is_at_full_server(connection)
+    assert not database.pool.driver.probe_full_server(connection)
     database.pool.putconn(connection)
     database.assert_whole()
 
@@ -67,17 +67,17 @@ def test_a_server_that_is_too_slow_once_is_asked_again(
     database = make_database(MAX_CONNS=1, role_limit=1, options="-c statement_timeout=1000")
     with monkeypatch.context() as patch:
         patch.setattr(base, "FULL_SERVER_QUERY", "select pg_sleep(600)")
-        assert not is_at_full_server(database)
+        assert not probe_full_server(database)
     with database.connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     database.give_back()
-    assert is_at_full_server(database)
+    assert probe_full_server(database)
 
 
 def test_another_process_gets_in_though_there_is_always_somebody_who_waits(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "LOOK_AT_SERVER", (0.5, 0.5))
+    monkeypatch.setattr(turns, "PROBE_INTERVAL", (0.5, 0.5))
     database = make_database(MAX_CONNS=3, role_limit=3, CONN_WAIT_TIMEOUT=60)
     settled: list[None] = []
 

@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
-Step = Literal["connect", "opened", "is_alive", "clean", "is_at_full_server", "close"]
+Step = Literal["connect", "opened", "is_alive", "clean", "probe_full_server", "close"]
 #: What a step does instead of going well: raise, or wait for something.
 Action = BaseException | Callable[[], object] | None
 
@@ -104,8 +104,8 @@ class ScriptedDriver:
         self._take("clean", connection)
         return not connection.dirty
 
-    def is_at_full_server(self, connection: ScriptedConnection) -> bool:
-        self._take("is_at_full_server", connection)
+    def probe_full_server(self, connection: ScriptedConnection) -> bool:
+        self._take("probe_full_server", connection)
         return self.says_full
 
     def close(self, connection: ScriptedConnection) -> None:

@@ -194,7 +194,7 @@ class StateMachine(LawfulState):
             self.state.replacing(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
-        assert self.upkeep.wake_at(self.now) > self.now, "the housekeeper would never rest"
+        assert self.upkeep.next_wake(self.now) > self.now, "the housekeeper would never rest"
 
     @precondition(lambda self: self.steps % 5 == 0)
     @rule(limit=st.integers(1, 5))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from django_geventpool.pool.turns import FULL_FOR, IDLE_AT_FULL_SERVER, LOOK_AT_SERVER, TURN, Turns
+from django_geventpool.pool.turns import FULL_FOR, IDLE_AT_FULL_SERVER, PROBE_INTERVAL, TURN, Turns
 
 
 class Clock:
@@ -34,7 +34,7 @@ def pause_of(turns: Turns, clock: Clock, size: int) -> float:
 
 
 def test_as_long_as_nobody_is_refused_it_looks_more_and_more_seldom(clock: Clock) -> None:
-    least, most = LOOK_AT_SERVER
+    least, most = PROBE_INTERVAL
     turns = Turns(clock)
     assert [pause_of(turns, clock, 10) for _ in range(3)] == [least, least, 2 * least]
     for _ in range(3):
@@ -62,8 +62,8 @@ def test_when_nobody_took_what_was_given_up_it_looks_more_seldom_again(clock: Cl
     pause_of(turns, clock, 16)
     turns.step_aside()
     pause_of(turns, clock, 16)
-    assert pause_of(turns, clock, 16) == LOOK_AT_SERVER[0]
-    assert pause_of(turns, clock, 16) == 2 * LOOK_AT_SERVER[0]
+    assert pause_of(turns, clock, 16) == PROBE_INTERVAL[0]
+    assert pause_of(turns, clock, 16) == 2 * PROBE_INTERVAL[0]
     turns.refused(16)
     assert pause_of(turns, clock, 16) == TURN / 16
 
@@ -74,7 +74,7 @@ def test_when_the_server_has_not_been_full_for_long_it_looks_seldom_again(clock:
     clock.now += FULL_FOR
     assert turns.is_over(16)
     assert pause_of(turns, clock, 16) == TURN / 16
-    assert pause_of(turns, clock, 16) == LOOK_AT_SERVER[0]
+    assert pause_of(turns, clock, 16) == PROBE_INTERVAL[0]
 
 
 def test_the_only_connection_is_never_given_up(clock: Clock) -> None:
