@@ -73,7 +73,7 @@ class _NoServer:
         """They fail with nothing."""
         return False
 
-    def clean(self, connection: _Connection) -> bool:
+    def reset(self, connection: _Connection) -> bool:
         """They always are."""
         return True
 

@@ -38,7 +38,7 @@ C = TypeVar("C", bound=PooledConnection)
 
 
 class BaseDriver(Driver, abc.ABC, Generic[C]):
-    """Opens, checks, cleans and closes connections.
+    """Opens, checks, resets and closes connections.
 
     :param parameters: returns the keyword arguments of the driver's ``connect``, asked for at each connect.
     :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
@@ -144,7 +144,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Say what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
 
-    def clean(self, connection: C) -> bool:
+    def reset(self, connection: C) -> bool:
         """Put everything back that the holder may have changed; False for a connection that is beyond that.
 
         ``session_state`` has the list.

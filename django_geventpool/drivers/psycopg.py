@@ -38,11 +38,11 @@ class PsycopgDriver(BaseDriver[Connection]):
         connection.autocommit = True
         return connection
 
-    def clean(self, connection: Connection) -> bool:
+    def reset(self, connection: Connection) -> bool:
         """Put everything back, pipelines that were interrupted too."""
         if connection.may_lack_sync and not self._is_in_use(connection):
             connection.synchronize()
-        return super().clean(connection)
+        return super().reset(connection)
 
     def _transaction_status(self, connection: Connection) -> int:
         return connection.pgconn.transaction_status

@@ -12,7 +12,7 @@ ConnectionState = Literal["active", "idle", "idle in transaction"]
 class Driver(Protocol):
     """One connection's life, as the pool sees it. Connections are any hashable objects.
 
-    ``connect``, ``clean``, ``probe_full_server`` and ``close`` may wait on the network, and so may be interrupted by
+    ``connect``, ``reset``, ``probe_full_server`` and ``close`` may wait on the network, and so may be interrupted by
     any BaseException; none is called under the pool's lock.
     """
 
@@ -44,7 +44,7 @@ class Driver(Protocol):
         False for what can't be known.
         """
 
-    def clean(self, connection: Any) -> bool:
+    def reset(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""
 
     def probe_full_server(self, connection: Any) -> bool:

@@ -74,7 +74,7 @@ class Returns:
         try:
             if slot.request is not request or slot.state is not State.IN_USE or self._is_late(request):
                 return  # Another was faster.
-            flaw = self._clean(slot.connection)
+            flaw = self._reset_and_check(slot.connection)
         except self._driver.error:
             # The connection is of no more use, but whoever gives it back has no use for it either.
             logger.debug('Pool "%s": a connection could not be cleaned', self._name, exc_info=True)
@@ -85,9 +85,9 @@ class Returns:
     def _is_late(self, request: Request) -> bool:
         return bool(self.late) and any(other is request for _, other, _ in list(self.late))
 
-    def _clean(self, connection: object) -> Reason | None:
+    def _reset_and_check(self, connection: object) -> Reason | None:
         """Clean a connection; say why it should not be lent again, None if it should."""
-        if not self._driver.clean(connection):
+        if not self._driver.reset(connection):
             return "broken"
         try:
             if (

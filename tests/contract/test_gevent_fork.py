@@ -64,7 +64,7 @@ def test_a_greenlet_that_gives_back_in_the_child_gives_nothing_back(
     def look() -> Any:
         holder.tell()
         let_others_run()
-        return [holder.task.ended, waiter.has_connection, driver.count("clean")]
+        return [holder.task.ended, waiter.has_connection, driver.count("reset")]
 
     assert in_child(look) == [True, False, 0]
     holder.give_back()

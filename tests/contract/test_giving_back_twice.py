@@ -43,7 +43,7 @@ class Gate:
 
     def __init__(self, driver: ScriptedDriver) -> None:
         self._entered, self._told = threading.Event(), threading.Event()
-        driver.script("clean", self._pass)
+        driver.script("reset", self._pass)
 
     def _pass(self) -> None:
         self._entered.set()
@@ -80,7 +80,7 @@ def test_the_second_does_nothing_to_what_is_lent_on(
     second_gate.open()
     second.result()
     assert not is_touched
-    assert driver.count("clean") == 1
+    assert driver.count("reset") == 1
     assert pool.stats().in_use == 1
     other.give_back()
     pool.give_back(owner.client)
@@ -96,9 +96,9 @@ def test_who_gives_back_in_the_middle_of_giving_back_does_nothing(
     pool = make_pool(MAX_CONNS=1)
     owner = Owner()
     connection = pool.getconn(client=owner.client)
-    driver.script("clean", lambda: give_back(pool, owner, connection))
+    driver.script("reset", lambda: give_back(pool, owner, connection))
     give_back(pool, owner, connection)
-    assert driver.count("clean") == 1
+    assert driver.count("reset") == 1
     pool.give_back(owner.client)
     assert pool.stats().idle == 1
     assert_whole(pool)
@@ -120,7 +120,7 @@ def test_the_first_is_interrupted(
         assert gate.wait(DEADLINE)
         raise error
 
-    driver.script("clean", interrupt)
+    driver.script("reset", interrupt)
     first = Task(give_back, pool, owner, connection)
     assert entered.wait(DEADLINE)
     give_back(pool, owner, connection)

@@ -1,6 +1,6 @@
 """The laws of the pool hold whatever greenlets do, in whatever order: a model-based test.
 
-Greenlets ask, hold, give back, end and are killed step by step; each connect, clean and close lasts until the test ends
+Greenlets ask, hold, give back, end and are killed step by step; each connect, reset and close lasts until the test ends
 it, well or badly. Several steps may be taken before any greenlet runs again, so that they race.
 """
 
@@ -105,7 +105,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.patches.enter_context(mock.patch.object(holders, "describe", running_actor))
         self.driver = ScriptedDriver()
         self.driver.is_slow = False
-        self.waiting: dict[Step, list[Waiting]] = {"opened": [], "clean": [], "close": []}
+        self.waiting: dict[Step, list[Waiting]] = {"opened": [], "reset": [], "close": []}
         for step in self.waiting:
             self.driver.always(step, lambda step=step: self.take_step(step))
         self.actors: list[Actor] = []
@@ -177,13 +177,13 @@ class PoolMachine(RuleBasedStateMachine):
         self.alive()[pick % len(self.alive())].task.interrupt(how)
         self.after(run)
 
-    @precondition(lambda self: self.pool._state.waiting and (self.waiting["clean"] or self.waiting["close"]))
+    @precondition(lambda self: self.pool._state.waiting and (self.waiting["reset"] or self.waiting["close"]))
     @rule(pick=PICK, how=st.sampled_from(["kill", "timeout"]), first=st.booleans())
     def interrupt_the_next_just_when_it_is_served(self, pick: int, how: Any, first: bool) -> None:
         actor: Any = next(iter(self.pool._state.waiting)).label
         if first:
             actor.task.interrupt(how)
-        self.end_step("clean" if self.waiting["clean"] else "close", pick, None, run=False)
+        self.end_step("reset" if self.waiting["reset"] else "close", pick, None, run=False)
         if not first:
             actor.task.interrupt(how)
         let_run()
@@ -193,10 +193,10 @@ class PoolMachine(RuleBasedStateMachine):
     def end_connect(self, pick: int, error: Exception | None, run: bool) -> None:
         self.end_step("opened", pick, error, run)
 
-    @precondition(lambda self: self.waiting["clean"])
+    @precondition(lambda self: self.waiting["reset"])
     @rule(pick=PICK, error=st.sampled_from([None, None, ScriptedError("gone")]), run=RUN)
     def end_clean(self, pick: int, error: Exception | None, run: bool) -> None:
-        self.end_step("clean", pick, error, run)
+        self.end_step("reset", pick, error, run)
 
     @precondition(lambda self: self.waiting["close"])
     @rule(pick=PICK, run=RUN)

@@ -17,7 +17,7 @@ HOW: list[Interruption] = ["kill", "timeout"]
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("step", ["connect", "opened", "clean"])
+@pytest.mark.parametrize("step", ["connect", "opened", "reset"])
 def test_interrupted_in_mid_step_the_slot_goes_to_the_next_waiter(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, how: Interruption, step: Step
 ) -> None:
@@ -94,7 +94,7 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
         "connect": set(),
         "opened": set(),
         "is_alive": set(),
-        "clean": set(),
+        "reset": set(),
         "close": set(),
     }
     for step, seen in locked.items():

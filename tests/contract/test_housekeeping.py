@@ -108,7 +108,7 @@ def test_a_lifetime_ends_in_use_when_the_connection_comes_back(
     (slot,) = pool._state.slots
     eventually(lambda: slot.expires_at is not None and slot.expires_at <= pool._state._clock(), "the lifetime's end")
     assert not borrower.connection.closed
-    driver.script("clean", lambda: await_stats(pool, in_use=1))
+    driver.script("reset", lambda: await_stats(pool, in_use=1))
     borrower.give_back()
     await_stats(pool, size=0)
     assert borrower.connection.closed == 1

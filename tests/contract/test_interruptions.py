@@ -69,7 +69,7 @@ def test_out_of_cleaning(driver: ScriptedDriver, make_pool: MakePool, borrow: Bo
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    driver.script("clean", error)
+    driver.script("reset", error)
     holder.tell()
     holder.task.wait()
     assert holder.error is error
@@ -106,7 +106,7 @@ def test_an_error_of_cleaning_is_not_the_givers_business(
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
-    driver.script("clean", ScriptedError("gone"))
+    driver.script("reset", ScriptedError("gone"))
     holder.give_back()
     await_stats(pool, size=0)
     assert holder.connection.closed

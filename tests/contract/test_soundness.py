@@ -36,7 +36,7 @@ def test_a_connection_is_cleaned_before_it_is_lent_again(driver: ScriptedDriver,
     for _ in range(3):
         pool.putconn(pool.getconn())
     steps = [step for step, _ in driver.log]
-    assert steps == ["connect", "opened", "clean", "is_alive", "clean", "is_alive", "clean"]
+    assert steps == ["connect", "opened", "reset", "is_alive", "reset", "is_alive", "reset"]
 
 
 def test_a_connection_that_can_not_be_cleaned_is_thrown_away(
@@ -57,7 +57,7 @@ def test_a_connection_is_given_back_once(driver: ScriptedDriver, make_pool: Make
     for _ in range(3):
         pool.putconn(borrower.connection)
     assert pool.stats().idle == 1
-    assert driver.count("clean") == 1
+    assert driver.count("reset") == 1
     assert_whole(pool)
 
 
@@ -68,7 +68,7 @@ def test_foreign_connections_are_left_alone(driver: ScriptedDriver, make_pool: M
         pool.putconn(connection)
     assert pool.stats().size == 0
     assert other.stats().in_use == 1
-    assert driver.count("clean") == 0
+    assert driver.count("reset") == 0
     assert not foreign.connection.closed
 
 
@@ -83,4 +83,4 @@ def test_a_connection_that_was_thrown_away_is_not_taken_back(
     borrower.connection.dirty = False
     pool.putconn(borrower.connection)
     assert pool.stats().size == 0
-    assert driver.count("clean") == 1
+    assert driver.count("reset") == 1

@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
-Step = Literal["connect", "opened", "is_alive", "clean", "probe_full_server", "close"]
+Step = Literal["connect", "opened", "is_alive", "reset", "probe_full_server", "close"]
 #: What a step does instead of going well: raise, or wait for something.
 Action = BaseException | Callable[[], object] | None
 
@@ -46,7 +46,7 @@ class ScriptedDriver:
     """Counts the connections that a server would count, and does in each step what it is told.
 
     The steps are: "connect", before there is anything to close; "opened", when the server has the connection;
-    "is_alive", "clean" and "close". Each step that would wait for a network lets others run.
+    "is_alive", "reset" and "close". Each step that would wait for a network lets others run.
     """
 
     name = "scripted"
@@ -100,8 +100,8 @@ class ScriptedDriver:
         self._take("is_alive", connection, waits=False)
         return not connection.dead
 
-    def clean(self, connection: ScriptedConnection) -> bool:
-        self._take("clean", connection)
+    def reset(self, connection: ScriptedConnection) -> bool:
+        self._take("reset", connection)
         return not connection.dirty
 
     def probe_full_server(self, connection: ScriptedConnection) -> bool:
