@@ -25,7 +25,7 @@ class FirstStatementMixin(OccupancyMixin):
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Make a cursor of the driver's, which by itself is no use of the connection."""
-        connection = self._lease.fresh
+        connection = self._adapter.fresh
         fresh_since = None if connection is None else connection.fresh_since
         cursor = super().create_cursor(name)
         if fresh_since is not None:
@@ -34,13 +34,13 @@ class FirstStatementMixin(OccupancyMixin):
 
     def make_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor."""
-        if self._lease.fresh is None:
+        if self._adapter.fresh is None:
             return super().make_cursor(cursor)
         return FirstTrackedCursor(cursor, self) if self._per_transaction else FirstCursor(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor, and log what it executes."""
-        if self._lease.fresh is None:
+        if self._adapter.fresh is None:
             return super().make_debug_cursor(cursor)
         return FirstTrackedDebugCursor(cursor, self) if self._per_transaction else FirstDebugCursor(cursor, self)
 
@@ -49,24 +49,24 @@ class FirstStatementMixin(OccupancyMixin):
 
         :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
         """
-        lease = self._lease
-        if lease.fresh is None:
+        adapter = self._adapter
+        if adapter.fresh is None:
             return None, False
-        lease.fresh = None
-        connection = lease.connection  # By now, it may have been taken from this wrapper.
+        adapter.fresh = None
+        connection = adapter.connection  # By now, it may have been taken from this wrapper.
         fresh_since = None if connection is None else connection.fresh_since
         if fresh_since is None:
             return None, False
         connection.fresh_since = None
         age = time.monotonic() - fresh_since
-        driver = lease.driver
+        driver = adapter.driver
         if age < _LOOK_AFTER or driver.is_alive(connection):
             return connection, False
         return connection, not driver.is_in_transaction(connection)
 
     def has_not_begun(self, connection: Any, error: DatabaseError) -> bool:
         """Tell whether a statement failed because the connection was lost before the server has begun it."""
-        return error.__cause__ is not None and self._lease.driver.has_not_begun(connection, error.__cause__)
+        return error.__cause__ is not None and self._adapter.driver.has_not_begun(connection, error.__cause__)
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
@@ -74,9 +74,9 @@ class FirstStatementMixin(OccupancyMixin):
         self._calls += 1
         try:
             with self.wrap_database_errors:
-                self._lease.give_back()
+                self._adapter.give_back()
                 self._go_on()
-            self._lease.fresh = self._lease.connection.fresh_since = None
+            self._adapter.fresh = self._adapter.connection.fresh_since = None
         finally:
             self._calls -= 1
 

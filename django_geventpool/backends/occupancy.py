@@ -64,7 +64,7 @@ class OccupancyMixin(PooledMixin):
             and not self._calls
             and not self._kept
             and not self.in_atomic_block
-            and not self._lease.is_in_transaction()
+            and not self._adapter.is_in_transaction()
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and self._is_in_own_thread()
         ):
@@ -116,7 +116,7 @@ class OccupancyMixin(PooledMixin):
         finally:
             if not self._is_connecting or not self._is_in_connect():
                 if self.connection is None:
-                    self._lease.give_back()  # In case somebody but Django has set it to None, or was interrupted.
+                    self._adapter.give_back()  # In case somebody but Django has set it to None, or was interrupted.
                 if is_for_good:
                     self._start_afresh()
 
@@ -151,7 +151,7 @@ class OccupancyMixin(PooledMixin):
             self.open_cursors = OpenCursors()  # Those that are still open no longer count.
         self._kept = self._set_up = self._is_connecting = False
         self._calls = 0
-        self._lease.know_none()
+        self._adapter.know_none()
 
     # Taking
 
@@ -183,8 +183,8 @@ class OccupancyMixin(PooledMixin):
             super().connect()
             if self._per_transaction:
                 self._set_up = True
-                self._session_time_zone = self._lease.time_zone()
-                self._lease.know()
+                self._session_time_zone = self._adapter.time_zone()
+                self._adapter.know()
         finally:
             self._is_connecting = False
             self._calls = calls
@@ -198,25 +198,25 @@ class OccupancyMixin(PooledMixin):
             if "get_new_connection" in self.doors:
                 self.connection = self.get_new_connection(self.get_connection_params())
             else:
-                connection = self._lease.getconn()
+                connection = self._adapter.getconn()
                 self.meet_connection()
                 self.connection = connection
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            if not self._lease.is_known or self._lease.time_zone() != self._session_time_zone:
+            if not self._adapter.is_known or self._adapter.time_zone() != self._session_time_zone:
                 (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
-                self._session_time_zone = self._lease.time_zone()
-            self._lease.know()
+                self._session_time_zone = self._adapter.time_zone()
+            self._adapter.know()
             self.share_if_allowed()
         except BaseException:
             try:
                 self._let_go()
             finally:
                 self.connection = None
-                self._lease.give_back()
+                self._adapter.give_back()
             raise
 
     # Django's calls that take a connection, and don't mean to keep it
@@ -303,7 +303,7 @@ class OccupancyMixin(PooledMixin):
     def _has_lost_connection(self) -> bool:
         # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.
         return super()._has_lost_connection() or (
-            self._in_outermost_atomic and not self.in_atomic_block and self._lease.is_in_transaction()
+            self._in_outermost_atomic and not self.in_atomic_block and self._adapter.is_in_transaction()
         )
 
     def commit(self) -> None:

@@ -22,10 +22,10 @@ from ..pool import Pool
 from ..pool.holder import current, nobody
 from ..registry import pools
 from . import derived, late_patching, parts
+from .adapter import PoolAdapter
 from .client import PooledClient
 from .error_wrapper import ErrorWrapper
 from .given_options import read_options
-from .lease import Lease
 from .pools import make_pool, open_with
 from .stock import close_past_guard, is_stock
 from .versions import check_psycopg
@@ -67,7 +67,7 @@ class PooledMixin(PooledWrapper, Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lease = Lease(self)
+        self._adapter = PoolAdapter(self)
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
         self.read_settings()
@@ -100,9 +100,9 @@ class PooledMixin(PooledWrapper, Base):
         return ErrorWrapper(self)
 
     @property
-    def pool(self) -> Lease | None:
+    def pool(self) -> PoolAdapter | None:
         """What Django takes for its pool."""
-        return self._lease if self.has_pool else None
+        return self._adapter if self.has_pool else None
 
     def close_pool(self) -> None:
         """Close the alias's pool, and those of other aliases that may be of the same database.
@@ -141,7 +141,7 @@ class PooledMixin(PooledWrapper, Base):
         else:
             # What else Django does to a connection, the pool has done to it when it was opened.
             self.isolation_level = IsolationLevel.READ_COMMITTED
-            connection = self._lease.getconn()
+            connection = self._adapter.getconn()
         self.meet_connection()
         return connection
 
@@ -162,7 +162,7 @@ class PooledMixin(PooledWrapper, Base):
                 self.close()  # Which engines derived from this one hear of.
             finally:
                 self.connection = None
-                self._lease.give_back()
+                self._adapter.give_back()
             raise
 
     def init_connection_state(self) -> None:
@@ -175,14 +175,14 @@ class PooledMixin(PooledWrapper, Base):
         """Have the session as Django wants it."""
         if self.doors & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
-        elif self.timezone_name and self._lease.time_zone() != self.timezone_name:
+        elif self.timezone_name and self._adapter.time_zone() != self.timezone_name:
             # The role stays, and all else is as it was made. But a time zone may have been set.
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
 
     def meet_connection(self) -> None:
         """Have engines derived from this one take a connection that somebody else had for a new one."""
-        if self.is_derived and self._lease.connection is not None and not self._lease.is_known:
-            derived.forget_connection(self, self._lease.connection)
+        if self.is_derived and self._adapter.connection is not None and not self._adapter.is_known:
+            derived.forget_connection(self, self._adapter.connection)
 
     def keep_settings(self) -> None:
         """Have what was set for this wrapper, on the way or by a receiver, not go with the first rollback.
@@ -196,18 +196,18 @@ class PooledMixin(PooledWrapper, Base):
         """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, which takes a lock to look at a number.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
-            self._lease.reassign(nobody())
+            self._adapter.reassign(nobody())
 
     def inc_thread_sharing(self) -> None:
         """Allow other threads to use this wrapper, and its connection to outlive the one that took it."""
         super().inc_thread_sharing()
-        self._lease.reassign(nobody())
+        self._adapter.reassign(nobody())
 
     def dec_thread_sharing(self) -> None:
         """Undo one ``inc_thread_sharing``; after the last, the connection goes with its greenlet or thread again."""
         super().dec_thread_sharing()
         if not self.allow_thread_sharing and self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
-            self._lease.reassign(current())
+            self._adapter.reassign(current())
 
     def close(self) -> None:
         """Give the connection back, also while an event loop runs in this thread.
@@ -228,11 +228,11 @@ class PooledMixin(PooledWrapper, Base):
             return
         self.connection = None
         with self.wrap_database_errors:
-            self._lease.give_back()
+            self._adapter.give_back()
 
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and be as if it had been closed."""
-        self._lease.forget()
+        self._adapter.forget()
         try:
             self.close()  # Which engines derived from this one hear of.
         finally:
@@ -301,8 +301,8 @@ class PooledMixin(PooledWrapper, Base):
     def create_cursor(self, name: str | None = None) -> Any:
         """Make a cursor of the driver's, which is closed at the latest when the connection goes back."""
         cursor = super().create_cursor(name)
-        if name and self._makes_cursors_itself() and self._lease.connection is not None:
-            self._lease.connection.remember(cursor)
+        if name and self._makes_cursors_itself() and self._adapter.connection is not None:
+            self._adapter.connection.remember(cursor)
         return cursor
 
     def _makes_cursors_itself(self) -> bool:

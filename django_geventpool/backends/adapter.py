@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .pooled import PooledMixin
 
 
-class Lease:
+class PoolAdapter:
     """One wrapper's dealings with its pool, in the shape in which Django deals with a pool.
 
     Which connection the wrapper has, the pool knows: it comes back whatever interrupts Django in between, and even if
