@@ -21,7 +21,7 @@ from ..engines import PooledWrapper
 from ..pool import Pool
 from ..pool.holder import current, nobody
 from ..registry import pools
-from . import derived, late_patching, parts
+from . import components, derived, late_patching
 from .adapter import PoolAdapter
 from .client import PooledClient
 from .error_wrapper import ErrorWrapper
@@ -61,7 +61,7 @@ class PooledMixin(PooledWrapper, Base):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        parts.loosen(cls)
+        components.break_cycles(cls)
         cls.doors = derived.doors_of(cls)
         cls.is_derived = derived.is_derived(cls)
 

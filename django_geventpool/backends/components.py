@@ -21,7 +21,7 @@ NAMES = (
 )
 
 
-class Part:
+class Component:
     """Mixed into the class of a part, before it: doesn't keep its wrapper alive."""
 
     _wrapper: weakref.ref[Any]
@@ -49,16 +49,16 @@ class Part:
         """Do nothing: parts of Django 6.0 and later delete theirs in the end, to break the cycle."""
 
 
-def loosen(wrapper_class: type) -> None:
+def break_cycles(wrapper_class: type) -> None:
     """Have the wrappers of a class made of parts that don't keep them alive."""
     for name in NAMES:
         kind: Any = getattr(wrapper_class, name, None)
         # Somebody may have a function there.
-        is_stock = isinstance(kind, type) and not issubclass(kind, Part)
+        is_stock = isinstance(kind, type) and not issubclass(kind, Component)
         if is_stock:
             setattr(wrapper_class, name, _loose(kind))
 
 
 @functools.cache
 def _loose(kind: type) -> type:
-    return type(kind.__name__, (Part, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    return type(kind.__name__, (Component, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
