@@ -61,10 +61,10 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     :param using: the database alias.
     """
     # Not at the top: it needs a driver, which a project that uses another engine for its tests may lack.
-    from .backends.occupancy import OccupancyMixin
+    from .backends.pool_mode import PoolModeMixin
 
     connection = connections[using]
-    if not isinstance(connection, OccupancyMixin):
+    if not isinstance(connection, PoolModeMixin):
         yield
         return
     connection.pin()

@@ -9,7 +9,7 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 
 if TYPE_CHECKING:
-    from .occupancy import OccupancyMixin
+    from .pool_mode import PoolModeMixin
 
 
 class OpenCursors:
@@ -22,10 +22,10 @@ class OpenCursors:
 
 
 class _Tracked:
-    _occupant: OccupancyMixin
+    _occupant: PoolModeMixin
     _counted_in: OpenCursors | None = None
 
-    def count_for(self, occupant: OccupancyMixin) -> None:
+    def count_for(self, occupant: PoolModeMixin) -> None:
         """Count as open, and have the wrapper told of the end."""
         self._occupant = occupant
         self._counted_in = occupant.open_cursors
@@ -56,7 +56,7 @@ class _Tracked:
 class TrackedCursor(_Tracked, CursorWrapper):
     """Django's usual cursor."""
 
-    def __init__(self, cursor: Any, db: OccupancyMixin) -> None:
+    def __init__(self, cursor: Any, db: PoolModeMixin) -> None:
         super().__init__(cursor, db)
         self.count_for(db)
 
@@ -68,7 +68,7 @@ class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
     """Django's cursor that logs queries."""
 
 
-def track(cursor: Any, occupant: OccupancyMixin) -> bool:
+def track(cursor: Any, occupant: PoolModeMixin) -> bool:
     """Have a cursor of somebody else's class tell of its end; False if it can't be made to."""
     if isinstance(cursor, _Tracked):
         return True

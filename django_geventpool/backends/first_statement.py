@@ -14,13 +14,13 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 
 from .cursors import TrackedCursor, TrackedDebugCursor
-from .occupancy import OccupancyMixin
+from .pool_mode import PoolModeMixin
 
 #: How long after the pool's own look it is worth another (seconds).
 _LOOK_AFTER = 0.001
 
 
-class FirstStatementMixin(OccupancyMixin):
+class FirstStatementMixin(PoolModeMixin):
     """Replaces a connection that is lost before its first statement has begun."""
 
     def create_cursor(self, name: str | None = None) -> Any:

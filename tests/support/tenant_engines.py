@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.backends.postgresql import base
 
-from django_geventpool.backends.occupancy import OccupancyMixin
+from django_geventpool.backends.pool_mode import PoolModeMixin
 from tests.support.derived_engines import Base
 
 
@@ -219,7 +219,7 @@ class OnDjangos(SetUntilClose, base.DatabaseWrapper):
     """On Django's own engine."""
 
 
-class Behind(OccupancyMixin, OnDjangos):
+class Behind(PoolModeMixin, OnDjangos):
     """Has ours before another's that is on Django's."""
 
 

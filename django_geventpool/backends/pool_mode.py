@@ -15,7 +15,7 @@ from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
 
 
-class OccupancyMixin(PooledMixin):
+class PoolModeMixin(PooledMixin):
     """Gives the connection back as soon as POOL_MODE allows.
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it
@@ -191,7 +191,7 @@ class OccupancyMixin(PooledMixin):
 
     def _is_in_connect(self) -> bool:
         """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
-        return self.connection is None and is_running(OccupancyMixin.connect.__code__, self)
+        return self.connection is None and is_running(PoolModeMixin.connect.__code__, self)
 
     def _go_on(self) -> None:
         try:
