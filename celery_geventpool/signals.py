@@ -9,7 +9,7 @@ from celery import signals
 from celery.utils.dispatch import Signal
 from celery.worker import WorkController
 
-from django_geventpool import patch_psycopg, pools, request
+from django_geventpool import patch_psycopg, pools, web_request
 from django_geventpool.pool import holder, naming
 from django_geventpool.utils import end_task, give_back_all
 
@@ -20,7 +20,7 @@ from .task import describe_current_task, describe_current_work
 
 def connect() -> None:
     """Connect the handlers, each once, and have the pools name tasks and requests."""
-    request.connect()
+    web_request.connect()
     holder.describe = describe_current_work
     holder.is_urgent = own_work.ask
     holder.limit_wait = own_work.limit_wait

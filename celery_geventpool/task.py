@@ -7,8 +7,8 @@ from typing import Any
 
 from celery import Task, _state
 
-from django_geventpool.request import describe_current_request
 from django_geventpool.text import printable
+from django_geventpool.web_request import describe_current_request
 
 
 @dataclass(frozen=True)

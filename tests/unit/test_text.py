@@ -7,8 +7,8 @@ import pytest
 from celery_geventpool.task import TaskLabel
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.slot import Request, Slot
-from django_geventpool.request import RequestLabel
 from django_geventpool.text import printable, show
+from django_geventpool.web_request import RequestLabel
 
 EVIL = "x]\n[2026-01-01 WARNING] forged\r\x1b[2J\x07\u2028\u202e\x85\x00\ud800"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.dispatch import Signal
 
-from django_geventpool import request
+from django_geventpool import web_request
 from tests.support.fresh import run_fresh
 
 request_started, request_finished = Signal(), Signal()
@@ -17,10 +17,10 @@ request_started, request_finished = Signal(), Signal()
 @pytest.fixture(autouse=True)
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Django's own signals do more than this, for which they need settings."""
-    monkeypatch.setattr(request, "request_started", request_started)
-    monkeypatch.setattr(request, "request_finished", request_finished)
-    request.connect()
-    request.connect()
+    monkeypatch.setattr(web_request, "request_started", request_started)
+    monkeypatch.setattr(web_request, "request_finished", request_finished)
+    web_request.connect()
+    web_request.connect()
     assert len(request_started.receivers) == len(request_finished.receivers) == 1
     request_finished.send(None)
 
@@ -30,7 +30,7 @@ def environ(path: str, **more: str) -> dict[str, str]:
 
 
 def described() -> str:
-    return str(request.describe_current_request())
+    return str(web_request.describe_current_request())
 
 
 def test_a_request_is_named_by_method_and_path_without_its_query_string() -> None:
@@ -49,16 +49,16 @@ def test_an_asynchronous_request_is_named_alike() -> None:
 
 
 def test_outside_of_requests_there_is_nothing_to_name() -> None:
-    assert request.describe_current_request() is None
+    assert web_request.describe_current_request() is None
     request_started.send(None, environ=environ("/"))
     request_finished.send(None)
-    assert request.describe_current_request() is None
+    assert web_request.describe_current_request() is None
 
 
 def test_other_threads_have_other_requests() -> None:
     request_started.send(None, environ=environ("/mine/"))
     seen: list[Any] = []
-    thread = threading.Thread(target=lambda: seen.append(request.describe_current_request()))
+    thread = threading.Thread(target=lambda: seen.append(web_request.describe_current_request()))
     thread.start()
     thread.join()
     assert seen == [None]
@@ -75,21 +75,21 @@ GREENLETS = {
 def test_each_greenlet_has_its_own_also_when_patched_after_the_import(framework: str) -> None:
     assert run_fresh(
         f"""
-from django_geventpool import request
-request.describe_current_request()
+from django_geventpool import web_request
+web_request.describe_current_request()
 from django.conf import settings; settings.configure()
 {GREENLETS[framework]}
 import time
 from django.core.signals import request_started
-request.connect()
+web_request.connect()
 
 def serve(number):
     request_started.send(None, environ={{"REQUEST_METHOD": "GET", "PATH_INFO": f"/{{number}}"}})
     time.sleep(0.01)
-    return str(request.describe_current_request())
+    return str(web_request.describe_current_request())
 
 tasks = [spawn(serve, number) for number in range(3)]
-print(*map(wait, tasks), request.describe_current_request())
+print(*map(wait, tasks), web_request.describe_current_request())
 """
     ) == ["request GET /0 request GET /1 request GET /2 None"]
 
@@ -105,12 +105,12 @@ from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application
 from django.http import HttpResponse
 from django.urls import path
-from django_geventpool import request
+from django_geventpool import web_request
 
-request.connect()
+web_request.connect()
 
 def name():
-    return str(request.describe_current_request())
+    return str(web_request.describe_current_request())
 
 async def asynchronous(_request, number):
     await asyncio.sleep(0.01)
