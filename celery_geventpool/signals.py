@@ -13,7 +13,7 @@ from django_geventpool import patch_psycopg, pools, web_request
 from django_geventpool.pool import holder, naming
 from django_geventpool.utils import end_task, give_back_all
 
-from . import control, outside, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
+from . import control, outside_tasks, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
 from .task import describe_current_task, describe_current_work
 
@@ -48,7 +48,7 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
     worker.check()
     if worker.is_prefork(sender):
         processes.expect_children()
-    outside.install()
+    outside_tasks.install()
     if worker.shares_process(sender.pool_cls):  # type: ignore[attr-defined]
         revoking.install()
     sender.app.steps["worker"].add(steps.OwnWork)
@@ -59,7 +59,7 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
 def on_process_init(**_kwargs: Any) -> None:
     """A process that runs tasks: prefork's children, and solo's only one."""
     endpoint.leave_to_parent()
-    outside.install()  # Such a process may be one that was not forked.
+    outside_tasks.install()  # Such a process may be one that was not forked.
     _start_clean()
     processes.listen()
 

@@ -11,7 +11,7 @@ from celery.utils.dispatch import Signal
 from celery.worker import state
 from django.db import connections
 
-from celery_geventpool import outside, own_work, steps
+from celery_geventpool import outside_tasks, own_work, steps
 from celery_geventpool.outcomes import Clerk
 from django_geventpool.taken import connected
 from tests.support.database import Database
@@ -127,5 +127,5 @@ def test_names_of_arguments_are_the_callers_own(make_database: MakeDatabase) -> 
     assert own_work.in_scope(call)(**named) == named
     signal = Signal(name="test")
     signal.connect(call, weak=False)
-    assert outside._send(lambda _signal, /, **given: call(**given))(signal, **named) == named
+    assert outside_tasks._send(lambda _signal, /, **given: call(**given))(signal, **named) == named
     assert not connected()

@@ -13,11 +13,11 @@ from celery import signals
 from celery.worker import control
 from celery.utils.dispatch import Signal
 from celery.worker.request import Request
-from celery_geventpool import outside, revoking
+from celery_geventpool import outside_tasks, revoking
 
 logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stdout)
 for _ in range(2):
-    outside.install()
+    outside_tasks.install()
     revoking.install()
 for function in (Signal.send, Request._announce_revoked, control._revoke):
     assert not hasattr(function.__wrapped__, "__wrapped__"), function
