@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from .base import BaseDriver
 from .door import Door
 from .errors import Suppress
-from .psycopg_connection import Connection
+from .psycopg_connection import PsycopgConnection
 from .psycopg_door import open_behind_doors
 
 open_behind_doors()
@@ -23,34 +23,34 @@ open_behind_doors()
 _KNOWS_PREFER_STANDBY = tuple(map(int, re.findall(r"\d+", psycopg.__version__)[:3])) >= (3, 2, 6)
 
 
-class PsycopgDriver(BaseDriver[Connection]):
+class PsycopgDriver(BaseDriver[PsycopgConnection]):
     """The driver of psycopg 3; its isolation levels are those of ``psycopg.IsolationLevel``."""
 
     name = "psycopg"
     error = psycopg.Error
     connect_error = psycopg.OperationalError
 
-    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
+    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> PsycopgConnection:
         parameters.pop("autocommit", None)
-        with Door[Connection](opening, lambda connection: self.close_failed(connection, opening)) as door:
+        with Door[PsycopgConnection](opening, lambda connection: self.close_failed(connection, opening)) as door:
             connection = door.opened(_connect(parameters))
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.
         connection.autocommit = True
         return connection
 
-    def reset(self, connection: Connection) -> bool:
+    def reset(self, connection: PsycopgConnection) -> bool:
         """Put everything back, pipelines that were interrupted too."""
         if connection.may_lack_sync and not self._is_in_use(connection):
             connection.synchronize()
         return super().reset(connection)
 
-    def _transaction_status(self, connection: Connection) -> int:
+    def _transaction_status(self, connection: PsycopgConnection) -> int:
         return connection.pgconn.transaction_status
 
-    def _is_in_use(self, connection: Connection) -> bool:
+    def _is_in_use(self, connection: PsycopgConnection) -> bool:
         return connection.closed or connection.is_busy()
 
-    def _end_transaction(self, connection: Connection) -> bool:
+    def _end_transaction(self, connection: PsycopgConnection) -> bool:
         if connection.has_transaction():
             connection.rollback()
         if not connection.autocommit:
@@ -59,10 +59,10 @@ class PsycopgDriver(BaseDriver[Connection]):
             connection.isolation_level = self._isolation_level  # type: ignore[assignment]
         return True
 
-    def _is_as_opened(self, connection: Connection) -> bool:
+    def _is_as_opened(self, connection: PsycopgConnection) -> bool:
         return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
-    def _execute(self, connection: Connection, sql: str) -> None:
+    def _execute(self, connection: PsycopgConnection, sql: str) -> None:
         with psycopg.Cursor(connection) as cursor:
             cursor.execute(sql.encode(), prepare=False)
 

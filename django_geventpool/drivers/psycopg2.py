@@ -12,28 +12,28 @@ from . import hosts, patch_psycopg
 from .base import BaseDriver
 from .conninfo import effective_settings
 from .door import Door
-from .psycopg2_connection import Connection
+from .psycopg2_connection import Psycopg2Connection
 
 
-class Psycopg2Driver(BaseDriver[Connection]):
+class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
     """The driver of psycopg2; its isolation levels are constants of ``psycopg2.extensions``."""
 
     name = "psycopg2"
     error = psycopg2.Error
     connect_error = psycopg2.OperationalError
 
-    def connect(self, opening: Callable[[Any], None]) -> Connection:
+    def connect(self, opening: Callable[[Any], None]) -> Psycopg2Connection:
         """Connect, in autocommit mode, with the session configured."""
         patch_psycopg()
         return super().connect(opening)
 
-    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Connection:
+    def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Psycopg2Connection:
         kind = _kind_of(parameters.pop("connection_factory", None))
         own = {name: parameters.pop(name) for name in ("cursor_factory",) if name in parameters}
         settings = effective_settings(_psycopg.__file__, extensions.make_dsn, parameters)
         timeout = hosts.connect_timeout(settings)
 
-        def connect_to(attempt: dict[str, Any]) -> Connection:
+        def connect_to(attempt: dict[str, Any]) -> Psycopg2Connection:
             return self._connect_to({**attempt, **own}, kind, timeout, opening)
 
         connection = hosts.connect(parameters, settings, connect_to, self.connect_error)
@@ -44,19 +44,25 @@ class Psycopg2Driver(BaseDriver[Connection]):
         return connection
 
     def _connect_to(
-        self, parameters: dict[str, Any], kind: type[Connection], timeout: float | None, opening: Callable[[Any], None]
-    ) -> Connection:
+        self,
+        parameters: dict[str, Any],
+        kind: type[Psycopg2Connection],
+        timeout: float | None,
+        opening: Callable[[Any], None],
+    ) -> Psycopg2Connection:
         """Connect to one address, within so many seconds."""
-        with Door[Connection](opening, lambda connection: self.close_failed(connection, opening), timeout) as door:
+        with Door[Psycopg2Connection](
+            opening, lambda connection: self.close_failed(connection, opening), timeout
+        ) as door:
             return door.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
-    def _transaction_status(self, connection: Connection) -> int:
+    def _transaction_status(self, connection: Psycopg2Connection) -> int:
         return connection.get_transaction_status()
 
-    def _is_in_use(self, connection: Connection) -> bool:
+    def _is_in_use(self, connection: Psycopg2Connection) -> bool:
         return bool(connection.closed) or connection.is_used_elsewhere()
 
-    def _end_transaction(self, connection: Connection) -> bool:
+    def _end_transaction(self, connection: Psycopg2Connection) -> bool:
         if connection.status == extensions.STATUS_BEGIN:
             connection.rollback()
         if connection.status != extensions.STATUS_READY:
@@ -67,7 +73,7 @@ class Psycopg2Driver(BaseDriver[Connection]):
             self._execute(connection, "ROLLBACK")  # The transaction was begun by hand.
         return True
 
-    def _is_as_opened(self, connection: Connection) -> bool:
+    def _is_as_opened(self, connection: Psycopg2Connection) -> bool:
         return (
             connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
             and connection.isolation_level == self._isolation_level
@@ -75,13 +81,13 @@ class Psycopg2Driver(BaseDriver[Connection]):
             and connection.deferrable is None
         )
 
-    def _execute(self, connection: Connection, sql: str) -> None:
+    def _execute(self, connection: Psycopg2Connection, sql: str) -> None:
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
 
 
-def _kind_of(factory: type[extensions.connection] | None) -> type[Connection]:
+def _kind_of(factory: type[extensions.connection] | None) -> type[Psycopg2Connection]:
     """Combine the user's connection class with ours."""
-    if factory is None or issubclass(Connection, factory):
-        return Connection
-    return type(factory.__name__, (Connection, factory), {"__module__": factory.__module__})
+    if factory is None or issubclass(Psycopg2Connection, factory):
+        return Psycopg2Connection
+    return type(factory.__name__, (Psycopg2Connection, factory), {"__module__": factory.__module__})

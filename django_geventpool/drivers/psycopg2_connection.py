@@ -22,7 +22,7 @@ _autocommit: Any = extensions.connection.autocommit
 _SET_BY_DJANGO = frozenset((3802, 3807))
 
 
-class Connection(PooledConnection, extensions.connection):
+class Psycopg2Connection(PooledConnection, extensions.connection):
     """A connection of psycopg2 whose end on the server can be awaited."""
 
     # Where tracers look which database it is of.

@@ -11,10 +11,10 @@ from psycopg2 import extensions, sql
 from .session_state import CURSORS
 
 if TYPE_CHECKING:
-    from .psycopg2_connection import Connection
+    from .psycopg2_connection import Psycopg2Connection
 
     class _Cursor(extensions.cursor):
-        connection: Connection
+        connection: Psycopg2Connection
 
 else:
     _Cursor = object

@@ -15,7 +15,7 @@ from psycopg2 import extensions
 
 from .. import green
 from .connection import REVOKED
-from .psycopg2_connection import Connection
+from .psycopg2_connection import Psycopg2Connection
 from .waiting import POLLIN, POLLOUT, Wait, wait_function
 
 logger = logging.getLogger("geventpool.psycopg2")
@@ -46,7 +46,7 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
     wait = wait_function()
 
     def wait_callback(connection: extensions.connection) -> None:
-        if not isinstance(connection, Connection):
+        if not isinstance(connection, Psycopg2Connection):
             others(connection)
             return
         try:
@@ -58,7 +58,7 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
     return wait_callback
 
 
-def _complete(connection: Connection, wait: Wait) -> None:
+def _complete(connection: Psycopg2Connection, wait: Wait) -> None:
     """Wait until psycopg2 has what it waits for."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
     _check(connection)
@@ -73,7 +73,7 @@ def _complete(connection: Connection, wait: Wait) -> None:
         _check(connection)
 
 
-def _check(connection: Connection) -> None:
+def _check(connection: Psycopg2Connection) -> None:
     if not connection.is_ours():
         raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")
     if connection.is_revoked:

@@ -74,7 +74,7 @@ class _WatchedStatements(PrepareManager):
         return super().maybe_add_to_cache(query, prep, name)
 
 
-class Connection(RestoredConnection):
+class PsycopgConnection(RestoredConnection):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
     # Where tracers look which database it is of.
@@ -104,7 +104,7 @@ class Connection(RestoredConnection):
     # Connecting
 
     @classmethod
-    def open(cls, conninfo: str, door: Door[Connection]) -> Connection:
+    def open(cls, conninfo: str, door: Door[PsycopgConnection]) -> PsycopgConnection:
         """Connect to one address.
 
         :raises psycopg.OperationalError: if that fails.

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.abc import PQGenConn
 
 from .door import entered
-from .psycopg_connection import Connection
+from .psycopg_connection import PsycopgConnection
 
 
 def open_behind_doors() -> None:
@@ -23,10 +23,10 @@ def open_behind_doors() -> None:
         if door is None:
             return (yield from original(cls, conninfo, **kwargs))
         # Somebody may have put a class of his own in the place of psycopg's.
-        kind: type[Connection] = (
-            Connection
-            if issubclass(Connection, cls)
-            else type(cls.__name__, (Connection, cls), {"__module__": cls.__module__})
+        kind: type[PsycopgConnection] = (
+            PsycopgConnection
+            if issubclass(PsycopgConnection, cls)
+            else type(cls.__name__, (PsycopgConnection, cls), {"__module__": cls.__module__})
         )
         return kind.open(conninfo, door)
 

@@ -12,7 +12,7 @@ from psycopg2 import extensions, extras
 from django_geventpool.drivers import psycopg2 as driver_module
 from django_geventpool.drivers.door import entered
 from django_geventpool.drivers.psycopg2 import Psycopg2Driver
-from django_geventpool.drivers.psycopg2_connection import Connection
+from django_geventpool.drivers.psycopg2_connection import Psycopg2Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
 
 FULL = [
@@ -212,11 +212,11 @@ def test_what_is_refused_both_ways_is_undecided(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_users_connection_class_is_combined_with_ours() -> None:
     kind = driver_module._kind_of(extras.LoggingConnection)
-    assert issubclass(kind, Connection)
+    assert issubclass(kind, Psycopg2Connection)
     assert issubclass(kind, extras.LoggingConnection)
-    assert kind.close is Connection.close
+    assert kind.close is Psycopg2Connection.close
 
 
-@pytest.mark.parametrize("factory", [None, extensions.connection, Connection])
+@pytest.mark.parametrize("factory", [None, extensions.connection, Psycopg2Connection])
 def test_without_a_class_of_the_users_ours_is_used(factory: type[extensions.connection] | None) -> None:
-    assert driver_module._kind_of(factory) is Connection
+    assert driver_module._kind_of(factory) is Psycopg2Connection

@@ -13,7 +13,7 @@ from psycopg import pq
 
 from django_geventpool.drivers.cancel import start_cancelling
 from django_geventpool.drivers.psycopg import PsycopgDriver
-from django_geventpool.drivers.psycopg_connection import Connection, _library
+from django_geventpool.drivers.psycopg_connection import PsycopgConnection, _library
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +68,9 @@ def make_driver(**parameters: Any) -> PsycopgDriver:
     )
 
 
-def fail(driver: PsycopgDriver) -> tuple[psycopg.Error, list[Connection]]:
+def fail(driver: PsycopgDriver) -> tuple[psycopg.Error, list[PsycopgConnection]]:
     """Have a driver fail to connect; what it raised, and what it had been opening."""
-    opened: list[Connection] = []
+    opened: list[PsycopgConnection] = []
     with pytest.raises(psycopg.OperationalError) as caught:
         driver.connect(opened.append)
     # None says that there is nothing left to close.
@@ -124,7 +124,7 @@ def test_bad_parameters_are_refused_before_anything_is_opened() -> None:
 def test_a_lock_that_was_made_before_patching_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     monkeypatch.setattr(threading, "Lock", lambda: made.append(object()) or made[-1])
-    connection = Connection(pq.PGconn.connect_start(b"host=127.0.0.1 port=1"))
+    connection = PsycopgConnection(pq.PGconn.connect_start(b"host=127.0.0.1 port=1"))
     assert connection.lock in made
     connection.pgconn.finish()
 
