@@ -1,5 +1,9 @@
 """``ENGINE = "django_geventpool.backends.postgresql"``."""
 
-from ..postgresql_psycopg2.base import DatabaseWrapper
+from django.db.backends.postgresql import base
 
-__all__ = ["DatabaseWrapper"]
+from ..first_statement import FirstStatementMixin
+
+
+class DatabaseWrapper(FirstStatementMixin, base.DatabaseWrapper):
+    """Django's PostgreSQL engine, with connections from a pool."""

@@ -1,9 +1,5 @@
 """``ENGINE = "django_geventpool.backends.postgresql_psycopg2"``."""
 
-from django.db.backends.postgresql import base
+from ..postgresql.base import DatabaseWrapper
 
-from ..first_statement import FirstStatementMixin
-
-
-class DatabaseWrapper(FirstStatementMixin, base.DatabaseWrapper):
-    """Django's PostgreSQL engine, with connections from a pool."""
+__all__ = ["DatabaseWrapper"]
