@@ -92,10 +92,10 @@ class Returns:
         try:
             if (
                 self._state.waiting
-                and self._lock.run(self._state.is_turn_over)
+                and self._lock.run(self._state.begin_probe_if_due)
                 and self._driver.probe_full_server(connection)
             ):
-                self._lock.run(self._state.server.step_aside)
+                self._lock.run(self._state.server.record_yield)
                 return "yielded"
         except ReentryError:
             pass  # Others get theirs another time.

@@ -6,8 +6,6 @@ import math
 import random
 from collections.abc import Callable
 
-from .turns import Turns
-
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
 
@@ -18,16 +16,33 @@ NEEDY = 0.5
 #: Least and most time for others after a connection was given up, in parts of the longest pause. The needy pause less.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
+#: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
+TIME_SLICE = 8.0
+
+#: Least and most time between two probes whether the server is full, while nobody else is known to want a connection,
+#: in seconds. Each is twice the one before, as processes that start together soon learn what each of them can have.
+PROBE_INTERVAL = (1.0, 10.0)
+
+#: For how long a server that was full is taken to be so still, in seconds.
+FULL_FOR = 60.0
+
+#: How long a connection of such a server may be idle, in seconds.
+IDLE_AT_FULL_SERVER = 5.0
+
+Uniform = Callable[[float, float], float]
+
 
 class ServerLimit:
     """Keeps off a server that has no room. The pool calls each method with its lock held.
 
     :param clock: monotonic seconds.
+    :param uniform: a random number between two others.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], uniform: Uniform = random.uniform) -> None:
         self._clock = clock
-        self._turns = Turns(clock)
+        self._uniform = uniform
+        self._share = FairShare(clock, uniform)
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
         self.retry_at = 0.0
@@ -57,24 +72,24 @@ class ServerLimit:
         """
         if self.backoff and self._clock() < self.retry_at:
             return  # Several tried at the same time.
-        self._turns.refused(size)
+        self._share.refused(size)
         least, most = BACKOFF
         most *= min(1.0, max(NEEDY, size / limit))
         # Workers that share a full server should not come back all at the same time.
-        self._pause(min(max(2 * self.backoff, least), most), random.uniform(0.5, 1))
+        self._pause(min(max(2 * self.backoff, least), most), self._uniform(0.5, 1))
 
-    def is_turn_over(self, size: int) -> bool:
+    def begin_probe_if_due(self, size: int) -> bool:
         """Return whether to ask, over one of so many connections, if others may be waiting for it."""
-        return self._turns.is_over(size)
+        return self._share.begin_probe_if_due(size)
 
-    def step_aside(self) -> None:
+    def record_yield(self) -> None:
         """Record that one of the connections will be closed to leave its room on a full server to other processes."""
-        self._turns.step_aside()
+        self._share.record_yield()
         self.leave_to_others()
 
     def leave_to_others(self) -> None:
         """Have nobody connect for a while: others can have what was given up only when the server has let go of it."""
-        self._pause(BACKOFF[1], random.uniform(*LEFT_TO_OTHERS))
+        self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:
         self.backoff = backoff
@@ -87,4 +102,68 @@ class ServerLimit:
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return how long a connection may be idle, seconds: less than usual if others may be in need of it."""
-        return self._turns.idle_timeout(usual)
+        return self._share.idle_timeout(usual)
+
+
+class FairShare:
+    """When a pool yields one of its connections to other processes, although tasks of its own wait for it.
+
+    A pool that has all that it may have connects no more, and so hears nothing of others that find the server full:
+    they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
+    it, the pool probes over it whether the server is full. If so, it closes the connection, and leaves the room to
+    others for longer than a pool with few connections pauses between its attempts. If somebody has taken it, there will
+    be another probe soon, for a pool with many connections sooner than for one with few. If the pool gets all back that
+    it may have, it probes less often, and again less often each time.
+
+    The only connection is never given up: each process needs room for one.
+
+    :param clock: monotonic seconds.
+    :param uniform: a random number between two others.
+    """
+
+    def __init__(self, clock: Callable[[], float], uniform: Uniform = random.uniform) -> None:
+        self._clock = clock
+        self._uniform = uniform
+        #: How long the next pause will be if nobody else is known to want a connection.
+        self._probe_pause = PROBE_INTERVAL[0]
+        #: No probe before.
+        self._next = clock() + self._probe_pause
+        #: Whether others are known to want more connections than there are.
+        self._is_contested = False
+        #: When the server was last known to be full.
+        self._full_at = -math.inf
+
+    def begin_probe_if_due(self, size: int) -> bool:
+        """Return whether a pool with so many connections is to probe; if so, the time until the next begins."""
+        now = self._clock()
+        if size < 2 or now < self._next:
+            return False
+        self._begin(size)
+        return True
+
+    def _begin(self, size: int) -> None:
+        if self._is_contested and self._clock() - self._full_at <= FULL_FOR:
+            pause = TIME_SLICE / size
+        else:
+            pause = self._probe_pause
+            self._probe_pause = min(2 * pause, PROBE_INTERVAL[1])
+        self._next = self._clock() + pause * self._uniform(0.75, 1.25)
+
+    def record_yield(self) -> None:
+        """Record that a connection was given up: nobody else wants it, until it turns out that somebody does."""
+        self._full_at = self._clock()
+        self._is_contested = False
+
+    def refused(self, size: int) -> None:
+        """Record that the server was full: others have what this pool would like."""
+        self._full_at = self._clock()
+        if not self._is_contested:
+            self._is_contested = True
+            self._probe_pause = PROBE_INTERVAL[0]
+            self._begin(max(1, size))
+
+    def idle_timeout(self, usual: float | None) -> float | None:
+        """Return how long a connection may be idle, seconds: less than usual if others may be in need of it."""
+        if self._clock() - self._full_at > FULL_FOR:
+            return usual
+        return IDLE_AT_FULL_SERVER if usual is None else min(usual, IDLE_AT_FULL_SERVER)

@@ -301,9 +301,9 @@ class PoolState:
             if held_for is not None and request is not self.renewal:
                 self.counters.use.record(held_for)
 
-    def is_turn_over(self) -> bool:
+    def begin_probe_if_due(self) -> bool:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
-        return bool(self.waiting) and self.server.is_turn_over(len(self.by_connection))
+        return bool(self.waiting) and self.server.begin_probe_if_due(len(self.by_connection))
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more; see ``empty``."""

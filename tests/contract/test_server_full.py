@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 
 import pytest
@@ -119,13 +118,15 @@ def test_requests_pause_between_attempts(
 
 
 @pytest.mark.parametrize(("size", "most"), [(0, 0.5), (2, 0.5), (3, 0.75), (4, 1.0), (5, 1.0)])
-def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(
-    size: int, most: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(size: int, most: float) -> None:
     drawn: list[tuple[float, float]] = []
-    monkeypatch.setattr(random, "uniform", lambda low, high: drawn.append((low, high)) or high)
+
+    def highest(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
     now = 100.0
-    full = server_limit.ServerLimit(lambda: now)
+    full = server_limit.ServerLimit(lambda: now, highest)
     pauses = []
     for _ in range(7):
         full.refused(size, 4)

@@ -124,11 +124,11 @@ class StateMachine(LawfulState):
     def come_back_when_others_may_wait(self, pick: int, is_full: bool) -> None:
         """If it is its turn, it is given up for other processes."""
         slot = list(self.lent)[pick % len(self.lent)]
-        if self.state.is_turn_over():
+        if self.state.begin_probe_if_due():
             assert self.queue
             assert len(self.state.by_connection) > 1
             if is_full:
-                self.state.server.step_aside()
+                self.state.server.record_yield()
                 del self.lent[slot]
                 self.evict(slot)
 

@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from django_geventpool.drivers import base
-from django_geventpool.pool import turns
+from django_geventpool.pool import server_limit
 from servers.postgres_address import QUERY_SESSION
 from tests.support.database import Database
 from tests.support.drivers import driver
@@ -77,7 +77,7 @@ def test_a_server_that_is_too_slow_once_is_asked_again(
 def test_another_process_gets_in_though_there_is_always_somebody_who_waits(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "PROBE_INTERVAL", (0.5, 0.5))
+    monkeypatch.setattr(server_limit, "PROBE_INTERVAL", (0.5, 0.5))
     database = make_database(MAX_CONNS=3, role_limit=3, CONN_WAIT_TIMEOUT=60)
     settled: list[None] = []
 

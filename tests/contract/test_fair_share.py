@@ -22,7 +22,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_turn(pool: Pool) -> None:
-    pool._state.server._turns._next = 0.0
+    pool._state.server._share._next = 0.0
 
 
 def test_a_connection_that_others_may_want_is_given_up(
@@ -94,7 +94,7 @@ def test_others_are_given_more_time_than_those_need_that_have_few() -> None:
     asides, pauses = [], []
     for _ in range(100):
         giver, needy = (server_limit.ServerLimit(lambda: 100.0) for _ in range(2))
-        giver.step_aside()
+        giver.record_yield()
         asides.append(giver.retry_at)
         needy.backoff = server_limit.BACKOFF[1]
         needy.refused(2, 4)
