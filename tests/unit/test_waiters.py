@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from django_geventpool.pool.deadlines import Deadlines
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.slot import Request
+from django_geventpool.pool.waiters import Deadlines
 
 
 def request(timeout: float | None, deadline: float | None) -> Request:
