@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django_geventpool.pool.counters import BOUNDS
-from django_geventpool.pool.words import count
+from django_geventpool.pool.messages import count
 
 
 def summarize(answer: Mapping[str, Any]) -> str:

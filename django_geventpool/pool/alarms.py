@@ -8,7 +8,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
-from . import advice
+from . import messages
 from .abandoned import Abandoned
 from .driver import Driver
 from .housekeeper import speak
@@ -66,13 +66,13 @@ class Alarms:
         if since is None or self._wait_is_due(since) > now:
             return Observed(scene)
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
-        what_to_do = advice.of_full(self._state, self._driver, self._nested.current(now))
+        what_to_do = messages.of_full(self._state, self._driver, self._nested.current(now))
         return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}")
 
     def advise(self, request: Request) -> str:
         """Say what to do about a request whose time is over."""
         standstill = self._nested.met_by(request, time.monotonic())
-        return advice.of_full(self._state, self._driver, standstill, holder_above(request, self._state))
+        return messages.of_full(self._state, self._driver, standstill, holder_above(request, self._state))
 
     # What it calls without
 
@@ -93,7 +93,7 @@ class Alarms:
     def _warn_of_nested(self, standstill: Standstill) -> None:
         if standstill.seen >= self._nested_quiet_until:
             self._nested_quiet_until = standstill.seen + WAIT_WARNING_PAUSE
-            what_to_do = advice.of_nested(standstill, self._state.options.POOL_MODE)
+            what_to_do = messages.of_nested(standstill, self._state.options.POOL_MODE)
             speak(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
 
     def _warn_of_more_abandoned(self, number: int, last: str) -> None:

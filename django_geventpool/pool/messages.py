@@ -1,4 +1,4 @@
-"""What to do when there is no connection to be had, which depends on why."""
+"""The pool's warnings and errors in words: why there is no connection to be had, and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from .driver import Driver
 from .nested import Standstill
 from .slot import Slot, State
 from .state import PoolState
-from .words import count
 
 
 def ways_out(mode: PoolMode, needed: int | None = None) -> str:
@@ -106,3 +105,8 @@ def _what_to_do(state: PoolState, driver: Driver) -> list[str]:
 
 def _them(number: int) -> str:
     return "it" if number == 1 else "them"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Write a number of things; ``many`` is what more or less than one are called, if not by an s at the end."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
