@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
-
-if TYPE_CHECKING:
-    from .pool_mode import PoolModeMixin
 
 
 class OpenCursors:
@@ -21,11 +18,20 @@ class OpenCursors:
         self.count = 0
 
 
+class Occupant(Protocol):
+    """A wrapper, which keeps its connection while one of its cursors is open."""
+
+    open_cursors: OpenCursors
+
+    def release_if_free(self) -> None:
+        """Give the connection back if nothing keeps it any more."""
+
+
 class _Tracked:
-    _occupant: PoolModeMixin
+    _occupant: Occupant
     _counted_in: OpenCursors | None = None
 
-    def count_for(self, occupant: PoolModeMixin) -> None:
+    def count_for(self, occupant: Occupant) -> None:
         """Count as open, and have the wrapper told of the end."""
         self._occupant = occupant
         self._counted_in = occupant.open_cursors
@@ -56,7 +62,7 @@ class _Tracked:
 class TrackedCursor(_Tracked, CursorWrapper):
     """Django's usual cursor."""
 
-    def __init__(self, cursor: Any, db: PoolModeMixin) -> None:
+    def __init__(self, cursor: Any, db: Occupant) -> None:
         super().__init__(cursor, db)
         self.count_for(db)
 
@@ -68,7 +74,7 @@ class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
     """Django's cursor that logs queries."""
 
 
-def track(cursor: Any, occupant: PoolModeMixin) -> bool:
+def track(cursor: Any, occupant: Occupant) -> bool:
     """Have a cursor of somebody else's class tell of its end; False if it can't be made to."""
     if isinstance(cursor, _Tracked):
         return True

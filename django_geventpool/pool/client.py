@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from . import holder as holders
 from .ends import end_of
-
-if TYPE_CHECKING:
-    from .slot import Request
+from .slot import Request
 
 
 class Client:
@@ -60,3 +59,9 @@ class Client:
     def is_gone(self) -> bool:
         """Whether the last reference to the object is gone."""
         return self._end.has_come
+
+
+def clients() -> list[Client]:
+    """Return the clients for whom the running greenlet or thread holds something."""
+    requests: list[Request | None] = [slot.request for slot in holders.held()]
+    return [r.client for r in requests if r is not None and isinstance(r.client, Client)]

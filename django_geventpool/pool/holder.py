@@ -5,15 +5,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import green
 from . import naming
 from .ends import End, end_of
-
-if TYPE_CHECKING:
-    from .client import Client
-    from .slot import Slot
 
 
 def _nobody_knows() -> object | None:
@@ -67,7 +63,7 @@ class Holder:
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
         #: Each slot that was lent to this holder and may be so still, with what tells its pool of the end.
-        self.held: dict[Slot, Callable[[], object]] = {}
+        self.held: dict[Any, Callable[[], object]] = {}
         self._has_ended = False
         self._end: End | None = None
         self._arrange_call = arrange_call
@@ -130,11 +126,10 @@ def current() -> Holder:
     return holder
 
 
-def clients() -> list[Client]:
-    """Return the clients for whom the running greenlet or thread holds something."""
+def held() -> list[Any]:
+    """Return the slots that the running greenlet or thread has."""
     life: _Life | None = getattr(_locals.get(threading.local), "life", None)
-    held = [] if life is None else [slot.request for slot in list(life.holder.held)]
-    return [request.client for request in held if request is not None and request.client is not None]
+    return [] if life is None else list(life.holder.held)
 
 
 def _make(framework: green.Framework, runner: Any) -> Holder:

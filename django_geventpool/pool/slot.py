@@ -8,16 +8,14 @@ import itertools
 import math
 import threading
 import time
+from collections.abc import Callable
 from traceback import StackSummary
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .. import green
 from ..text import printable
-
-if TYPE_CHECKING:
-    from .client import Client
-    from .counters import Reason
-    from .holder import Holder
+from .counters import Reason
+from .holder import Holder
 
 _tickets = itertools.count()
 
@@ -35,6 +33,20 @@ class State(enum.Enum):
     IN_USE = "in use"
     IDLE = "idle"
     CLOSING = "closing"
+
+
+class Client(Protocol):
+    """For whom a holder asks, see ``client.py``."""
+
+    #: What it asked for last that it may have something of.
+    request: Request | None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it needs nothing any more."""
+
+    def ask(self, request: Request, tell: Callable[[], object]) -> None:
+        """Note what it asks for, and what to call at its end."""
 
 
 class Slot:
