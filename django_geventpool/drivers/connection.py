@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from .. import process
 from . import inherited
 from .errors import Suppress, is_foreign
 from .server import CLOSE_TIMEOUT
@@ -62,7 +63,7 @@ class PooledConnection(_Connection):
     #: The base of the driver's errors.
     driver_error: type[Exception]
     #: The process that opened it: a forked child must not touch it.
-    pid: int = 0
+    process: object = None
     #: Tells the connections of this process apart, also those that are gone: the later, the higher.
     serial: int = 0
     #: What the holder may have changed on the server, as far as statements tell.
@@ -98,7 +99,7 @@ class PooledConnection(_Connection):
 
     def own(self) -> None:
         """Note that this process opens it."""
-        self.pid = os.getpid()
+        self.process = process.current
         self.serial = new_serial()
         self._cursors = set()
         self._on_server = []
@@ -129,7 +130,7 @@ class PooledConnection(_Connection):
 
     def is_ours(self) -> bool:
         """Tell whether this process opened it, and not the one that it was forked from."""
-        return self.pid == os.getpid()
+        return self.process is process.current
 
     @property
     def lent_as(self) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 
-from .. import green
+from .. import green, process
 from .driver import Driver
 from .lock import Lock
 from .slot import Slot
@@ -27,7 +26,7 @@ class Closer:
         self._driver = driver
         self._lock = lock
         self._state = state
-        self._pid = os.getpid()
+        self._process = process.current
 
     def close_soon(self, *slots: Slot) -> None:
         """Close the connections of evicted slots, without waiting for the server."""
@@ -46,7 +45,7 @@ class Closer:
 
         Whatever interrupts this, the slot is not free before: another goes on.
         """
-        if self._pid != os.getpid() or not self._lock.run(self._state.begin_to_close, slot):
+        if self._process is not process.current or not self._lock.run(self._state.begin_to_close, slot):
             return  # A greenlet that was forked along, or another one closes it.
         try:
             self.end(slot.connection)

@@ -6,13 +6,12 @@ import dataclasses
 import functools
 import logging
 import math
-import os
 import threading
 import time
 from traceback import StackSummary
 from typing import Any
 
-from .. import green
+from .. import green, process
 from ..errors import ClientBusy
 from ..options import PoolOptions
 from . import holder as holders
@@ -57,7 +56,7 @@ class Pool:
         self.name = name
         self.driver = driver
         self.options = options
-        self._pid = os.getpid()
+        self._process = process.current
         self._state = PoolState(options, self.wake, time.monotonic)
         self._lock = Lock(functools.partial(repair, self._state))
         self._upkeep = Upkeep(self._state)
@@ -87,7 +86,7 @@ class Pool:
     @property
     def closed(self) -> bool:
         """Whether the pool lends no more: it was closed, or is the parent process's."""
-        return self._state.closed or self._pid != os.getpid()
+        return self._state.closed or self._process is not process.current
 
     def succeed(self, predecessor: Pool) -> None:
         """Take the place of a pool that is closed, or about to be: its connections count until they are gone.
@@ -187,7 +186,7 @@ class Pool:
 
     def _withdraw(self, request: Request) -> None:
         """Have a request come to nothing: it waits no more, and what it has comes back."""
-        if self._pid == os.getpid():
+        if self._process is process.current:
             self._close_soon(self._lock.run(self._state.withdraw, request))
 
     def _close_soon(self, slot: Slot | None) -> None:
@@ -201,7 +200,9 @@ class Pool:
             from him all the same.
         """
         slot = self._state.by_connection.get(connection)
-        if slot is not None and slot.state is State.IN_USE and slot.request is not None and self._pid == os.getpid():
+        if slot is None or self._process is not process.current:
+            return
+        if slot.state is State.IN_USE and slot.request is not None:
             self._returns.take(slot, slot.request)
 
     def give_back(self, client: Client) -> None:
@@ -215,7 +216,7 @@ class Pool:
         request = client.request
         if request is None:
             return
-        if self._pid != os.getpid():
+        if self._process is not process.current:
             client.forget(request)  # Else the next pool that it asks would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
@@ -229,7 +230,7 @@ class Pool:
 
     def reassign(self, client: Client, holder: Holder) -> None:
         """Have what a client has count as a holder's, whose end reclaims it."""
-        if client.request is not None and client.request.held is not None and self._pid == os.getpid():
+        if client.request is not None and client.request.held is not None and self._process is process.current:
             self._lock.run(self._state.reassign, client.request, holder)
 
     def _stack(self) -> StackSummary | None:
@@ -308,7 +309,7 @@ class Pool:
 
     def wake(self) -> None:
         """Have the housekeeper look, as a holder or a client has gone. It may be called from anywhere."""
-        if self._pid == os.getpid():  # Else it is a forked child that drops what it inherited.
+        if self._process is process.current:  # Else it is a forked child that drops what it inherited.
             self._housekeeper.wake()
 
     def _wake_by(self, when: float) -> None:
@@ -318,7 +319,7 @@ class Pool:
 
     def _keep_house(self) -> float | None:
         """Do what is due; return the seconds until more is, None for unknown, a negative number for never."""
-        if self._pid != os.getpid():
+        if self._process is not process.current:
             return -1  # A greenlet that was forked along with its parent's pool.
         due = self._lock.run(self._find_due)
         self._predecessors.wake_successor()
