@@ -1,12 +1,15 @@
 """Small programs in the main thread, or the main greenlet, with an exception out of a signal handler at each line.
 
 That is what a soft time limit does to a task in a prefork child. The task ends with `connection.close()`, after which
-everything must be whole. Each run tries some of the lines, chosen at random; EVERY_STEP=1 tries all of them.
+everything must be whole. In each mode, the programs together are hit at every line that any of them comes to, and each
+of them at some others, chosen at random; EVERY_STEP=1 hits each of them at all of its steps.
 """
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -22,11 +25,12 @@ from tests.support.tasks import current_greenlet
 
 from .conftest import MODES
 
-#: How many lines of a program to try in one run.
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "6"))
 PACKAGE = Path(django_geventpool.__file__).parent
 #: The code that is interrupted.
 FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())
+
+#: Where a program was hit already, by mode and delivery.
+tried: defaultdict[tuple[str, Delivery], set[Hashable]] = defaultdict(set)
 
 programs = pytest.mark.parametrize("program", [pytest.param(program, id=program.name) for program in PROGRAMS])
 
@@ -39,11 +43,11 @@ def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
 ) -> None:
     campaign = Campaign(f"{program.name}-{delivery}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
     _run(campaign, 0, delivery)  # What is imported and cached is, from now on.
-    outcome, steps = _run(campaign, 0, delivery)
+    outcome, places = _run(campaign, 0, delivery)
     campaign.judge("without a fault", outcome)
-    for at in campaign.sample(steps, 0 if campaign.failures else SAMPLE):
+    for at in campaign.choose(places, tried[mode, delivery]):
         outcome, _ = _run(campaign, at, delivery)
-        campaign.judge(f"step {at} of {steps}", outcome)
+        campaign.judge(f"step {at} of {len(places)}", outcome)
         with never_stuck():
             _use(campaign)
         if campaign.is_enough:
@@ -51,8 +55,8 @@ def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
     campaign.close()
 
 
-def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, int]:
-    """Run the program here, with an exception at one of its steps; return what came of it, and how many there were."""
+def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, list[Hashable]]:
+    """Run the program here, with an exception at one of its steps; return what came of it, and for 0 where they are."""
     campaign.prepare()
     here = current_greenlet()
     fault = LineFault(FOLDERS, at, delivery, is_meant=lambda: current_greenlet() is here)
@@ -72,7 +76,7 @@ def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, int]
         error = run_catching(run)
     # What another greenlet, or a callback of the hub, was hit by comes out there.
     is_of_another = fault.hit_another and error is None
-    return Outcome(fault.error if fault.has_fired and not is_of_another else None, error, fault.where), fault.steps
+    return Outcome(fault.error if fault.has_fired and not is_of_another else None, error, fault.where), fault.places
 
 
 def _use(campaign: Campaign) -> None:

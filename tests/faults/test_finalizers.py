@@ -6,9 +6,10 @@ A collection may come at any allocation. What it runs is in the middle of whatev
 from __future__ import annotations
 
 import gc
-import os
 import re
 import time
+from collections import defaultdict
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,14 @@ from .conftest import MODES
 #: With autocommit off, a query begins a transaction: one right after the commit of a block keeps Django from setting
 #: autocommit on again, on its own engine too.
 AFTER_COMMIT = re.compile(r"set_session cannot be used inside a transaction|can't change 'autocommit' now")
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "15"))
 PACKAGE = Path(django_geventpool.__file__).parent
 FOLDERS = (PACKAGE / "pool", PACKAGE / "backends", PACKAGE / "registry.py")
 NAMES = (
     "get", "create_in_atomic", "connecting", "reconnecting", "waiting_at_a_full_pool", "closing_the_pool",
     "connection_copy", "close_in_the_middle",
 )  # fmt: skip
+#: Where a collection came already, by mode.
+tried: defaultdict[str, set[Hashable]] = defaultdict(set)
 
 
 @MODES
@@ -46,11 +48,11 @@ def test_a_finalizer_that_queries_at_any_line_hinders_nobody(
 ) -> None:
     campaign = Campaign(f"finalizer-{program.name}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
     _run(campaign, 0)
-    outcome, steps = _run(campaign, 0)
+    outcome, places = _run(campaign, 0)
     campaign.judge("without a fault", outcome)
-    for at in campaign.sample(steps, 0 if campaign.failures else SAMPLE):
+    for at in campaign.choose(places, tried[mode]):
         outcome, _ = _run(campaign, at)
-        campaign.judge(f"line {at} of {steps}", outcome)
+        campaign.judge(f"line {at} of {len(places)}", outcome)
         if campaign.is_enough:
             break
     campaign.close()
@@ -67,8 +69,8 @@ class _Querying:
         self._database.fetch("select 1")
 
 
-def _run(campaign: Campaign, at: int) -> tuple[Outcome, int]:
-    """Run the program here, with a collection at one of its lines; return what came of it, and how many there were."""
+def _run(campaign: Campaign, at: int) -> tuple[Outcome, list[Hashable]]:
+    """Run the program here, with a collection at one of its lines; return what came of it, and for 0 where they are."""
     campaign.prepare()
     here = current_greenlet()
     garbage = [_Querying(campaign.scene.database)]
@@ -96,4 +98,4 @@ def _run(campaign: Campaign, at: int) -> tuple[Outcome, int]:
     outcome = Outcome(None, error, fault.where)
     for leftover in garbage:
         leftover.__dict__.clear()
-    return outcome, fault.steps
+    return outcome, fault.places

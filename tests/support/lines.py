@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal
@@ -61,6 +61,8 @@ class LineFault:
         self._is_meant = is_meant
         self.error = SoftLimit() if error is None else error
         self.steps = 0
+        #: If none is to be hit, where each step was: the line, or the instruction.
+        self.places: list[Hashable] = []
         self.has_fired = False
         #: Whether it came out in other code than that: a signal that arrives before a switch is handled after it.
         self.hit_another = False
@@ -99,13 +101,15 @@ class LineFault:
         if self._delivery == "line":
             return self._trace_lines
         frame.f_trace_opcodes = True
-        if self._is_step():
+        if self._is_step(frame):
             self._note(frame)
             self._arrive()
         return self._trace_steps
 
-    def _is_step(self) -> bool:
+    def _is_step(self, frame: FrameType) -> bool:
         self.steps += 1
+        if not self._at:
+            self.places.append((frame.f_code, frame.f_lineno if self._delivery == "line" else frame.f_lasti))
         return self.steps == self._at
 
     def _note(self, frame: FrameType) -> None:
@@ -114,7 +118,7 @@ class LineFault:
     def _trace_lines(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event == "return":
             self._inside.pop(frame, None)
-        elif event == "line" and self._is_line(frame) and self._is_step():
+        elif event == "line" and self._is_line(frame) and self._is_step(frame):
             self._note(frame)
             if self._act is None:
                 signal.raise_signal(SIGNAL)
@@ -140,7 +144,7 @@ class LineFault:
 
     def _trace_steps(self, frame: FrameType, event: str, arg: Any) -> Any:
         is_meant = not self.has_fired and self._is_meant()
-        if event == "opcode" and is_meant and frame.f_lasti in _steps_of(frame.f_code) and self._is_step():
+        if event == "opcode" and is_meant and frame.f_lasti in _steps_of(frame.f_code) and self._is_step(frame):
             self._note(frame)
             self._arrive()
         return self._trace_steps
