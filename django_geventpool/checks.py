@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from . import engines, foreign_options, green, options, passwords
+from . import engines, green, options, passwords
 from .errors import InvalidOption
+from .options import foreign
 from .server_checks import check_server
 from .session_checks import check_session_apps
 
@@ -59,7 +60,7 @@ def _check_options(alias: str, database: dict[str, Any]) -> Iterator[checks.Chec
             hint="The options and their defaults are listed in the README of celery-geventpool.",
             id="geventpool.E001",
         )
-    for stray in foreign_options.find(database, options.NAMES):
+    for stray in foreign.find(database):
         yield checks.Warning(
             f'DATABASES["{alias}"]{stray.place} {stray.fate}.',
             hint=f"{stray.advice[0].upper()}{stray.advice[1:]}",

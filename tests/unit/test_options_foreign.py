@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from django.core.checks import Warning as CheckWarning
 
-from django_geventpool import foreign_options
 from django_geventpool.errors import InvalidOption
-from django_geventpool.options import NAMES, split
+from django_geventpool.options import NAMES, foreign, split
 
 #: What other pools call it, in the spelling of their own documentation, and what it is here.
 OF_OTHERS = {
@@ -59,8 +58,8 @@ OF_OTHERS = {
 }
 
 
-def strays(database: dict[str, Any]) -> list[foreign_options.Stray]:
-    return list(foreign_options.find({"ENGINE": "any", "NAME": "shop", "CONN_MAX_AGE": 0, **database}, NAMES))
+def strays(database: dict[str, Any]) -> list[foreign.Stray]:
+    return list(foreign.find({"ENGINE": "any", "NAME": "shop", "CONN_MAX_AGE": 0, **database}))
 
 
 @pytest.mark.parametrize(("name", "ours"), OF_OTHERS.items())
