@@ -6,7 +6,6 @@ import importlib.util
 from typing import Any
 
 import pytest
-from django.core.checks import Warning as CheckWarning
 
 from django_geventpool.errors import InvalidOption
 from django_geventpool.options import NAMES, foreign, split
@@ -163,28 +162,3 @@ def test_options_that_are_no_dictionary(given: object) -> None:
     assert strays({"OPTIONS": given}) == []
     with pytest.raises(InvalidOption, match="OPTIONS must be a dictionary, not"):
         split(given)
-
-
-def test_manage_py_check_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.conf import UserSettingsHolder, global_settings
-
-    from django_geventpool import checks
-
-    settings = UserSettingsHolder(global_settings)
-    settings.DATABASES = {
-        "default": {
-            "ENGINE": "django_geventpool.backends.postgresql",
-            "NAME": "shop",
-            "MAX_CONNS": 5,
-            "OPTIONS": {"max_size": 5},
-        }
-    }
-    monkeypatch.setattr(checks, "settings", settings)
-    beside, within = checks.check_databases()
-    for message in (beside, within):
-        assert isinstance(message, CheckWarning)
-        assert message.id == "geventpool.W012"
-    assert beside.msg == 'DATABASES["default"]["MAX_CONNS"] stands beside OPTIONS, where nothing reads it.'
-    assert beside.hint == 'Set "MAX_CONNS" in OPTIONS.'
-    assert within.msg.startswith('DATABASES["default"]["OPTIONS"]["max_size"] goes to the driver')
-    assert within.hint == 'Set "MAX_CONNS" in OPTIONS.'
