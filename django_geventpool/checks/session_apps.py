@@ -98,10 +98,11 @@ KNOWN = {
 
 def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Say what to pin of the apps that are installed or imported, for each database in mode "transaction"."""
+    given = {alias: database.get("OPTIONS") for alias, database in engines.pooled_databases().items()}
     aliases = [
         alias
-        for alias, database in engines.pooled_databases().items()
-        if (database.get("OPTIONS") or {}).get("POOL_MODE") == "transaction"
+        for alias, options in given.items()
+        if isinstance(options, dict) and options.get("POOL_MODE") == "transaction"
     ]
     if not aliases:
         return []

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 
 from django_geventpool.checks.session_apps import KNOWN, check_session_apps
+from django_geventpool.checks.settings import check_databases
 from tests.support.drivers import ENGINE
 
 
@@ -51,3 +52,12 @@ def test_settings_that_are_local_to_transactions_are_not_warned_of(
     assert check_session_apps() == []
     monkeypatch.setattr(settings, "RLS_TENANTS", {}, raising=False)
     assert len(check_session_apps()) == 1
+
+
+@pytest.mark.parametrize("given", [None, [("POOL_MODE", "transaction")], "POOL_MODE=transaction"])
+def test_options_that_are_no_dictionary_are_left_to_the_check_of_the_settings(
+    databases: dict[str, Any], given: object
+) -> None:
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": given}
+    assert check_session_apps() == []
+    assert [message.id for message in check_databases()] == ["geventpool.E001"]
