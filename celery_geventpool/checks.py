@@ -9,11 +9,12 @@ from django.conf import settings
 from django.core import checks
 
 from django_geventpool import checks as backend_checks
+from django_geventpool.checks import ids
 
 REUSE_WARNING = checks.Warning(
     "CELERY_DB_REUSE_MAX is set: Celery's Django fixup will not close connections after each task.",
     hint="Remove it: the pool gives connections back by itself, and keeps them open.",
-    id="geventpool.W004",
+    id=ids.CELERY_DB_REUSE_MAX,
 )
 
 

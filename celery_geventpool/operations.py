@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from django_geventpool import options, pools
-from django_geventpool.checks import pooled_databases
+from django_geventpool.engines import pooled_databases
 from django_geventpool.errors import InvalidOption
 from django_geventpool.pool import HeldConnection, Pool
 from django_geventpool.pool.counters import Times

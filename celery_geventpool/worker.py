@@ -9,9 +9,8 @@ from celery.worker import WorkController
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from django_geventpool import checks, green
+from django_geventpool import checks, engines, green
 from django_geventpool.options import PoolOptions
-from django_geventpool.session_checks import check_session_apps
 
 from .checks import REUSE_WARNING
 
@@ -25,7 +24,7 @@ def check() -> None:
         go on until the first task fails.
     """
     try:
-        for alias in checks.pooled_databases():
+        for alias in engines.pooled_databases():
             _options_of(alias)
     except ImproperlyConfigured as error:
         raise SystemExit(f"celery_geventpool: {error}") from error
@@ -59,7 +58,7 @@ def spare_collections() -> None:
 
 def log_start(worker: WorkController) -> None:
     """Say in the log what the tasks of this worker share, and what will not work."""
-    for alias, database in checks.pooled_databases().items():
+    for alias, database in engines.pooled_databases().items():
         pool_options = _options_of(alias)
         logger.info(
             'Pool "%s": engine %s, limit %d, mode %s, framework %s, driver %s',
@@ -71,7 +70,7 @@ def log_start(worker: WorkController) -> None:
             connections[alias].Database.__name__,  # type: ignore[attr-defined]
         )
     reuse = [REUSE_WARNING] if worker.app.conf.get("CELERY_DB_REUSE_MAX") else []
-    for message in [*checks.check_databases(), *check_session_apps(), *reuse]:
+    for message in [*checks.check_databases(), *checks.check_session_apps(), *reuse]:
         logger.warning("%s %s (%s)", message.msg, message.hint, message.id)
     _warn_if_not_green(worker)
 

@@ -1,12 +1,14 @@
-"""Which database engines are the pool's: those whose wrapper class is derived from its own, whatever their names."""
+"""Which databases and engines are the pool's: told by the class of their wrappers, whatever their names."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.utils import load_backend
 
-_OWN = f"{__name__.partition('.')[0]}.backends."
+#: What the names of the pool's own engines begin with.
+OWN = f"{__name__.partition('.')[0]}.backends."
 #: Django's own engines, which are never derived from anybody's.
 _STOCK = ("django.db.backends.", "django.contrib.gis.db.backends.")
 _STOCK_POSTGRESQL = ("postgresql", "postgis")
@@ -16,17 +18,27 @@ class PooledWrapper:
     """Base of the ``DatabaseWrapper`` classes whose connections come from a pool."""
 
 
+def pooled_databases() -> dict[str, dict[str, Any]]:
+    """Return the settings of the databases that use one of the pool's engines, or one derived from them, by alias."""
+    return {alias: database for alias, database in settings.DATABASES.items() if is_pooled(engine_of(database))}
+
+
+def engine_of(database: dict[str, Any]) -> str:
+    """Return the ENGINE of a database's settings, which may lack one."""
+    return str(database.get("ENGINE", ""))
+
+
 def is_pooled(engine: str) -> bool:
-    """Tell whether an ENGINE is one of the pool's, or is derived from one. Nothing connects."""
+    """Return whether an ENGINE is one of the pool's, or is derived from one. Nothing connects."""
     # Before anything is imported: an engine of ours is one without its driver or its libraries, too.
-    if engine.startswith(_OWN):
+    if engine.startswith(OWN):
         return True
     wrapper_class = _load(engine)
     return wrapper_class is not None and issubclass(wrapper_class, PooledWrapper)
 
 
 def is_postgresql(engine: str) -> bool:
-    """Tell whether an ENGINE is one of Django's for PostgreSQL, or is derived from one. Nothing connects."""
+    """Return whether an ENGINE is one of Django's for PostgreSQL, or is derived from one. Nothing connects."""
     if engine.startswith(_STOCK):
         return engine.rpartition(".")[2] in _STOCK_POSTGRESQL
     wrapper_class = _load(engine)

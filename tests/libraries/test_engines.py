@@ -31,7 +31,9 @@ settings.configure(
 )
 import django; django.setup()
 from celery_geventpool import operations
-from django_geventpool import checks
+from django_geventpool import engines
+from django_geventpool.checks.project import check_green
+from django_geventpool.checks.settings import check_databases
 """
 
 
@@ -46,13 +48,15 @@ def derived(name: str, more: dict[str, Any] | None = None, patch: str = "", *, s
 @pytest.mark.parametrize("name", DERIVED)
 def test_a_derived_engine_has_a_pool_and_its_limit(name: str) -> None:
     program = derived(name, {"OPTIONS": {"MAX_CONNS": 7}})
-    assert run_fresh(f"{program}\nprint(*checks.pooled_databases(), operations.limits())") == ["default {'default': 7}"]
+    assert run_fresh(f"{program}\nprint(*engines.pooled_databases(), operations.limits())") == [
+        "default {'default': 7}"
+    ]
 
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_the_settings_of_a_derived_engine_are_checked(name: str) -> None:
     program = derived(name, {"OPTIONS": {"MAX_CONN": 7}, "CONN_MAX_AGE": 5, "POOL_SIZE": 5})
-    (line,) = run_fresh(f"{program}\nprint(*(message.id for message in checks.check_databases()))")
+    (line,) = run_fresh(f"{program}\nprint(*(message.id for message in check_databases()))")
     assert line == "geventpool.E001 geventpool.W012 geventpool.W001"
 
 
@@ -61,15 +65,13 @@ GEVENT = "from gevent import monkey; monkey.patch_all()"
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_a_derived_engine_sees_to_it_that_psycopg2_is_green(name: str) -> None:
-    assert run_fresh(f"{derived(name, patch=GEVENT)}\nprint(checks.check_green())") == ["[]"]
+    assert run_fresh(f"{derived(name, patch=GEVENT)}\nprint(check_green())") == ["[]"]
 
 
 @pytest.mark.parametrize("name", ["django-tenants", "psqlextra"])
 def test_the_same_engine_on_djangos_does_not_and_has_no_pool(name: str) -> None:
     program = derived(name, patch=GEVENT, stock=True)
-    ids, pooled = run_fresh(
-        f"{program}\nprint(*(m.id for m in checks.check_green()))\nprint(checks.pooled_databases())"
-    )
+    ids, pooled = run_fresh(f"{program}\nprint(*(m.id for m in check_green()))\nprint(engines.pooled_databases())")
     assert (ids, pooled) == ("geventpool.W008", "{}")
 
 
@@ -85,7 +87,7 @@ def test_looking_at_an_engine_imports_no_driver_for_djangos_and_survives_those_t
         sys.modules["shop.empty.base"] = ModuleType("shop.empty.base")
         settings.configure(DATABASES={str(number): {"ENGINE": engine} for number, engine in enumerate(engines)})
         from django_geventpool import checks, engines
-        found = checks.pooled_databases()
+        found = engines.pooled_databases()
         is_postgresql = [engines.is_postgresql(database["ENGINE"]) for database in settings.DATABASES.values()]
         print(found, is_postgresql, [name for name in ("psycopg", "psycopg2", "MySQLdb") if name in sys.modules])
         """
@@ -98,8 +100,9 @@ import sys
 sys.modules["psycopg"] = sys.modules["psycopg2"] = None
 from django.conf import settings
 settings.configure(DATABASES={{"default": {{"ENGINE": {engine!r}, "NAME": "shop"}}}})
-from django_geventpool import checks
-print(*checks.pooled_databases(), checks.check_databases())
+from django_geventpool import engines
+from django_geventpool.checks.settings import check_databases
+print(*engines.pooled_databases(), check_databases())
 """
 
 

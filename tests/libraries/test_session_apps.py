@@ -1,69 +1,24 @@
-"""Libraries whose state lives in the session: what the check says to pin is what makes them right."""
+"""Libraries whose state lives in the session: what the system check says to pin is what makes them right."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.backends.signals import connection_created
 
-from django_geventpool.session_checks import KNOWN, check_session_apps
 from django_geventpool.utils import pinned
 from tests.support.database import Database
-from tests.support.drivers import ENGINE
 from tests.support.tasks import Task
 
 from .conftest import MODES, MakeDatabase
 
 pytest.importorskip("pglock")
-
-
-@pytest.fixture
-def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """DATABASES, to be filled by the test."""
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(settings, "DATABASES", made)
-    for name in KNOWN:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return made
-
-
-def test_an_app_that_is_not_there_is_not_warned_of(databases: dict[str, Any]) -> None:
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
-    assert check_session_apps() == []
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_in_mode_transaction_the_check_says_what_to_pin(
-    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setitem(sys.modules, name, sys)
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {}}
-    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
-    (message,) = check_session_apps()
-    assert message.id == "geventpool.W011"
-    assert message.msg.startswith('DATABASES["orders"] has POOL_MODE "transaction", and ')
-    assert name in message.msg
-    assert message.hint is not None
-    assert 'with django_geventpool.utils.pinned("orders"):' in message.hint
-
-
-def test_settings_that_are_local_to_transactions_are_not_warned_of(
-    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "django_rls_tenants", sys)
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
-    monkeypatch.setattr(settings, "RLS_TENANTS", {"USE_LOCAL_SET": True}, raising=False)
-    assert check_session_apps() == []
-    monkeypatch.setattr(settings, "RLS_TENANTS", {}, raising=False)
-    assert len(check_session_apps()) == 1
 
 
 def by_pglock(database: Database) -> AbstractContextManager[Any]:

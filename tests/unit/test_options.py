@@ -10,6 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_geventpool.errors import InvalidOption
 from django_geventpool.options import NAMES, PoolOptions, split
+from django_geventpool.options.declared import DECLARED
+from django_geventpool.options.kinds import Count, Seconds
 
 
 def refusal(**options: Any) -> str:
@@ -20,19 +22,15 @@ def refusal(**options: Any) -> str:
     return str(caught.value)
 
 
-def test_defaults() -> None:
-    assert dataclasses.asdict(PoolOptions()) == {
-        "MAX_CONNS": 4,
-        "MIN_CONNS": 0,
-        "CONN_WAIT_TIMEOUT": 15,
-        "CONN_IDLE_TIMEOUT": 60,
-        "CONN_MAX_LIFETIME": 3600,
-        "CLIENT_CHECK_INTERVAL": 2,
-        "ON_RELEASE_DISCARD_ALL": False,
-        "POOL_MODE": "session",
-        "LEAK_WARNING_AFTER": None,
-        "REUSE_CONNS": None,
-    }
+def of_kind(kind: type[Count | Seconds]) -> list[str]:
+    """The names of the options of a kind."""
+    return [name for name, option in DECLARED.items() if isinstance(option.kind, kind)]
+
+
+def test_counts_and_times_are_seen_as_such() -> None:
+    assert {"MAX_CONNS", "MIN_CONNS", "REUSE_CONNS"} <= set(of_kind(Count))
+    assert {"CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME"} <= set(of_kind(Seconds))
+    assert {"LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"} <= set(of_kind(Seconds))
 
 
 def test_the_pools_options_are_parted_from_the_drivers() -> None:
@@ -74,7 +72,7 @@ def test_an_unknown_name_like_no_other_is_refused_with_all_names() -> None:
     assert all(name in message for name in NAMES)
 
 
-@pytest.mark.parametrize("name", ["MAX_CONNS", "MIN_CONNS", "REUSE_CONNS"])
+@pytest.mark.parametrize("name", of_kind(Count))
 @pytest.mark.parametrize("value", ["4", 4.0, True, False, -1, [4], object()])
 def test_a_count_is_a_whole_number(name: str, value: object) -> None:
     message = refusal(**{name: value})
@@ -91,10 +89,7 @@ def test_a_count_is_never_none(name: str) -> None:
     assert refusal(**{name: None}).endswith("not None.")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"],
-)
+@pytest.mark.parametrize("name", of_kind(Seconds))
 @pytest.mark.parametrize("value", ["15", True, -1, -0.5, float("nan"), (15,)])
 def test_a_time_is_a_number_of_seconds(name: str, value: object) -> None:
     message = refusal(**{name: value})
@@ -102,10 +97,7 @@ def test_a_time_is_a_number_of_seconds(name: str, value: object) -> None:
     assert message.endswith(f"or None, not {value!r}.")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["CONN_WAIT_TIMEOUT", "CONN_IDLE_TIMEOUT", "CONN_MAX_LIFETIME", "LEAK_WARNING_AFTER", "CLIENT_CHECK_INTERVAL"],
-)
+@pytest.mark.parametrize("name", of_kind(Seconds))
 @pytest.mark.parametrize("value", [None, 0.001, 1, 86400])
 def test_times_are_taken(name: str, value: float | None) -> None:
     pool, _ = split({name: value})

@@ -14,7 +14,8 @@ from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 
-from . import options
+from .. import options
+from . import ids
 
 #: How often each of two clients asks which server process it has.
 _ROUNDS = 5
@@ -37,12 +38,12 @@ def check_pooler(alias: str) -> Iterator[CheckMessage]:
     settings = connections[alias].settings_dict
     text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
     if not shares_servers(alias):
-        yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_SESSION_MODE, id="geventpool.I002")
+        yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_SESSION_MODE, id=ids.POOLER)
         return
     text += ", in transaction mode"
     trouble = list(_check_transaction_mode(text, settings))
     yield from trouble or [
-        Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_TRANSACTION_MODE, id="geventpool.I002")
+        Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_TRANSACTION_MODE, id=ids.POOLER)
     ]
 
 
@@ -53,26 +54,26 @@ def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[Che
             "stays with a server connection that others get.",
             hint='Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE": iterator() then reads all rows at once. See '
             "docs/pgbouncer.md.",
-            id="geventpool.W006",
+            id=ids.SERVER_SIDE_CURSORS_BEHIND_POOLER,
         )
     if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL:
         yield CheckWarning(
             f"{text}, in which ON_RELEASE_DISCARD_ALL clears the session of whichever server connection is free, not "
             "that of the task.",
             hint="Remove ON_RELEASE_DISCARD_ALL: it costs round trips and clears nothing that is the task's.",
-            id="geventpool.W009",
+            id=ids.DISCARD_ALL_BEHIND_POOLER,
         )
     if settings["OPTIONS"].get("assume_role"):
         yield CheckWarning(
             f'{text}, in which the role of OPTIONS["assume_role"] stays with a server connection that others get, '
             "while the queries of this process run as the role that logged in.",
             hint="Remove assume_role, and have the server set it: ALTER ROLE <login> SET role = '<role>'.",
-            id="geventpool.W010",
+            id=ids.ROLE_BEHIND_POOLER,
         )
 
 
 def shares_servers(alias: str) -> bool:
-    """Tell whether a pooler passes server connections from one client to another while both stay connected.
+    """Return whether a pooler passes server connections from one client to another while both stay connected.
 
     PgBouncer does so in the modes "transaction" and "statement", and tells its mode to nobody but its administrators.
     So two clients ask in turn which server process they have: with a server connection to itself, neither ever hears

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, run_checks
 from django.db import connections
 
-from django_geventpool.server_checks import check_server
+from django_geventpool.checks.server import check_server
 from servers.postgres import _free_port
 from tests.support.database import Database
 

@@ -15,6 +15,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 
+from .. import engines
+from . import ids
+
 
 def _always() -> bool:
     return True
@@ -42,8 +45,8 @@ class SessionApp:
             f'DATABASES["{alias}"] has POOL_MODE "transaction", and {name} keeps {self.keeps} in the session of the '
             f"server, which goes to others after each transaction: {self.otherwise}.",
             hint=f'{self.hint.format(pin=pin, use=self.use)} Or use POOL_MODE "session". '
-            'Once that is done: SILENCED_SYSTEM_CHECKS = ["geventpool.W011"].',
-            id="geventpool.W011",
+            f'Once that is done: SILENCED_SYSTEM_CHECKS = ["{ids.SESSION_APP}"].',
+            id=ids.SESSION_APP,
         )
 
 
@@ -95,12 +98,11 @@ KNOWN = {
 
 def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Say what to pin of the apps that are installed or imported, for each database in mode "transaction"."""
-    from .checks import pooled_databases  # Which registers this check.
-
+    given = {alias: database.get("OPTIONS") for alias, database in engines.pooled_databases().items()}
     aliases = [
         alias
-        for alias, database in pooled_databases().items()
-        if (database.get("OPTIONS") or {}).get("POOL_MODE") == "transaction"
+        for alias, options in given.items()
+        if isinstance(options, dict) and options.get("POOL_MODE") == "transaction"
     ]
     if not aliases:
         return []

@@ -6,11 +6,9 @@ import importlib.util
 from typing import Any
 
 import pytest
-from django.core.checks import Warning as CheckWarning
 
-from django_geventpool import foreign_options
 from django_geventpool.errors import InvalidOption
-from django_geventpool.options import NAMES, split
+from django_geventpool.options import NAMES, foreign, split
 
 #: What other pools call it, in the spelling of their own documentation, and what it is here.
 OF_OTHERS = {
@@ -59,8 +57,8 @@ OF_OTHERS = {
 }
 
 
-def strays(database: dict[str, Any]) -> list[foreign_options.Stray]:
-    return list(foreign_options.find({"ENGINE": "any", "NAME": "shop", "CONN_MAX_AGE": 0, **database}, NAMES))
+def strays(database: dict[str, Any]) -> list[foreign.Stray]:
+    return list(foreign.find({"ENGINE": "any", "NAME": "shop", "CONN_MAX_AGE": 0, **database}))
 
 
 @pytest.mark.parametrize(("name", "ours"), OF_OTHERS.items())
@@ -164,28 +162,3 @@ def test_options_that_are_no_dictionary(given: object) -> None:
     assert strays({"OPTIONS": given}) == []
     with pytest.raises(InvalidOption, match="OPTIONS must be a dictionary, not"):
         split(given)
-
-
-def test_manage_py_check_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.conf import UserSettingsHolder, global_settings
-
-    from django_geventpool import checks
-
-    settings = UserSettingsHolder(global_settings)
-    settings.DATABASES = {
-        "default": {
-            "ENGINE": "django_geventpool.backends.postgresql",
-            "NAME": "shop",
-            "MAX_CONNS": 5,
-            "OPTIONS": {"max_size": 5},
-        }
-    }
-    monkeypatch.setattr(checks, "settings", settings)
-    beside, within = checks.check_databases()
-    for message in (beside, within):
-        assert isinstance(message, CheckWarning)
-        assert message.id == "geventpool.W012"
-    assert beside.msg == 'DATABASES["default"]["MAX_CONNS"] stands beside OPTIONS, where nothing reads it.'
-    assert beside.hint == 'Set "MAX_CONNS" in OPTIONS.'
-    assert within.msg.startswith('DATABASES["default"]["OPTIONS"]["max_size"] goes to the driver')
-    assert within.hint == 'Set "MAX_CONNS" in OPTIONS.'

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError, connections
 
-from . import options
-from .pooler_checks import check_pooler
+from .. import engines, options
+from . import ids
+from .pooler import check_pooler
+from .settings import check_database
 
 #: A superuser may take reserved connections, and is not bound by the limits of roles and databases. The role is the
 #: one that logged in, whichever it became later. reserved_connections came with PostgreSQL 16.
@@ -34,6 +37,17 @@ class _Found:
     bounds: dict[str, int]
 
 
+def check_servers(databases: Sequence[str] | None = None, **_kwargs: Any) -> Sequence[CheckMessage]:
+    """Check the servers of the databases that ``manage.py check --database`` names, unless their settings are wrong."""
+    pooled = engines.pooled_databases() if databases else {}
+    return [
+        message
+        for alias in databases or ()
+        if alias in pooled and not any(found.is_serious() for found in check_database(alias, pooled[alias]))
+        for message in check_server(alias)
+    ]
+
+
 def check_server(alias: str) -> Iterator[CheckMessage]:
     """Check the server of a database with a pool, over one of its connections."""
     try:
@@ -42,7 +56,7 @@ def check_server(alias: str) -> Iterator[CheckMessage]:
         yield CheckWarning(
             f'DATABASES["{alias}"]: the server could not be asked for its limits: {error}'.rstrip(),
             hint="Check that it runs and that its address and the role's password are right.",
-            id="geventpool.W007",
+            id=ids.SERVER_NOT_ASKED,
         )
         return
     if found.pid != found.announced_pid:
@@ -55,7 +69,7 @@ def check_server(alias: str) -> Iterator[CheckMessage]:
             f'DATABASES["{alias}"]["OPTIONS"]: MAX_CONNS is {limit}, but {bound_by} allows {bound} connections, '
             "for all processes together. Tasks will wait for the server.",
             hint="Lower MAX_CONNS to the share of each process, or have the server's limit raised.",
-            id="geventpool.W005",
+            id=ids.LIMIT_ABOVE_SERVERS,
         )
 
 

@@ -11,8 +11,8 @@ import pytest
 from django.core.checks import CheckMessage
 from django.db import DatabaseError, transaction
 
-from django_geventpool.pooler_checks import shares_servers
-from django_geventpool.server_checks import check_server
+from django_geventpool.checks.pooler import shares_servers
+from django_geventpool.checks.server import check_server
 from servers.pgbouncer import PoolMode
 from servers.postgres_address import Postgres
 from tests.support.database import Database
@@ -52,7 +52,7 @@ def test_session_mode_is_worth_an_info(make_database: MakeDatabase, put_pgbounce
     assert list(found) == ["geventpool.I002"]
     assert "a pooler such as PgBouncer" in found["geventpool.I002"].msg
     assert "transaction mode" not in found["geventpool.I002"].msg
-    # A connection more than PgBouncer has waits until another is closed: see test_threads_pooler_checks.
+    # A connection more than PgBouncer has waits until another is closed: see test_threads_checks_pooler.
     assert "Keep MAX_CONNS, times the number of processes, within" in str(found["geventpool.I002"].hint)
     assert database.stats().in_use == 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_geventpool import pooler_checks
-from django_geventpool.server_checks import check_server
+from django_geventpool.checks import pooler
+from django_geventpool.checks.server import check_server
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
 
@@ -13,7 +13,7 @@ from .conftest import MakeDatabase, PutPgBouncerBefore
 def test_a_pooler_without_a_second_connection_does_not_hold_the_check_up(
     make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pooler_checks, "_PATIENCE", 0.5)
+    monkeypatch.setattr(pooler, "_PATIENCE", 0.5)
     database = make_database(MAX_CONNS=1, role_limit=2)
     # Which PgBouncer itself would end after 120 seconds.
     put_pgbouncer_before(database, "session", size=1)

@@ -1,0 +1,78 @@
+"""The kinds of options: what values they take."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+#: The most that PostgreSQL's max_connections can be.
+_MOST_CONNECTIONS = 262_143
+
+
+class Kind(Protocol):
+    """What values an option takes."""
+
+    def instead_of(self, value: object) -> str | None:
+        """Return what the option must be instead of a value, in words; None for a value that it takes."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of connections.
+
+    :param none: what None stands for; unless this is given, None is refused.
+    """
+
+    least: int = 0
+    none: str | None = None
+
+    def instead_of(self, value: object) -> str | None:
+        if value is None and self.none is not None:
+            return None
+        # bool is a kind of int, but True is no count.
+        if not isinstance(value, int) or isinstance(value, bool) or value < self.least:
+            return f"a whole number of at least {self.least}"
+        if value > _MOST_CONNECTIONS:
+            return f"at most {_MOST_CONNECTIONS}, as no server has more connections"
+        return None
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A time in seconds, which None leaves without an end.
+
+    :param zero: what 0 does; unless this is given, 0 is refused.
+    """
+
+    zero: str | None = None
+
+    def instead_of(self, value: object) -> str | None:
+        if value is None or (_is_time(value) and (value != 0 or self.zero is not None)):
+            return None
+        return f"a number of seconds (0 {self.zero}) or None" if self.zero else "a number of seconds above 0, or None"
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    # A whole number may be too large for a float; only infinity is none that a clock can be set to.
+    return 0 <= value <= sys.float_info.max or value == math.inf
+
+
+class Switch:
+    """On or off."""
+
+    def instead_of(self, value: object) -> str | None:
+        return None if isinstance(value, bool) else "True or False"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def instead_of(self, value: object) -> str | None:
+        return None if value in self.words else " or ".join(f'"{word}"' for word in self.words)
