@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 
@@ -72,3 +73,16 @@ def test_the_page_of_the_architecture_names_files_and_methods_that_there_are() -
     for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", text):
         homes = [source for source in sources if re.search(rf"^class {name}\b", source, re.MULTILINE)]
         assert any(re.search(rf"^    def {method}\b", home, re.MULTILINE) for home in homes), f"no {name}.{method}"
+
+
+def test_commands_of_tox_name_environments_and_labels_that_there_are() -> None:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    environments = {section.removeprefix("testenv:") for section in config.sections()}
+    labels = {line.partition("=")[0].strip() for line in config["tox"]["labels"].splitlines() if "=" in line}
+    for page in (*PAGES, *(ROOT / ".github" / "workflows").glob("*.yml")):
+        for kind, name in re.findall(r"\btox (?:run-parallel )?-([em]) ([\w-]+)", page.read_text()):
+            if not name.startswith("py3"):
+                assert name in (environments if kind == "e" else labels), f"{page.name}: tox -{kind} {name}"
+        for name in re.findall(r"bash \.ci/run ([\w-]+)", page.read_text()):
+            assert name in labels, f"{page.name}: bash .ci/run {name}"
