@@ -63,7 +63,7 @@ def test_the_laws_are_numbered_and_tests_cite_none_that_is_missing() -> None:
     assert not {(file, number) for file, number in cited if number not in numbers}
 
 
-def test_the_page_of_the_architecture_names_files_and_methods_that_there_are() -> None:
+def test_the_page_of_the_architecture_names_what_there_is() -> None:
     text = without_code(ARCHITECTURE)
     for path in re.findall(r"`([\w/]+\.py)`", text):
         found = [base for base in (ROOT, *PACKAGES) if (base / path).is_file()]
@@ -73,6 +73,9 @@ def test_the_page_of_the_architecture_names_files_and_methods_that_there_are() -
     for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", text):
         homes = [source for source in sources if re.search(rf"^class {name}\b", source, re.MULTILINE)]
         assert any(re.search(rf"^    def {method}\b", home, re.MULTILINE) for home in homes), f"no {name}.{method}"
+    # Functions, settings' and signals' names: those that stand there have an underscore.
+    for name in re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+)`", text):
+        assert any(re.search(rf"\b{name}\b", source) for source in sources), f"{name} is gone"
 
 
 def test_commands_of_tox_name_environments_and_labels_that_there_are() -> None:
