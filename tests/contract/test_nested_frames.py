@@ -24,7 +24,7 @@ def test_looking_at_frames_keeps_nothing_alive() -> None:
         del thing
         go_on.wait()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=hold, daemon=True)
     holder.start()
     running = kinship.parents_of([threading.Thread()], [holder])
     assert running == (set(), set())

@@ -1,0 +1,91 @@
+"""The documentation's links lead somewhere, and what it says of the code's names is so."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PACKAGES = (ROOT / "django_geventpool", ROOT / "celery_geventpool")
+PAGES = sorted(
+    page
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md"))
+    if not page.parent.name.startswith(".")
+)
+
+
+def without_code(page: Path) -> str:
+    """The text of a page, but for its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What can stand after `#` in links to a page."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[str]:
+    """The targets of a page's links and pictures that are no addresses."""
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)) if "://" not in target]
+
+
+def law_numbers() -> list[int]:
+    """The numbers of the pool's laws, as they stand in the page."""
+    section = ARCHITECTURE.read_text().partition("## The laws of the pool\n")[2].partition("\n## ")[0]
+    return [int(number) for number in re.findall(r"^(\d+)\. ", section, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{target}: no such file"
+        if anchor:
+            assert anchor in anchors(file), f"{target}: no such heading"
+
+
+def test_the_laws_are_numbered_and_tests_cite_none_that_is_missing() -> None:
+    numbers = law_numbers()
+    assert numbers == list(range(1, len(numbers) + 1))
+    cited = {
+        (file.name, int(number))
+        for file in (ROOT / "tests").rglob("*.py")
+        for numbers_of_citation in re.findall(r"\bLaws? (\d+(?:(?:, | and |, and )\d+)*)", file.read_text())
+        for number in re.findall(r"\d+", numbers_of_citation)
+    }
+    assert len(cited) > 10
+    assert not {(file, number) for file, number in cited if number not in numbers}
+
+
+def test_the_page_of_the_architecture_names_what_there_is() -> None:
+    text = without_code(ARCHITECTURE)
+    for path in re.findall(r"`([\w/]+\.py)`", text):
+        found = [base for base in (ROOT, *PACKAGES) if (base / path).is_file()]
+        folders = [folder for package in PACKAGES for folder in package.iterdir() if (folder / path).is_file()]
+        assert found or folders, f"{path} is gone"
+    sources = [file.read_text() for package in PACKAGES for file in package.rglob("*.py")]
+    for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", text):
+        homes = [source for source in sources if re.search(rf"^class {name}\b", source, re.MULTILINE)]
+        assert any(re.search(rf"^    def {method}\b", home, re.MULTILINE) for home in homes), f"no {name}.{method}"
+    # Functions, settings' and signals' names: those that stand there have an underscore.
+    for name in re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+)`", text):
+        assert any(re.search(rf"\b{name}\b", source) for source in sources), f"{name} is gone"
+
+
+def test_commands_of_tox_name_environments_and_labels_that_there_are() -> None:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "tox.ini")
+    environments = {section.removeprefix("testenv:") for section in config.sections()}
+    labels = {line.partition("=")[0].strip() for line in config["tox"]["labels"].splitlines() if "=" in line}
+    for page in (*PAGES, *(ROOT / ".github" / "workflows").glob("*.yml")):
+        for kind, name in re.findall(r"\btox (?:run-parallel )?-([em]) ([\w-]+)", page.read_text()):
+            if not name.startswith("py3"):
+                assert name in (environments if kind == "e" else labels), f"{page.name}: tox -{kind} {name}"
+        for name in re.findall(r"bash \.ci/run ([\w-]+)", page.read_text()):
+            assert name in labels, f"{page.name}: bash .ci/run {name}"
