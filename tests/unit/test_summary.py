@@ -19,6 +19,28 @@ POOL: dict[str, Any] = {
 }
 
 
+def test_a_pool_in_words() -> None:
+    busy = {
+        **POOL,
+        "in_use": 3,
+        "waiting": 7,
+        "connecting": 1,
+        "closing": 2,
+        "closed": {"lifetime": 2, "broken": 1},
+        "longest_holder": "task shop.tasks.pay[42]",
+        "longest_held": 2.5,
+        "create_time": {"count": 0},
+    }
+    assert summary.summarize({"pools": [busy], "unused": {"reports": 2}, "silent": []}).splitlines() == [
+        "default: 3 of 4 in use, 0 idle, 7 waiting, 1 connecting, 2 closing",
+        "    longest holder: task shop.tasks.pay[42] for 2.5 s",
+        "    1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled",
+        "    1 connect, 1 failed, 1 reconnect, closed: 1 broken, 2 lifetime",
+        "    wait: p50 ~70 ms, p95 over 10 s; use: p50 ~70 ms, p95 over 10 s; create: none",
+        "reports: not used yet, limit 2",
+    ]
+
+
 def test_one_of_each() -> None:
     text = summary.summarize({"pools": [POOL], "unused": {}, "silent": [4712]})
     assert "1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled" in text
