@@ -21,29 +21,44 @@ from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
     HistogramDataPoint,
-    Metric,
     MetricExporter,
     MetricExportResult,
     MetricsData,
     ResourceMetrics,
     ScopeMetrics,
 )
+from opentelemetry.sdk.metrics.export import Metric as ExportedMetric
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
-from django_geventpool.pool import Pool, PoolStats
+from django_geventpool.pool import Pool
 from django_geventpool.pool.counters import BOUNDS, Times
+from django_geventpool.pool.metric import Metric
+from django_geventpool.pool.stats import METRICS
 
 _SCOPE = "celery_geventpool"
-_POOL_NAME = "db.client.connection.pool.name"
-_STATE = "db.client.connection.state"
+_PREFIX = "db.client.connection."
+_POOL_NAME = f"{_PREFIX}pool.name"
+_STATE = f"{_PREFIX}state"
 
-_TIMES = {
-    "create_time": "The time it took to create a new connection",
-    "wait_time": "The time it took to obtain an open connection from the pool, of those who had to wait",
-    "use_time": "The time between borrowing a connection and returning it to the pool",
+#: What the conventions have a name for, and no more.
+_NAMES = {
+    "limit": "max",
+    "size": "count",
+    "waiting": "pending_requests",
+    **{name: name for name in ("timeouts", "create_time", "wait_time", "use_time")},
 }
+#: Settings, which are no metrics of the pool's own.
+_SETTINGS = {
+    "idle.max": ("reuse_conns", "The limit of idle open connections"),
+    "idle.min": ("MIN_CONNS", "How many idle connections are kept open"),
+}
+
+
+def name_of(metric: Metric) -> str | None:
+    """Return the name by which OpenTelemetry knows a metric, None where its conventions have none."""
+    return f"{_PREFIX}{_NAMES[metric.name]}" if metric.name in _NAMES else None
 
 
 def observe(provider: MeterProvider) -> None:
@@ -52,43 +67,29 @@ def observe(provider: MeterProvider) -> None:
     To be called once for each provider.
     """
     meter = provider.get_meter(_SCOPE)
-    prefix = "db.client.connection"
-    make = meter.create_observable_up_down_counter
-    make(f"{prefix}.count", [_count], "{connection}", "The number of connections by state")
-    make(f"{prefix}.max", [_of(lambda pool: pool.options.MAX_CONNS)], "{connection}", "The limit of open connections")
-    make(
-        f"{prefix}.idle.max",
-        [_of(lambda pool: pool.options.reuse_conns)],
-        "{connection}",
-        "The limit of idle open connections",
-    )
-    make(
-        f"{prefix}.idle.min",
-        [_of(lambda pool: pool.options.MIN_CONNS)],
-        "{connection}",
-        "How many idle connections are kept open",
-    )
-    make(
-        f"{prefix}.pending_requests",
-        [_of(lambda pool: pool.stats().waiting)],
-        "{request}",
-        "The number of requests that wait for a connection",
-    )
-    meter.create_observable_counter(
-        f"{prefix}.timeouts",
-        [_of(lambda pool: pool.stats().timeouts)],
-        "{timeout}",
-        "The number of requests that got no connection in time",
-    )
+    make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
+    for metric, name in _exported("gauge", "counter"):
+        callback = _count if metric.name == "size" else _of(Pool.stats, metric.name)
+        make[metric.kind](name, [callback], f"{{{metric.unit}}}", metric.description)
+    for name, (setting, description) in _SETTINGS.items():
+        callback = _of(lambda pool: pool.options, setting)
+        make["gauge"](f"{_PREFIX}{name}", [callback], "{connection}", description)
 
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
-def _of(number: Callable[[Pool], int]) -> Callback:
+def _exported(*kinds: str) -> Iterator[tuple[Metric, str]]:
+    for metric in METRICS:
+        name = name_of(metric)
+        if name is not None and metric.kind in kinds:
+            yield metric, name
+
+
+def _of(numbers: Callable[[Pool], object], name: str) -> Callback:
     def observe_pools(_options: CallbackOptions) -> Iterator[Observation]:
         for alias, pool in pools.items():
-            yield Observation(number(pool), {_POOL_NAME: alias})
+            yield Observation(getattr(numbers(pool), name), {_POOL_NAME: alias})
 
     return observe_pools
 
@@ -136,13 +137,13 @@ class PoolTimes(MetricExporter):
         mine = ResourceMetrics(first.resource, [*first.scope_metrics, times], first.schema_url)
         return MetricsData([mine, *others])
 
-    def _metrics(self) -> Iterator[Metric]:
+    def _metrics(self) -> Iterator[ExportedMetric]:
         stats = {alias: pool.stats() for alias, pool in pools.items()}
         now = time.time_ns()
-        for name, description in _TIMES.items():
-            points = [self._point(alias, _times_of(numbers, name), now) for alias, numbers in stats.items()]
+        for metric, name in _exported("histogram"):
+            points = [self._point(alias, getattr(numbers, metric.name), now) for alias, numbers in stats.items()]
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
-            yield Metric(f"db.client.connection.{name}", description, "s", histogram)
+            yield ExportedMetric(name, metric.description, metric.unit, histogram)
 
     def _point(self, alias: str, times: Times, now: int) -> HistogramDataPoint:
         return HistogramDataPoint(
@@ -157,8 +158,3 @@ class PoolTimes(MetricExporter):
             min=math.inf,
             max=-math.inf,
         )
-
-
-def _times_of(stats: PoolStats, name: str) -> Times:
-    times: Times = getattr(stats, name)
-    return times
