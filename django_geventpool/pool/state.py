@@ -352,6 +352,8 @@ class PoolState:
             self.idle.remove(slot)
         return slots
 
+    # What is shown
+
     def in_use(self) -> list[tuple[Slot, Request]]:
         """The slots whose connections are lent, and to whom."""
         return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
