@@ -22,13 +22,13 @@ _FAMILIES: Mapping[str, Any] = {
     "counter": CounterMetricFamily,
     "histogram": HistogramMetricFamily,
 }
-#: The number of waits is in the histogram of their times.
-_EXPORTED = [metric for metric in METRICS if metric.part_of is None and metric.name != "waits"]
 _BOUNDS = (*map(str, BOUNDS), "+Inf")
 
 
-def name_of(metric: Metric) -> str:
-    """Return the name by which Prometheus knows a metric; a counter's gets its suffix when it is exported."""
+def name_of(metric: Metric) -> str | None:
+    """Return the name by which Prometheus knows a metric, without "_total"; None where it is in another one's."""
+    if metric.part_of is not None or metric.name == "waits":
+        return None  # The number of waits is in the histogram of their times.
     if metric.unit == "s":
         return f"geventpool_{metric.name.removesuffix('_time')}_seconds"
     return "geventpool_connections" if metric.name == "size" else f"geventpool_{metric.name}"
@@ -58,9 +58,12 @@ class PoolCollector(Collector):
 
     def _families(self, pools: Iterable[Mapping[str, Any]], labels: list[str]) -> Iterator[Family]:
         pools = [{**pool, "worker": self._worker} for pool in pools]
-        for metric in _EXPORTED:
+        for metric in METRICS:
+            name = name_of(metric)
+            if name is None:
+                continue
             own = [] if metric.label is None else [metric.label]
-            family = _FAMILIES[metric.kind](name_of(metric), metric.description, labels=[*labels, *own])
+            family = _FAMILIES[metric.kind](name, metric.description, labels=[*labels, *own])
             for pool in pools:
                 values = [str(pool[label]) for label in labels]
                 for part, *number in _numbers(metric, pool):

@@ -93,7 +93,18 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them() -> 
     queries = " ".join(variable.get("query", "") for variable in dashboard["templating"]["list"])
     asked = set(re.findall(r"geventpool_\w+", f"{expressions} {queries}"))
     suffixes = {"gauge": "", "counter": "_total", "histogram": "_bucket"}
-    assert asked == {metric.name + suffixes[metric.type] for metric in PoolCollector("").describe()}
+    assert asked <= {metric.name + suffixes[metric.type] for metric in PoolCollector("").describe()}
+    # A table shows those too that have no panel of their own.
+    assert '{__name__=~"geventpool_.+"' in expressions
+
+
+def test_the_documentation_has_a_table_of_the_metrics_that_are_declared() -> None:
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("opentelemetry.sdk")
+    from tests.support.metric_table import PAGE, replaced
+
+    page = PAGE.read_text()
+    assert page == replaced(page), "python -m tests.support.metric_table writes it anew"
 
 
 def test_opentelemetry_reads_the_pools_by_the_names_of_its_conventions(pool: Pool) -> None:
