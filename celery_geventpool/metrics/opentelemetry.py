@@ -21,20 +21,19 @@ from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
     HistogramDataPoint,
+    Metric,
     MetricExporter,
     MetricExportResult,
     MetricsData,
     ResourceMetrics,
     ScopeMetrics,
 )
-from opentelemetry.sdk.metrics.export import Metric as ExportedMetric
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool
 from django_geventpool.pool.counters import BOUNDS, Times
-from django_geventpool.pool.metric import Metric
 from django_geventpool.pool.stats import METRICS
 
 _SCOPE = "celery_geventpool"
@@ -42,23 +41,14 @@ _PREFIX = "db.client.connection."
 _POOL_NAME = f"{_PREFIX}pool.name"
 _STATE = f"{_PREFIX}state"
 
-#: What the conventions have a name for, and no more.
-_NAMES = {
-    "limit": "max",
-    "size": "count",
-    "waiting": "pending_requests",
-    **{name: name for name in ("timeouts", "create_time", "wait_time", "use_time")},
-}
+#: The conventions' names for the pool's metrics, as far as they have one: what they don't know isn't exported.
+NAMES = {"limit": "max", "size": "count", "waiting": "pending_requests"}
+NAMES |= {name: name for name in ("timeouts", "create_time", "wait_time", "use_time")}
 #: Settings, which are no metrics of the pool's own.
 _SETTINGS = {
     "idle.max": ("reuse_conns", "The limit of idle open connections"),
     "idle.min": ("MIN_CONNS", "How many idle connections are kept open"),
 }
-
-
-def name_of(metric: Metric) -> str | None:
-    """Return the name by which OpenTelemetry knows a metric, None where its conventions have none."""
-    return f"{_PREFIX}{_NAMES[metric.name]}" if metric.name in _NAMES else None
 
 
 def observe(provider: MeterProvider) -> None:
@@ -68,22 +58,17 @@ def observe(provider: MeterProvider) -> None:
     """
     meter = provider.get_meter(_SCOPE)
     make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
-    for metric, name in _exported("gauge", "counter"):
-        callback = _count if metric.name == "size" else _of(Pool.stats, metric.name)
-        make[metric.kind](name, [callback], f"{{{metric.unit}}}", metric.description)
+    for metric in METRICS:
+        if metric.name in NAMES and metric.kind in make:
+            callback = _count if metric.name == "size" else _of(Pool.stats, metric.name)
+            name = f"{_PREFIX}{NAMES[metric.name]}"
+            make[metric.kind](name, [callback], f"{{{metric.unit}}}", metric.description)
     for name, (setting, description) in _SETTINGS.items():
         callback = _of(lambda pool: pool.options, setting)
         make["gauge"](f"{_PREFIX}{name}", [callback], "{connection}", description)
 
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
-
-
-def _exported(*kinds: str) -> Iterator[tuple[Metric, str]]:
-    for metric in METRICS:
-        name = name_of(metric)
-        if name is not None and metric.kind in kinds:
-            yield metric, name
 
 
 def _of(numbers: Callable[[Pool], object], name: str) -> Callback:
@@ -137,13 +122,15 @@ class PoolTimes(MetricExporter):
         mine = ResourceMetrics(first.resource, [*first.scope_metrics, times], first.schema_url)
         return MetricsData([mine, *others])
 
-    def _metrics(self) -> Iterator[ExportedMetric]:
+    def _metrics(self) -> Iterator[Metric]:
         stats = {alias: pool.stats() for alias, pool in pools.items()}
         now = time.time_ns()
-        for metric, name in _exported("histogram"):
+        for metric in METRICS:
+            if metric.name not in NAMES or metric.kind != "histogram":
+                continue
             points = [self._point(alias, getattr(numbers, metric.name), now) for alias, numbers in stats.items()]
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
-            yield ExportedMetric(name, metric.description, metric.unit, histogram)
+            yield Metric(f"{_PREFIX}{NAMES[metric.name]}", metric.description, metric.unit, histogram)
 
     def _point(self, alias: str, times: Times, now: int) -> HistogramDataPoint:
         return HistogramDataPoint(

@@ -17,11 +17,7 @@ from django_geventpool.pool.stats import METRICS
 from .. import processes
 from ..operations import BUCKETS
 
-_FAMILIES: Mapping[str, Any] = {
-    "gauge": GaugeMetricFamily,
-    "counter": CounterMetricFamily,
-    "histogram": HistogramMetricFamily,
-}
+_FAMILIES: Any = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily, "histogram": HistogramMetricFamily}
 _BOUNDS = (*map(str, BOUNDS), "+Inf")
 
 

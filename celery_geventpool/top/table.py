@@ -95,7 +95,8 @@ def _cells(row: Row, before: Sample | None) -> Iterator[tuple[str, str]]:
         heading, change = metric.name.replace("_", " "), row.changes.get(metric.name)
         if isinstance(change, Times):
             what = heading.removesuffix(" time")
-            yield from ((f"{what} p{percent}", _quantile(change, percent / 100)) for percent in (50, 95))
+            for percent in (50, 95):
+                yield f"{what} p{percent}", quantile(change.quantile(percent / 100)) if change.count else "-"
         else:
             yield heading, str(row.numbers.get(metric.name)) if metric.kind == "gauge" else _count(change, before)
 
@@ -110,10 +111,6 @@ def _in_use(in_use: int, limit: int, waiting: int, console: Console) -> Text:
     bar = Text(full * used, color)
     bar.append(empty * (_WIDTH_OF_BAR - used), "dim")
     return bar.append(f" {in_use}/{limit}", "default")
-
-
-def _quantile(times: Times, share: float) -> str:
-    return quantile(times.quantile(share)) if times.count else "-"
 
 
 def _count(count: float | None, before: Sample | None) -> str:

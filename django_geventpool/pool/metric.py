@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: A gauge says how things are, a counter how often something happened, a histogram how long it took each time.
@@ -28,8 +28,3 @@ class Metric:
 def metric(kind: Kind, unit: str, description: str, **more: str) -> Any:
     """Return a dataclass field that declares a metric; the parameters are those of Metric."""
     return field(metadata={"kind": kind, "unit": unit, "description": description, **more})
-
-
-def declared_metrics(stats: type) -> tuple[Metric, ...]:
-    """Return the metrics that a dataclass declares, in its order."""
-    return tuple(Metric(each.name, **each.metadata) for each in fields(stats) if each.metadata)

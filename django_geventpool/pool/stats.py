@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .counters import Counters, Reason, Times
 from .driver import ConnectionState
-from .metric import declared_metrics, metric
+from .metric import Metric, metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class PoolStats:
         return text
 
 
-METRICS = declared_metrics(PoolStats)
+METRICS = tuple(Metric(each.name, **each.metadata) for each in fields(PoolStats) if each.metadata)
 
 
 @dataclass(frozen=True)

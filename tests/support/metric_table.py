@@ -13,7 +13,6 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "observability.md"
 
 _HEADINGS = "| `stats()` | kind | unit | Prometheus | OpenTelemetry | what it is |\n"
 _SUFFIXES = {"counter": "_total"}
-_PREFIX = "db.client.connection."
 
 
 def replaced(page: str) -> str:
@@ -32,7 +31,7 @@ def _row(metric: Metric) -> list[str]:
         exported = prometheus.name_of(metric) or ""
         exported += _SUFFIXES.get(metric.kind, "") if exported else ""
         exported += f"{{{metric.label}}}" if metric.label else ""
-    observed = (opentelemetry.name_of(metric) or "").removeprefix(_PREFIX)
+    observed = opentelemetry.NAMES.get(metric.name, "")
     codes = [f"`{text}`" if text else "" for text in (metric.name, exported, observed)]
     return [codes[0], metric.kind, metric.unit, *codes[1:], metric.description]
 
