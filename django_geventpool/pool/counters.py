@@ -74,23 +74,23 @@ class Counters:
     """
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._counts: dict[str, Counter[str]] = {each.name: Counter() for each in metrics if each.kind == "counter"}
+        counted = [each for each in metrics if each.kind == "counter"]
+        self._counts = {each.name: 0 for each in counted if each.label is None}
+        self._parts: dict[str, Counter[str]] = {each.name: Counter() for each in counted if each.label is not None}
         self.times = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
 
-    def count(self, name: str, label: str = "", number: int = 1) -> None:
+    def count(self, name: str, part: str | None = None, number: int = 1) -> None:
         """Count what happened, once or several times.
 
-        :param label: which part of a counter that has parts.
+        :param part: what is counted apart, as the metric's label says.
         :raises KeyError: when no such counter is declared.
         """
-        self._counts[name][label] += number
+        if part is None:
+            self._counts[name] += number
+        else:
+            self._parts[name][part] += number
 
-    def value(self, metric: Metric) -> Any:
-        """Return what was counted or recorded for a counter or a histogram.
-
-        :raises KeyError: for a gauge, which is measured instead.
-        """
-        if metric.kind == "histogram":
-            return self.times[metric.name].times()
-        counts = self._counts[metric.name]
-        return counts[""] if metric.label is None else dict(counts)
+    def read(self) -> dict[str, Any]:
+        """Return all that was counted or recorded until now, by name."""
+        parts = {name: dict(counts) for name, counts in self._parts.items()}
+        return {**self._counts, **parts, **{name: histogram.times() for name, histogram in self.times.items()}}

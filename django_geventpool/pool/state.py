@@ -364,15 +364,13 @@ class PoolState:
         held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
         longest = min(held, key=lambda slot: slot.since, default=None)
         states = Counter(slot.state.name.lower() for slot in self.slots)
-        times = self.counters.times
         return PoolStats.of(
             self.counters,
+            lent=sum(slot.counts or slot.state is State.IN_USE for slot in held),
             limit=self.limit,
-            size=states.total(),
-            **{name: states[name] for name in ("in_use", "idle", "connecting", "closing")},
+            size=len(self.slots),
+            **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            checkouts=times["use_time"].times().count + sum(slot.counts or slot.state is State.IN_USE for slot in held),
-            waits=times["wait_time"].times().count,
         )

@@ -50,12 +50,16 @@ class PoolStats:
     create_time: Times = metric("histogram", "s", "How long it took to connect")
 
     @classmethod
-    def of(cls, counters: Counters, **measured: Any) -> PoolStats:
+    def of(cls, counters: Counters, *, lent: int, **measured: Any) -> PoolStats:
         """Return a snapshot of what was counted, and of what was measured just now.
 
-        :param measured: by name, all that is not in the counters.
+        :param lent: how many checkouts have not come back yet.
+        :param measured: the gauges, by name.
         """
-        return cls(**measured, **{each.name: counters.value(each) for each in METRICS if each.name not in measured})
+        numbers = {**counters.read(), **measured}
+        numbers["waits"] = numbers["wait_time"].count
+        numbers["checkouts"] = numbers["use_time"].count + lent
+        return cls(**numbers)
 
     def __str__(self) -> str:
         text = f"limit {self.limit}, in use {self.in_use}, idle {self.idle}, waiting {self.waiting}"

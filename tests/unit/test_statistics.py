@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_geventpool.pool.counters import BOUNDS, Counters, Histogram
-from django_geventpool.pool.stats import METRICS
+from django_geventpool.pool.stats import METRICS, PoolStats
 
 
 def recorded(*seconds: float) -> Histogram:
@@ -55,12 +55,14 @@ def test_what_is_above_the_last_bound_is_said_to_be_it() -> None:
 
 def test_counters_are_those_that_are_declared() -> None:
     counters = Counters(METRICS)
-    by_name = {metric.name: metric for metric in METRICS}
     counters.count("closed", "idle", 2)
     counters.count("timeouts")
-    assert counters.value(by_name["closed"]) == {"idle": 2}
-    assert (counters.value(by_name["timeouts"]), counters.value(by_name["reclaimed"])) == (1, 0)
+    numbers = counters.read()
+    assert (numbers["closed"], numbers["timeouts"], numbers["reclaimed"]) == ({"idle": 2}, 1, 0)
     with pytest.raises(KeyError):
         counters.count("time_outs")
-    with pytest.raises(KeyError):
-        counters.value(by_name["idle"])
+
+
+def test_a_gauge_that_nobody_measures_is_missed() -> None:
+    with pytest.raises(TypeError, match="limit"):
+        PoolStats.of(Counters(METRICS), lent=0)

@@ -14,6 +14,7 @@ from tests.support.scripted import ScriptedDriver
 
 QUIET = PoolStats.of(
     Counters(METRICS),
+    lent=0,
     limit=20,
     size=3,
     in_use=0,
