@@ -16,6 +16,7 @@ from django_geventpool.engines import pooled_databases
 from django_geventpool.errors import InvalidOption
 from django_geventpool.pool import HeldConnection, Pool
 from django_geventpool.pool.counters import Times
+from django_geventpool.pool.stats import METRICS
 from django_geventpool.text import printable
 from django_geventpool.text import show as written
 
@@ -50,8 +51,9 @@ def show(more: Collection[str] = ()) -> list[Answer]:
 def _describe(alias: str, pool: Pool, more: Collection[str]) -> Answer:
     stats = pool.stats()
     answer = {"alias": alias, "pid": os.getpid(), **asdict(stats)}
-    for name in ("wait_time", "use_time", "create_time"):
-        answer[name] = _times(getattr(stats, name), more)
+    for metric in METRICS:
+        if metric.kind == "histogram":
+            answer[metric.name] = _times(getattr(stats, metric.name), more)
     if HOLDERS in more:
         answer[HOLDERS] = [_holder(held) for held in pool.holders()]
     return answer

@@ -7,6 +7,16 @@ from typing import Any
 
 from django_geventpool.pool.counters import BOUNDS
 from django_geventpool.pool.messages import count
+from django_geventpool.pool.metric import Metric
+from django_geventpool.pool.stats import METRICS
+
+#: Those that have a place of their own, or, as a sum, none.
+_PLACED = {"limit", "size", "in_use", "longest_held"}
+_GAUGES = [each for each in METRICS if each.kind == "gauge" and each.name not in _PLACED]
+#: Those that have parts come last.
+_COUNTERS = sorted((each for each in METRICS if each.kind == "counter"), key=lambda each: each.label is not None)
+_HISTOGRAMS = [each for each in METRICS if each.kind == "histogram"]
+_IN_A_LINE = 5
 
 
 def summarize(answer: Mapping[str, Any]) -> str:
@@ -22,27 +32,36 @@ def _is_in_several(pool: Mapping[str, Any], pools: list[Mapping[str, Any]]) -> b
 
 def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     name = f"{pool['alias']} in process {pool['pid']}" if several else pool["alias"]
-    numbers = f"{pool['in_use']} of {pool['limit']} in use, {pool['idle']} idle, {pool['waiting']} waiting"
-    passing = "".join(f", {pool[what]} {what}" for what in ("connecting", "closing") if pool[what])
-    yield f"{name}: {numbers}{passing}"
+    gauges = "".join(_gauge(each, pool[each.name]) for each in _GAUGES)
+    yield f"{name}: {pool['in_use']} of {pool['limit']} in use{gauges}"
     if pool["longest_holder"] is not None:
         yield f"    longest holder: {pool['longest_holder']} for {seconds(pool['longest_held'])}"
-    yield (
-        f"    {count(pool['checkouts'], 'checkout')}, {count(pool['waits'], 'wait')}, "
-        f"{count(pool['timeouts'], 'timeout')}, "
-        f"{pool['reclaimed']} reclaimed, {pool['cancelled']} cancelled"
-    )
-    yield (
-        f"    {count(pool['connects'], 'connect')}, {pool['failed_connects']} failed, "
-        f"{count(pool['reconnects'], 'reconnect')}, "
-        f"closed: {', '.join(f'{count} {reason}' for reason, count in sorted(pool['closed'].items())) or 'none'}"
-    )
-    yield "    " + "; ".join(_times(what, pool[f"{what}_time"]) for what in ("wait", "use", "create"))
+    for first in range(0, len(_COUNTERS), _IN_A_LINE):
+        line = _COUNTERS[first : first + _IN_A_LINE]
+        yield f"    {', '.join(_counter(each, pool[each.name]) for each in line)}"
+    yield f"    {'; '.join(_times(each, pool[each.name]) for each in _HISTOGRAMS)}"
     for held in pool.get("holders", ()):
         yield f"    held for {seconds(held['held'])} by {held['holder']}, {held['state']}"
 
 
-def _times(what: str, times: Mapping[str, Any]) -> str:
+def _gauge(metric: Metric, value: float) -> str:
+    """Write a gauge; most are left out while they are 0."""
+    if not value and metric.name not in ("idle", "waiting"):
+        return ""
+    return f", {seconds(value) if metric.unit == 's' else value} {metric.name.replace('_', ' ')}"
+
+
+def _counter(metric: Metric, value: Any) -> str:
+    if metric.label is not None:
+        parts = ", ".join(f"{number} {part}" for part, number in sorted(value.items()))
+        return f"{metric.name}: {parts or 'none'}"
+    # It stands beside the connects.
+    name = "failed" if metric.name == "failed_connects" else metric.name.replace("_", " ")
+    return count(value, name[:-1]) if name.endswith("s") else f"{value} {name}"
+
+
+def _times(metric: Metric, times: Mapping[str, Any]) -> str:
+    what = metric.name.removesuffix("_time")
     if not times["count"]:
         return f"{what}: none"
     return f"{what}: p50 {quantile(times['p50'])}, p95 {quantile(times['p95'])}"

@@ -32,17 +32,22 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
-from django_geventpool.pool import Pool, PoolStats
+from django_geventpool.pool import Pool
 from django_geventpool.pool.counters import BOUNDS, Times
+from django_geventpool.pool.stats import METRICS
 
 _SCOPE = "celery_geventpool"
-_POOL_NAME = "db.client.connection.pool.name"
-_STATE = "db.client.connection.state"
+_PREFIX = "db.client.connection."
+_POOL_NAME = f"{_PREFIX}pool.name"
+_STATE = f"{_PREFIX}state"
 
-_TIMES = {
-    "create_time": "The time it took to create a new connection",
-    "wait_time": "The time it took to obtain an open connection from the pool, of those who had to wait",
-    "use_time": "The time between borrowing a connection and returning it to the pool",
+#: The conventions' names for the pool's metrics, as far as they have one: what they don't know isn't exported.
+NAMES = {"limit": "max", "size": "count", "waiting": "pending_requests"}
+NAMES |= {name: name for name in ("timeouts", "create_time", "wait_time", "use_time")}
+#: Settings, which are no metrics of the pool's own.
+_SETTINGS = {
+    "idle.max": ("reuse_conns", "The limit of idle open connections"),
+    "idle.min": ("MIN_CONNS", "How many idle connections are kept open"),
 }
 
 
@@ -52,43 +57,24 @@ def observe(provider: MeterProvider) -> None:
     To be called once for each provider.
     """
     meter = provider.get_meter(_SCOPE)
-    prefix = "db.client.connection"
-    make = meter.create_observable_up_down_counter
-    make(f"{prefix}.count", [_count], "{connection}", "The number of connections by state")
-    make(f"{prefix}.max", [_of(lambda pool: pool.options.MAX_CONNS)], "{connection}", "The limit of open connections")
-    make(
-        f"{prefix}.idle.max",
-        [_of(lambda pool: pool.options.reuse_conns)],
-        "{connection}",
-        "The limit of idle open connections",
-    )
-    make(
-        f"{prefix}.idle.min",
-        [_of(lambda pool: pool.options.MIN_CONNS)],
-        "{connection}",
-        "How many idle connections are kept open",
-    )
-    make(
-        f"{prefix}.pending_requests",
-        [_of(lambda pool: pool.stats().waiting)],
-        "{request}",
-        "The number of requests that wait for a connection",
-    )
-    meter.create_observable_counter(
-        f"{prefix}.timeouts",
-        [_of(lambda pool: pool.stats().timeouts)],
-        "{timeout}",
-        "The number of requests that got no connection in time",
-    )
+    make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
+    for metric in METRICS:
+        if metric.name in NAMES and metric.kind in make:
+            callback = _count if metric.name == "size" else _of(Pool.stats, metric.name)
+            name = f"{_PREFIX}{NAMES[metric.name]}"
+            make[metric.kind](name, [callback], f"{{{metric.unit}}}", metric.description)
+    for name, (setting, description) in _SETTINGS.items():
+        callback = _of(lambda pool: pool.options, setting)
+        make["gauge"](f"{_PREFIX}{name}", [callback], "{connection}", description)
 
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 
-def _of(number: Callable[[Pool], int]) -> Callback:
+def _of(numbers: Callable[[Pool], object], name: str) -> Callback:
     def observe_pools(_options: CallbackOptions) -> Iterator[Observation]:
         for alias, pool in pools.items():
-            yield Observation(number(pool), {_POOL_NAME: alias})
+            yield Observation(getattr(numbers(pool), name), {_POOL_NAME: alias})
 
     return observe_pools
 
@@ -139,10 +125,12 @@ class PoolTimes(MetricExporter):
     def _metrics(self) -> Iterator[Metric]:
         stats = {alias: pool.stats() for alias, pool in pools.items()}
         now = time.time_ns()
-        for name, description in _TIMES.items():
-            points = [self._point(alias, _times_of(numbers, name), now) for alias, numbers in stats.items()]
+        for metric in METRICS:
+            if metric.name not in NAMES or metric.kind != "histogram":
+                continue
+            points = [self._point(alias, getattr(numbers, metric.name), now) for alias, numbers in stats.items()]
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
-            yield Metric(f"db.client.connection.{name}", description, "s", histogram)
+            yield Metric(f"{_PREFIX}{NAMES[metric.name]}", metric.description, metric.unit, histogram)
 
     def _point(self, alias: str, times: Times, now: int) -> HistogramDataPoint:
         return HistogramDataPoint(
@@ -157,8 +145,3 @@ class PoolTimes(MetricExporter):
             min=math.inf,
             max=-math.inf,
         )
-
-
-def _times_of(stats: PoolStats, name: str) -> Times:
-    times: Times = getattr(stats, name)
-    return times

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_geventpool.pool.counters import Histogram, Times
+from django_geventpool.pool.stats import METRICS
 
-_NO_TIMES = Histogram().times()
+_UNUSED = {metric.name: Histogram().times() if metric.kind == "histogram" else 0 for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Row:
-    """What is shown of one pool."""
+    """What there is to show of one pool."""
 
     alias: str
-    limit: int
     #: None for a pool that isn't used yet.
-    pid: int | None = None
-    in_use: int = 0
-    idle: int = 0
-    waiting: int = 0
-    #: Of the time between two samples, or of the pool's life.
-    wait: Times = _NO_TIMES
-    #: For each second between two samples, or in all; None if unknown yet.
-    checkouts: float | None = 0
-    #: Since the pool was made.
-    timeouts: int = 0
-    longest_holder: str | None = None
-    longest_held: float = 0.0
+    pid: int | None
+    #: As the pool says it, since it was made.
+    numbers: Mapping[str, Any]
+    #: Of the time between two samples, or of the pool's life: Times, and counters for each second, or in all; None if
+    #: unknown yet.
+    changes: Mapping[str, Any]
 
 
 def tasks(now: Sample, before: Sample | None) -> float | None:
@@ -56,16 +50,22 @@ def rows(now: Sample, before: Sample | None) -> Iterator[Row]:
     """Work out the rows of a worker's pools: for the time since a sample, or for their lives."""
     known = {_key(pool): pool for pool in before.answer["pools"]} if before else {}
     for pool in now.answer["pools"]:
-        earlier = known.get(_key(pool))
-        yield Row(
-            **{name: pool[name] for name in ("alias", "limit", "pid", "in_use", "idle", "waiting", "timeouts")},
-            wait=_times(pool["wait_time"], earlier and earlier["wait_time"]),
-            checkouts=_change(pool["checkouts"], earlier and earlier["checkouts"], now, before),
-            longest_holder=pool["longest_holder"],
-            longest_held=pool["longest_held"],
-        )
+        yield Row(pool["alias"], pool["pid"], pool, dict(_changes(pool, known.get(_key(pool), {}), now, before)))
     for alias, limit in now.answer["unused"].items():
-        yield Row(alias, limit)
+        yield Row(alias, None, {**_UNUSED, "limit": limit, "longest_holder": None}, _UNUSED)
+
+
+def _changes(
+    pool: Mapping[str, Any], earlier: Mapping[str, Any], now: Sample, before: Sample | None
+) -> Iterator[tuple[str, Any]]:
+    for metric in METRICS:
+        name = metric.name
+        if name not in pool:
+            continue  # The worker has another version.
+        if metric.kind == "histogram":
+            yield name, _times(pool[name], earlier.get(name))
+        elif metric.kind == "counter" and metric.label is None:
+            yield name, _change(pool[name], earlier.get(name), now, before)
 
 
 def _key(pool: Mapping[str, Any]) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from django_geventpool.pool.counters import Times
+from django_geventpool.pool.stats import METRICS
 
 from ..summary import quantile, seconds
 from . import samples
@@ -17,7 +18,7 @@ from .samples import Row, Sample
 
 _WIDTH_OF_BAR = 10
 _LEAST_FOR_BAR = 110
-#: The columns, and how wide a terminal must be to show them.
+#: The columns, and how wide a terminal must be to show them. Each metric may have one, a histogram two.
 _COLUMNS = {
     "worker": 0,
     "pool": 0,
@@ -31,6 +32,8 @@ _COLUMNS = {
     "checkouts": 100,
     "longest holder": 130,
 }
+#: Timeouts are few, and none should be missed: they are those since the pool was made.
+_RATES = {"tasks", *(metric.name.replace("_", " ") for metric in METRICS if metric.kind == "counter")} - {"timeouts"}
 
 
 def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: float, console: Console) -> Table:
@@ -51,7 +54,7 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
         elif heading == "longest holder":
             table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
         else:
-            is_rate = before is not None and heading in ("tasks", "checkouts")
+            is_rate = before is not None and heading in _RATES
             table.add_column(f"{heading}/s" if is_rate else heading, justify="right", no_wrap=True)
     for sample in sorted(now, key=lambda sample: sample.worker):
         earlier = None if before is None else before.get(sample.worker, sample)
@@ -74,35 +77,40 @@ def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[d
         yield {"pool": "no database with a pool"}
     several = len({row.pid for row in rows if row.pid is not None}) > 1
     for index, row in enumerate(rows):
-        holder = row.longest_holder
+        waiting, timeouts, holder = (row.numbers[name] for name in ("waiting", "timeouts", "longest_holder"))
         yield {
+            **dict(_cells(row, before)),
             "pool": Text(f"{row.alias} in {row.pid}" if several and row.pid is not None else row.alias),
-            "in use": _in_use(row, console),
-            "idle": str(row.idle),
-            "waiting": Text(str(row.waiting), "yellow" if row.waiting else ""),
-            "wait p50": _quantile(row.wait, 0.5),
-            "wait p95": _quantile(row.wait, 0.95),
-            "timeouts": Text(str(row.timeouts), "red" if row.timeouts else ""),
+            "in use": _in_use(row.numbers["in_use"], row.numbers["limit"], waiting, console),
+            "waiting": Text(str(waiting), "yellow" if waiting else ""),
+            "timeouts": Text(str(timeouts), "red" if timeouts else ""),
             "tasks": "" if index else _count(samples.tasks(sample, before), before),
-            "checkouts": _count(row.checkouts, before),
-            "longest holder": "" if holder is None else Text(f"{seconds(row.longest_held)} {holder}"),
+            "longest holder": "" if holder is None else Text(f"{seconds(row.numbers['longest_held'])} {holder}"),
         }
 
 
-def _in_use(row: Row, console: Console) -> Text:
+def _cells(row: Row, before: Sample | None) -> Iterator[tuple[str, str]]:
+    """Yield headings and what stands under them, by the kinds of the metrics."""
+    for metric in METRICS:
+        heading, change = metric.name.replace("_", " "), row.changes.get(metric.name)
+        if isinstance(change, Times):
+            what = heading.removesuffix(" time")
+            for percent in (50, 95):
+                yield f"{what} p{percent}", quantile(change.quantile(percent / 100)) if change.count else "-"
+        else:
+            yield heading, str(row.numbers.get(metric.name)) if metric.kind == "gauge" else _count(change, before)
+
+
+def _in_use(in_use: int, limit: int, waiting: int, console: Console) -> Text:
     """Draw how much of the limit is in use; after a lower limit was set, that may be more than all."""
-    color = "green" if row.in_use < row.limit else "red" if row.waiting else "yellow"
+    color = "green" if in_use < limit else "red" if waiting else "yellow"
     if console.width < _LEAST_FOR_BAR:
-        return Text(f"{row.in_use}/{row.limit}", color)
-    used = min(_WIDTH_OF_BAR, -(-row.in_use * _WIDTH_OF_BAR // row.limit))
+        return Text(f"{in_use}/{limit}", color)
+    used = min(_WIDTH_OF_BAR, -(-in_use * _WIDTH_OF_BAR // limit))
     full, empty = "#." if console.options.ascii_only else "█░"
     bar = Text(full * used, color)
     bar.append(empty * (_WIDTH_OF_BAR - used), "dim")
-    return bar.append(f" {row.in_use}/{row.limit}", "default")
-
-
-def _quantile(times: Times, share: float) -> str:
-    return quantile(times.quantile(share)) if times.count else "-"
+    return bar.append(f" {in_use}/{limit}", "default")
 
 
 def _count(count: float | None, before: Sample | None) -> str:

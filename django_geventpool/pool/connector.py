@@ -40,7 +40,7 @@ class Connector:
         elif not self._driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self._name)
             self.replace(slot, "broken")
-            self._lock.run(self._state.counters.count_reconnect)
+            self._lock.run(self._state.counters.count, "reconnects")
 
     def replace(self, slot: Slot, reason: Reason) -> None:
         """Close a slot's connection, and open another when the server has let go of it."""
@@ -54,7 +54,7 @@ class Connector:
         try:
             connection = self._driver.connect(functools.partial(self._opening, slot))
         except self._driver.error:
-            self._lock.run(self._state.counters.count_failed_connect)
+            self._lock.run(self._state.counters.count, "failed_connects")
             raise
         self._lock.run(self._state.opened, slot, connection, time.monotonic() - start)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from .metric import Metric
 
 #: Upper bounds of the histograms' buckets, in seconds; above the last there is one more.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -65,31 +68,29 @@ class Histogram:
 
 
 class Counters:
-    """What happened in one pool. Kept by its state, under the pool's lock."""
+    """What happened in one pool, by the names of its metrics. Kept by its state, under the pool's lock.
 
-    def __init__(self) -> None:
-        #: Requests that got nothing in time.
-        self.timeouts = 0
-        self.connects = 0
-        self.failed_connects = 0
-        #: Connections opened in the place of one that was lost while idle.
-        self.reconnects = 0
-        #: Connections taken back from holders that ended.
-        self.reclaimed = 0
-        #: Queries that the server was asked to stop, because whoever ran them was interrupted.
-        self.cancelled = 0
-        self.closed: Counter[Reason] = Counter()
-        #: How long those waited who had to, in vain or not.
-        self.wait = Histogram()
-        #: How long connections were held, counted when they come back.
-        self.use = Histogram()
-        #: How long it took to connect.
-        self.connect = Histogram()
+    :param metrics: those that are declared.
+    """
 
-    def count_failed_connect(self) -> None:
-        """Count an attempt to connect that failed."""
-        self.failed_connects += 1
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        counted = [each for each in metrics if each.kind == "counter"]
+        self._counts = {each.name: 0 for each in counted if each.label is None}
+        self._parts: dict[str, Counter[str]] = {each.name: Counter() for each in counted if each.label is not None}
+        self.times = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
 
-    def count_reconnect(self) -> None:
-        """Count a connection that was opened in the place of one that was lost while idle."""
-        self.reconnects += 1
+    def count(self, name: str, part: str | None = None, number: int = 1) -> None:
+        """Count what happened, once or several times.
+
+        :param part: what is counted apart, as the metric's label says.
+        :raises KeyError: when no such counter is declared.
+        """
+        if part is None:
+            self._counts[name] += number
+        else:
+            self._parts[name][part] += number
+
+    def read(self) -> dict[str, Any]:
+        """Return all that was counted or recorded until now, by name."""
+        parts = {name: dict(counts) for name, counts in self._parts.items()}
+        return {**self._counts, **parts, **{name: histogram.times() for name, histogram in self.times.items()}}

@@ -50,7 +50,7 @@ def find_due(
     abandoned = []
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())
-        state.counters.reclaimed += 1
+        state.counters.count("reclaimed")
         if state.evict(slot, "reclaimed"):
             to_close.append(slot)
     outdated, to_renew = upkeep.outdated(now)

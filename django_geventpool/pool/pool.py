@@ -246,7 +246,7 @@ class Pool:
         if self.options.LEAK_WARNING_AFTER is not None:
             self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
-    # Closing
+    # Operating: close, resize, look
 
     def close(self, timeout: float = 5.0) -> None:
         """Close the idle connections, and those in use when they come back; send the waiters away.

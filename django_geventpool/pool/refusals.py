@@ -38,5 +38,5 @@ class Refusals:
 
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
         """Count it, under the lock; return the pool's numbers, and what to do."""
-        self._state.counters.timeouts += 1
+        self._state.counters.count("timeouts")
         return self._state.snapshot(), self._alarms.advise(request)

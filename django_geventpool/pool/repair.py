@@ -23,7 +23,7 @@ def repair(state: PoolState) -> None:
         if slot.state in (State.IDLE, State.CLOSING):
             slot.request = None
     known = {slot.connection: slot for slot in state.slots if slot.state in (State.IDLE, State.IN_USE)}
-    state.counters.closed["broken"] += len(state.by_connection.keys() - known.keys())
+    state.counters.count("closed", "broken", len(state.by_connection.keys() - known.keys()))
     state.by_connection = known
     state.idle = deque(sorted((slot for slot in state.slots if slot.state is State.IDLE), key=lambda slot: slot.since))
     state.waiting = Waiters(sorted(state.waiting, key=lambda request: request.ticket))

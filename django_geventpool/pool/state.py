@@ -13,7 +13,7 @@ from .counters import Counters, Reason
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
-from .stats import PoolStats
+from .stats import METRICS, PoolStats
 from .waiters import Waiters
 
 
@@ -52,7 +52,7 @@ class PoolState:
         #: Called when a closed pool has one slot less.
         self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
-        self.counters = Counters()
+        self.counters = Counters(METRICS)
         self._tell = tell
         self._clock = clock
         #: Has the slots that are being renewed.
@@ -135,7 +135,7 @@ class PoolState:
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
-            self.counters.wait.record(self._clock() - request.since)
+            self.counters.times["wait_time"].record(self._clock() - request.since)
             request.since = None
 
     def waiting_since(self) -> float | None:
@@ -206,8 +206,8 @@ class PoolState:
             slot.expires_at = slot.since + lifetime * random.uniform(0.9, 1)
         self.by_connection[connection] = slot
         slot.state = State.IN_USE
-        self.counters.connects += 1
-        self.counters.connect.record(seconds)
+        self.counters.count("connects")
+        self.counters.times["create_time"].record(seconds)
         if self.server.connected(self.limit):
             self.dispatch()  # The next may connect too.
 
@@ -269,7 +269,7 @@ class PoolState:
     def _forget(self, slot: Slot, reason: Reason) -> None:
         """Count a connection as one that was open once."""
         if self.by_connection.pop(slot.connection, None) is not None:
-            self.counters.closed[reason] += 1
+            self.counters.count("closed", reason)
 
     def begin_to_close(self, slot: Slot) -> bool:
         """Have somebody close a slot's connection; False if it is closed, or another does."""
@@ -281,7 +281,7 @@ class PoolState:
     def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
         """Record that a evicted slot's connection is closed, and whether somebody was interrupted in using it."""
         if was_interrupted:
-            self.counters.cancelled += 1
+            self.counters.count("cancelled")
         self.slot_closed(slot)
 
     def slot_closed(self, slot: Slot, *, dispatch: bool = True) -> None:
@@ -299,7 +299,7 @@ class PoolState:
         if request is not None:
             request.holder.held.pop(slot, None)
             if held_for is not None and request is not self.renewal:
-                self.counters.use.record(held_for)
+                self.counters.times["use_time"].record(held_for)
 
     def begin_probe_if_due(self) -> bool:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
@@ -352,6 +352,8 @@ class PoolState:
             self.idle.remove(slot)
         return slots
 
+    # What is shown
+
     def in_use(self) -> list[tuple[Slot, Request]]:
         """The slots whose connections are lent, and to whom."""
         return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
@@ -361,13 +363,14 @@ class PoolState:
         now = self._clock()
         held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
         longest = min(held, key=lambda slot: slot.since, default=None)
-        checkouts = sum(slot.counts or slot.state is State.IN_USE for slot in held)
+        states = Counter(slot.state.name.lower() for slot in self.slots)
         return PoolStats.of(
+            self.counters,
+            lent=sum(slot.counts or slot.state is State.IN_USE for slot in held),
             limit=self.limit,
-            states=Counter(slot.state.name.lower() for slot in self.slots),
+            size=len(self.slots),
+            **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            checkouts=checkouts,
-            counters=self.counters,
         )

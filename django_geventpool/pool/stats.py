@@ -3,103 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from .counters import Counters, Reason, Times
 from .driver import ConnectionState
+from .metric import Metric, metric
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolStats:
     """A snapshot of one pool; counters and times are those since the pool was made.
+
+    Its fields declare the pool's metrics. To add one, declare it here, and count it: ``counters.count(name)``, or
+    ``counters.times[name].record(seconds)``; a gauge is measured in ``PoolState.snapshot``.
 
     ``size`` is ``in_use + idle + connecting + closing``: a connection counts until the server has let go of it.
     """
 
-    #: Hard limit of server connections.
-    limit: int
-    #: Connections that the server may count.
-    size: int
-    #: Lent to greenlets or threads.
-    in_use: int
-    #: Open, and waiting for work.
-    idle: int
-    #: Being opened.
-    connecting: int
-    #: Being closed.
-    closing: int
-    #: Greenlets or threads that wait for a connection.
-    waiting: int
+    limit: int = metric("gauge", "connection", "Hard limit of server connections")
+    size: int = metric("gauge", "connection", "Server connections, by state", label="state")
+    in_use: int = metric("gauge", "connection", "Lent to greenlets or threads", part_of="size")
+    idle: int = metric("gauge", "connection", "Open, and waiting for work", part_of="size")
+    waiting: int = metric("gauge", "request", "Greenlets or threads that wait for a connection")
+    connecting: int = metric("gauge", "connection", "Being opened", part_of="size")
+    closing: int = metric("gauge", "connection", "Being closed", part_of="size")
     #: Who has held a connection for longest, None when nobody holds one.
     longest_holder: str | None
-    #: For how long, in seconds.
-    longest_held: float
-    #: Connections lent.
-    checkouts: int
-    #: Requests that had to wait, and are served or gave up.
-    waits: int
-    #: Requests that got nothing in time.
-    timeouts: int
-    #: Connections opened.
-    connects: int
-    #: Attempts to connect that failed, also those that a full server refused.
-    failed_connects: int
-    #: Connections opened in the place of one that was lost while idle.
-    reconnects: int
-    #: Connections taken back from greenlets or threads that ended without giving them back.
-    reclaimed: int
-    #: Queries that the server was asked to stop, because whoever ran them was interrupted.
-    cancelled: int
-    #: Connections closed, by reason.
-    closed: Mapping[Reason, int]
-    #: How long those waited who had to.
-    wait_time: Times
-    #: How long connections were held.
-    use_time: Times
-    #: How long it took to connect.
-    create_time: Times
+    longest_held: float = metric("gauge", "s", "For how long the longest holder has had its connection")
+
+    checkouts: int = metric("counter", "checkout", "Connections lent")
+    waits: int = metric("counter", "request", "Requests that had to wait, and are served or gave up")
+    timeouts: int = metric("counter", "timeout", "Requests that got no connection in time")
+    reclaimed: int = metric(
+        "counter", "connection", "Connections taken back from holders that ended without giving them back"
+    )
+    cancelled: int = metric("counter", "query", "Queries cancelled because whoever ran them was interrupted")
+    connects: int = metric("counter", "connection", "Connections opened")
+    #: Those that a full server refused, too.
+    failed_connects: int = metric("counter", "attempt", "Attempts to connect that failed")
+    reconnects: int = metric("counter", "connection", "Connections opened in the place of one that was lost while idle")
+    closed: Mapping[Reason, int] = metric("counter", "connection", "Connections closed, by reason", label="reason")
+
+    wait_time: Times = metric("histogram", "s", "How long those waited for a connection who had to")
+    use_time: Times = metric("histogram", "s", "How long connections were held")
+    create_time: Times = metric("histogram", "s", "How long it took to connect")
 
     @classmethod
-    def of(
-        cls,
-        *,
-        limit: int,
-        states: Mapping[str, int],
-        waiting: int,
-        longest_holder: str | None,
-        longest_held: float,
-        checkouts: int,
-        counters: Counters,
-    ) -> PoolStats:
-        """Return a snapshot.
+    def of(cls, counters: Counters, *, lent: int, **measured: Any) -> PoolStats:
+        """Return a snapshot of what was counted, and of what was measured just now.
 
-        :param states: how many connections are in which state.
-        :param checkouts: those of the connections that are lent now; the others are in the counters.
+        :param lent: how many checkouts have not come back yet.
+        :param measured: the gauges, by name.
         """
-        wait_time, use_time = counters.wait.times(), counters.use.times()
-        return cls(
-            limit=limit,
-            size=sum(states.values()),
-            in_use=states.get("in_use", 0),
-            idle=states.get("idle", 0),
-            connecting=states.get("connecting", 0),
-            closing=states.get("closing", 0),
-            waiting=waiting,
-            longest_holder=longest_holder,
-            longest_held=longest_held,
-            checkouts=use_time.count + checkouts,
-            waits=wait_time.count,
-            timeouts=counters.timeouts,
-            connects=counters.connects,
-            failed_connects=counters.failed_connects,
-            reconnects=counters.reconnects,
-            reclaimed=counters.reclaimed,
-            cancelled=counters.cancelled,
-            closed=dict(counters.closed),
-            wait_time=wait_time,
-            use_time=use_time,
-            create_time=counters.connect.times(),
-        )
+        numbers = {**counters.read(), **measured}
+        numbers["waits"] = numbers["wait_time"].count
+        numbers["checkouts"] = numbers["use_time"].count + lent
+        return cls(**numbers)
 
     def __str__(self) -> str:
         text = f"limit {self.limit}, in use {self.in_use}, idle {self.idle}, waiting {self.waiting}"
@@ -109,6 +69,9 @@ class PoolStats:
         if self.longest_holder is not None:
             text += f", longest holder {self.longest_holder} for {self.longest_held:.1f} s"
         return text
+
+
+METRICS = tuple(Metric(each.name, **each.metadata) for each in fields(PoolStats) if each.metadata)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,43 +93,27 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them() -> 
     queries = " ".join(variable.get("query", "") for variable in dashboard["templating"]["list"])
     asked = set(re.findall(r"geventpool_\w+", f"{expressions} {queries}"))
     suffixes = {"gauge": "", "counter": "_total", "histogram": "_bucket"}
-    assert asked == {metric.name + suffixes[metric.type] for metric in PoolCollector("").describe()}
+    assert asked <= {metric.name + suffixes[metric.type] for metric in PoolCollector("").describe()}
+    # A table shows those too that have no panel of their own.
+    assert '{__name__=~"geventpool_.+"' in expressions
+
+
+def test_the_documentation_has_a_table_of_the_metrics_that_are_declared() -> None:
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("opentelemetry.sdk")
+    from tests.support.metric_table import PAGE, replaced
+
+    page = PAGE.read_text()
+    assert page == replaced(page), "python -m tests.support.metric_table writes it anew"
 
 
 def test_opentelemetry_reads_the_pools_by_the_names_of_its_conventions(pool: Pool) -> None:
     pytest.importorskip("opentelemetry.sdk")
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import (
-        InMemoryMetricReader,
-        MetricExporter,
-        MetricExportResult,
-        MetricsData,
-        PeriodicExportingMetricReader,
-    )
     from opentelemetry.semconv._incubating.metrics import db_metrics
 
-    from celery_geventpool.metrics.opentelemetry import PoolTimes, observe
+    from tests.support.otel import exported_metrics
 
-    exported: list[MetricsData] = []
-
-    class Exporter(MetricExporter):
-        def export(self, metrics_data: MetricsData, *_args: Any, **_kwargs: Any) -> MetricExportResult:
-            exported.append(metrics_data)
-            return MetricExportResult.SUCCESS
-
-        def force_flush(self, timeout_millis: float = 0) -> bool:
-            return True
-
-        def shutdown(self, timeout_millis: float = 0, **_kwargs: Any) -> None:
-            """Nothing."""
-
-    reader = PeriodicExportingMetricReader(PoolTimes(Exporter()), export_interval_millis=math.inf)
-    provider = MeterProvider([reader, InMemoryMetricReader()])
-    observe(provider)
-    assert provider.force_flush()
-    provider.shutdown()
-    (resource,) = exported[0].resource_metrics
-    metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
+    metrics = exported_metrics()
     names = {name for key, name in vars(db_metrics).items() if key.startswith("DB_CLIENT_CONNECTION_")}
     assert set(metrics) == names
     points = {

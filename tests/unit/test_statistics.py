@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_geventpool.pool.counters import BOUNDS, Histogram
+from django_geventpool.pool.counters import BOUNDS, Counters, Histogram
+from django_geventpool.pool.stats import METRICS, PoolStats
 
 
 def recorded(*seconds: float) -> Histogram:
@@ -50,3 +51,18 @@ def test_quantiles_over_several_buckets() -> None:
 
 def test_what_is_above_the_last_bound_is_said_to_be_it() -> None:
     assert recorded(60.0).times().quantile(0.99) == BOUNDS[-1]
+
+
+def test_counters_are_those_that_are_declared() -> None:
+    counters = Counters(METRICS)
+    counters.count("closed", "idle", 2)
+    counters.count("timeouts")
+    numbers = counters.read()
+    assert (numbers["closed"], numbers["timeouts"], numbers["reclaimed"]) == ({"idle": 2}, 1, 0)
+    with pytest.raises(KeyError):
+        counters.count("time_outs")
+
+
+def test_a_gauge_that_nobody_measures_is_missed() -> None:
+    with pytest.raises(TypeError, match="limit"):
+        PoolStats.of(Counters(METRICS), lent=0)

@@ -8,31 +8,22 @@ import pytest
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, PoolStats
-from django_geventpool.pool.counters import Histogram
+from django_geventpool.pool.counters import Counters
+from django_geventpool.pool.stats import METRICS
 from tests.support.scripted import ScriptedDriver
 
-QUIET = PoolStats(
+QUIET = PoolStats.of(
+    Counters(METRICS),
+    lent=0,
     limit=20,
     size=3,
     in_use=0,
     idle=3,
+    waiting=0,
     connecting=0,
     closing=0,
-    waiting=0,
     longest_holder=None,
     longest_held=0.0,
-    checkouts=12,
-    waits=0,
-    timeouts=0,
-    connects=3,
-    failed_connects=0,
-    reconnects=0,
-    reclaimed=0,
-    cancelled=0,
-    closed={},
-    wait_time=Histogram().times(),
-    use_time=Histogram().times(),
-    create_time=Histogram().times(),
 )
 
 

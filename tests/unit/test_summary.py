@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from celery_geventpool import summary
+from django_geventpool.pool.stats import METRICS
 
 TIMES = {"count": 3, "total": 0.3, "p50": 0.07, "p95": 10.0}
 POOL: dict[str, Any] = {
-    **dict.fromkeys(("in_use", "idle", "waiting", "connecting", "closing", "reclaimed", "cancelled"), 0),
+    **{metric.name: TIMES if metric.kind == "histogram" else 0 for metric in METRICS},
     **dict.fromkeys(("checkouts", "waits", "timeouts", "connects", "failed_connects", "reconnects"), 1),
-    **dict.fromkeys(("wait_time", "use_time", "create_time"), TIMES),
     "alias": "default",
     "pid": 4711,
     "limit": 4,
@@ -19,10 +19,36 @@ POOL: dict[str, Any] = {
 }
 
 
+def test_a_pool_in_words() -> None:
+    busy = {
+        **POOL,
+        "in_use": 3,
+        "waiting": 7,
+        "connecting": 1,
+        "closing": 2,
+        "closed": {"lifetime": 2, "broken": 1},
+        "longest_holder": "task shop.tasks.pay[42]",
+        "longest_held": 2.5,
+        "create_time": {"count": 0},
+    }
+    text = summary.summarize({"pools": [busy], "unused": {"reports": 2}, "silent": []})
+    for words in (
+        "default: 3 of 4 in use, 0 idle, 7 waiting, 1 connecting, 2 closing",
+        "\n    longest holder: task shop.tasks.pay[42] for 2.5 s\n",
+        "\n    1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled",
+        "1 connect, 1 failed, 1 reconnect",
+        ", closed: 1 broken, 2 lifetime\n",
+        "\n    wait: p50 ~70 ms, p95 over 10 s; use: p50 ~70 ms, p95 over 10 s; create: none",
+        "\nreports: not used yet, limit 2",
+    ):
+        assert words in text
+
+
 def test_one_of_each() -> None:
     text = summary.summarize({"pools": [POOL], "unused": {}, "silent": [4712]})
     assert "1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled" in text
-    assert "1 connect, 1 failed, 1 reconnect, closed: none" in text
+    assert "1 connect, 1 failed, 1 reconnect, " in text
+    assert ", closed: none\n" in text
     assert "no answer from process 4712" in text
 
 

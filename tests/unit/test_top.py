@@ -48,36 +48,37 @@ def sample(when: float, *pools: Mapping[str, Any], worker: str = "w@host", tasks
 def test_of_one_answer_the_numbers_are_those_of_the_pools_life() -> None:
     now = sample(100.0, pool(checkouts=10, wait_time=times(0.02, 0.02)), tasks=12)
     (row,) = samples.rows(now, None)
-    assert (row.checkouts, row.wait.count, samples.tasks(now, None)) == (10, 2, 12)
+    assert (row.changes["checkouts"], row.changes["wait_time"].count, samples.tasks(now, None)) == (10, 2, 12)
 
 
 def test_of_two_answers_they_are_those_of_the_time_between() -> None:
     before = sample(100.0, pool(checkouts=10, wait_time=times(0.02)), tasks=12)
     now = sample(102.0, pool(checkouts=40, wait_time=times(0.02, 3.0, 3.0)), tasks=20)
     (row,) = samples.rows(now, before)
-    assert (row.checkouts, samples.tasks(now, before)) == (15.0, 4.0)
-    assert (row.wait.count, row.wait.total) == (2, pytest.approx(6.0))
-    assert 2.5 < row.wait.quantile(0.5) < 5
+    assert (row.changes["checkouts"], samples.tasks(now, before)) == (15.0, 4.0)
+    wait = row.changes["wait_time"]
+    assert (wait.count, wait.total) == (2, pytest.approx(6.0))
+    assert 2.5 < wait.quantile(0.5) < 5
 
 
 def test_a_pool_that_was_made_anew_has_counted_from_zero() -> None:
     before = sample(100.0, pool(checkouts=100, wait_time=times(1, 1, 1)))
     (row,) = samples.rows(sample(101.0, pool(checkouts=5, wait_time=times(1))), before)
-    assert (row.checkouts, row.wait.count) == (5.0, 1)
+    assert (row.changes["checkouts"], row.changes["wait_time"].count) == (5.0, 1)
     (row,) = samples.rows(sample(101.0, pool(checkouts=5, pid=2)), before)
-    assert row.checkouts == 5.0
+    assert row.changes["checkouts"] == 5.0
 
 
 def test_a_worker_that_was_just_met_has_no_rates_yet() -> None:
     now = sample(100.0, pool(), tasks=5)
     (row,) = samples.rows(now, now)
-    assert row.checkouts is None
+    assert row.changes["checkouts"] is None
     assert samples.tasks(now, now) is None
 
 
 def test_a_pool_that_is_not_used_yet_has_a_limit() -> None:
     (row,) = samples.rows(sample(100.0, reports=7), None)
-    assert (row.alias, row.limit, row.in_use, row.pid) == ("reports", 7, 0, None)
+    assert (row.alias, row.numbers["limit"], row.numbers["in_use"], row.pid) == ("reports", 7, 0, None)
 
 
 def shown(
