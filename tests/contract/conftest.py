@@ -12,15 +12,10 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from tests.support.borrower import Borrower
 from tests.support.scripted import ScriptedDriver
-from tests.support.tasks import FRAMEWORK
 from tests.support.waiting import eventually
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.load_profile("ci")
-
-# What can't be done to a thread, or only in one framework, is not asked of the others.
-_GROUPS = {"green": ("gevent", "eventlet"), "gevent": ("gevent",)}
-collect_ignore_glob = [f"test_{group}_*.py" for group, frameworks in _GROUPS.items() if FRAMEWORK not in frameworks]
 
 
 class MakePool(Protocol):

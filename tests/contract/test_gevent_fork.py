@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from tests.support.forks import in_child
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 
 from .conftest import Borrow, MakePool
+
+pytestmark = pytest.mark.frameworks("gevent")
 
 
 def let_others_run() -> None:

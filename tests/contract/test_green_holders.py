@@ -17,6 +17,8 @@ from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 def spawn_raw(function: Callable[[], object]) -> Any:
     """Start a greenlet that is of none of the framework's own classes, and return it."""

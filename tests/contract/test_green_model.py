@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,6 +26,8 @@ from django_geventpool.pool.slot import Request, State
 from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ScriptedError, ServerFull, Step
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 PICK = st.integers(min_value=0, max_value=1000)
 #: Whether the greenlets run after a step, or the next step comes first.

@@ -14,6 +14,8 @@ from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 def take_in_native_thread(pool: Pool) -> Any:
     """What the pool lends to a native thread, or the error; the thread ends without giving back."""

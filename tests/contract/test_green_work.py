@@ -13,6 +13,8 @@ from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool, end_lifetimes
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 HOW: list[Interruption] = ["kill", "timeout"]
 
 

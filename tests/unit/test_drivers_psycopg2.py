@@ -15,6 +15,8 @@ from django_geventpool.drivers.psycopg2 import Psycopg2Driver
 from django_geventpool.drivers.psycopg2_connection import Psycopg2Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
 
+pytestmark = pytest.mark.imports("psycopg2")
+
 FULL = [
     'connection to server at "127.0.0.1", port 5432 failed: FATAL:  sorry, too many clients already',
     'connection to server at "127.0.0.1", port 5432 failed: FATAL:  too many connections for role "app"',
