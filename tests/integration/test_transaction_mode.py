@@ -205,7 +205,7 @@ def test_a_wrapper_is_usable_between_two_transactions_while_the_server_is_there(
         database.fetch("select 1")
         assert database.connection.is_usable()
     assert_goes_back(database)
-    own_server.stop("fast")
+    own_server.stop(mode="fast")
     assert not database.connection.is_usable()
     own_server.start()
     assert database.connection.is_usable()
