@@ -30,19 +30,6 @@ class Borrow(Protocol):
     def __call__(self, pool: Pool, *, order: list[Borrower] | None = None, **arguments: Any) -> Borrower: ...
 
 
-def end_lifetimes(pool: Pool) -> None:
-    """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
-    for slot in list(pool._state.slots):
-        slot.expires_at = 0.0
-    pool._housekeeper.wake()
-
-
-def end_pause(pool: Pool) -> None:
-    """Have the pause after a refusal be over, and the housekeeper notice."""
-    pool._state.server.retry_at = 0.0
-    pool._housekeeper.wake()
-
-
 @pytest.fixture
 def driver() -> ScriptedDriver:
     return ScriptedDriver()
