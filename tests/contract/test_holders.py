@@ -242,7 +242,7 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
 ) -> None:
     """The place where holders are known by their greenlet or thread is made by two at the same time."""
     pool = make_pool(MAX_CONNS=2)
-    monkeypatch.setattr(holders, "_locals", {})
+    inside.forget_holders(monkeypatch)
     faster: list[Borrower] = []
     entered: list[object] = []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
+
 from django_geventpool import pools
 from django_geventpool.pool import Pool, kinship
 from django_geventpool.pool import holder as holders
@@ -88,6 +90,10 @@ def is_housekeeper_settled(pool: Pool) -> bool:
     return not pool._housekeeper._gate.locked() or pool._housekeeper.is_running
 
 
+def locks_of_housekeeper(pool: Pool) -> tuple[object, ...]:
+    return pool._housekeeper._duty, pool._housekeeper._gate
+
+
 def when_housekeeper_ends(pool: Pool, tell: Callable[[], object]) -> None:
     """Have a function called at the end of a housekeeper that starts later."""
     run = pool._housekeeper._run
@@ -132,6 +138,11 @@ def probe_full_server_at(pool: Pool, when: float) -> None:
 def life_of(holder: Holder) -> object:
     """Make what ends with the locals of a greenlet or thread, and tells its holder."""
     return holders._Life(holder)
+
+
+def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no greenlet or thread be known as a holder yet, for one test."""
+    monkeypatch.setattr(holders, "_locals", {})
 
 
 def waited_for(frame: Any) -> Iterable[object]:
