@@ -61,10 +61,6 @@ class CeleryWorker(LoggedProcess):
             start_timeout=start_timeout,
         )
 
-    def __enter__(self) -> CeleryWorker:
-        self.start()
-        return self
-
     def __repr__(self) -> str:
         state = "running" if self.is_running else f"ended with {self.returncode}"
         return f"<CeleryWorker {self.hostname} {state}>"

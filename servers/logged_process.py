@@ -1,24 +1,28 @@
-"""A program that runs as a subprocess, with its log in a file, where it says when it is ready."""
+"""A program that runs as a subprocess, with its log in a file."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from servers.process import OwnedProcess, wait_until
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+STOP_TIMEOUT = 30.0
 _LOG_TAIL_CHARACTERS = 4000
 
 
 class LoggedProcess:
-    """A command with its log in `log_file`, which is created; one that is started again appends to it.
+    """A command with its log in `log_file`, which is created; a context manager.
 
-    It runs in the folder `cwd`; `env` is added to the environment of this process. `start_timeout` is in seconds.
+    One that is started again appends to its log. It runs in the folder `cwd`; `env` is added to the environment of this
+    process. `start_timeout` is in seconds.
 
     The process is killed, with its process group, when the process that owns it is.
     """
@@ -27,6 +31,10 @@ class LoggedProcess:
     failure: ClassVar[type[RuntimeError]] = RuntimeError
     #: What it writes to its log when it is ready.
     ready: ClassVar[re.Pattern[str]]
+    #: The signal for its process group when its owner is killed.
+    orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    #: The system user that it runs as; None for the current one.
+    system_user: str | None = None
 
     def __init__(
         self,
@@ -44,12 +52,11 @@ class LoggedProcess:
         self._start_timeout = start_timeout
         self._process: OwnedProcess | None = None
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     @property
@@ -71,7 +78,7 @@ class LoggedProcess:
 
     @property
     def log(self) -> str:
-        """What the process has written so far."""
+        """What the process has written so far, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self) -> None:
@@ -82,11 +89,18 @@ class LoggedProcess:
         if self.is_running:
             return
         written = len(self.log)
-        self._process = OwnedProcess(self.command, log=self.log_file, cwd=self._cwd, env=self._env)
+        self._process = OwnedProcess(
+            self.command,
+            log=self.log_file,
+            cwd=self._cwd,
+            env=self._env,
+            user=self.system_user,
+            orphan_signal=self.orphan_signal,
+        )
         try:
-            self.wait_for_log(self.ready, self._start_timeout, since=written)
+            self._wait_until(lambda: self._is_ready(written), "not ready", self._start_timeout)
         except BaseException:
-            self._process.end(signal.SIGKILL, 0)
+            self._end(self.orphan_signal)
             raise
 
     def wait_for_log(self, pattern: str | re.Pattern[str], timeout: float = 30.0, *, since: int = 0) -> re.Match[str]:
@@ -100,12 +114,9 @@ class LoggedProcess:
         def found() -> re.Match[str] | None:
             return compiled.search(self.log, since)
 
-        wait_until(lambda: found() is not None or not self.is_running, timeout)
+        self._wait_until(lambda: found() is not None, f"{compiled.pattern!r} not found", timeout)
         match = found()
-        if match is None:
-            reason = f"not found in {timeout:g} s" if self.is_running else f"process ended ({self.returncode})"
-            tail = self.log[-_LOG_TAIL_CHARACTERS:]
-            raise self.failure(f"{compiled.pattern!r}: {reason}\n{' '.join(self.command)}\n{tail}")
+        assert match is not None
         return match
 
     def send_signal(self, signum: int) -> None:
@@ -116,19 +127,29 @@ class LoggedProcess:
         """Wait up to `timeout` seconds for the end of the main process; say whether it has ended."""
         return self._started().wait(timeout)
 
-    def stop(self, timeout: float = 30.0) -> int | None:
+    def stop(self, timeout: float = STOP_TIMEOUT) -> int | None:
         """Ask the process to finish what it does and end (SIGTERM); kill it after `timeout` seconds.
 
         Returns its exit status (-9 when it had to be killed), None when it was never started.
         """
-        if self._process is None:
-            return None
-        return self._process.end(signal.SIGTERM, timeout)
+        return self._end(signal.SIGTERM, timeout)
 
     def kill(self) -> None:
         """End the process and its children at once (SIGKILL); does nothing when it was never started."""
-        if self._process is not None:
-            self._process.end(signal.SIGKILL, 0)
+        self._end(signal.SIGKILL)
+
+    def _is_ready(self, since: int) -> bool:
+        """Return whether it is ready, by its log without so many characters at its beginning."""
+        return self.ready.search(self.log, since) is not None
+
+    def _wait_until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
+        wait_until(lambda: condition() or not self.is_running, timeout)
+        if not condition():
+            reason = f"{what} in {timeout:g} s" if self.is_running else f"{what}: process ended ({self.returncode})"
+            raise self.failure(f"{reason}\n{' '.join(self.command)}\n{self.log[-_LOG_TAIL_CHARACTERS:]}")
+
+    def _end(self, signum: int, timeout: float = STOP_TIMEOUT) -> int | None:
+        return None if self._process is None else self._process.end(signum, timeout)
 
     def _started(self) -> OwnedProcess:
         if self._process is None:

@@ -57,7 +57,7 @@ class Postgres:
         self.user = user
         self.password = password
         self.dbname = dbname
-        self._query_user = query_user or user
+        self.query_user = query_user or user
 
     @classmethod
     def from_url(cls, url: str) -> Postgres:
@@ -104,7 +104,7 @@ class Postgres:
                     sql,
                     host=self.host,
                     port=self.port,
-                    user=self._query_user,
+                    user=self.query_user,
                     dbname=dbname or self.dbname,
                     application_name=QUERY_SESSION,
                     timeout=timeout,
@@ -118,7 +118,7 @@ class Postgres:
     def _query_by_psql(self, sql: str, dbname: str, timeout: float) -> list[list[str]]:
         command = [str(self._psql()), "-XAtqw", "-v", "ON_ERROR_STOP=1"]
         command += ["-F", _FIELD_SEPARATOR, "-R", _RECORD_SEPARATOR]
-        command += ["-h", self.host, "-p", str(self.port), "-U", self._query_user]
+        command += ["-h", self.host, "-p", str(self.port), "-U", self.query_user]
         command += ["-d", dbname, "-c", sql]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment["PGAPPNAME"] = QUERY_SESSION

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from servers.postgres import PostgresServer
 from servers.postgres_address import SUPERUSER
 
@@ -23,10 +21,11 @@ class StandbyServer(PostgresServer):
         """Make it a primary, and return when it is one."""
         self.query("SELECT pg_promote()")
 
-    def _make_cluster(self, bindir: Path, data: Path) -> None:
+    def _make_cluster(self) -> None:
         primary = self._primary
         address = f"host={primary.host} port={primary.port} user={SUPERUSER} password='{primary.password}'"
-        self._run([str(bindir / "pg_basebackup"), "-d", address, "-D", str(data), "-R", "-c", "fast", "--no-sync"])
+        command = [str(self._programs / "pg_basebackup"), "-d", address, "-D", str(self._data)]
+        self._run([*command, "-R", "-c", "fast", "--no-sync"])
 
     def _create_app_role(self) -> None:
         pass  # It comes from the primary.

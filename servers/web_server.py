@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from servers.logged_process import LoggedProcess
-
-HOST = "127.0.0.1"
+from servers.ports import HOST
 
 
 class WebServerFailed(RuntimeError):
@@ -42,10 +41,6 @@ class WebServer(LoggedProcess):
         command = [sys.executable, "-m", module, *arguments]
         super().__init__(command, log_file=log_file, cwd=cwd, env=env, start_timeout=start_timeout)
         self.port = 0
-
-    def __enter__(self) -> WebServer:
-        self.start()
-        return self
 
     def start(self) -> None:
         """Start the server and return when it listens. Does nothing when it runs.

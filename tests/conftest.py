@@ -13,6 +13,8 @@ import pytest
 from servers.postgres import PostgresServer
 from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
+from tests.support.selection import is_meant, marks_of_module
+from tests.support.tasks import FRAMEWORK
 
 Framework = Literal["gevent", "eventlet", "threads"]
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -32,7 +34,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is tested with what."""
     folders = [f"{name} from {folder}" for name, folder in _package_folders().items()]
-    return [f"framework: {_framework()}", *folders]
+    return [f"framework: {FRAMEWORK}", *folders]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave modules for other frameworks and drivers alone: they may import what is not there."""
+    is_test = collection_path.match("test_*.py")
+    return True if is_test and not is_meant(marks_of_module(collection_path)) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave single tests for other frameworks and drivers out."""
+    others = [item for item in items if not is_meant((mark.name, mark.args) for mark in item.iter_markers())]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,7 +66,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def framework() -> Framework:
     """What this process is monkey-patched for; "threads" is not at all."""
-    return _framework()
+    return cast("Framework", FRAMEWORK)
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +85,6 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip(str(error))
     with server:
         yield server
-
-
-def _framework() -> Framework:
-    return cast("Framework", os.environ.get("TEST_FRAMEWORK", "threads"))
 
 
 def _package_folders() -> dict[str, Path]:

@@ -27,6 +27,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "integration": FRAMEWORKS,
     "web": PLAIN,
     "contract": FRAMEWORKS,
+    "servers": PLAIN,
     "unit": PLAIN,
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,

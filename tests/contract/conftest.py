@@ -12,15 +12,10 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from tests.support.borrower import Borrower
 from tests.support.scripted import ScriptedDriver
-from tests.support.tasks import FRAMEWORK
 from tests.support.waiting import eventually
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.load_profile("ci")
-
-# What can't be done to a thread, or only in one framework, is not asked of the others.
-_GROUPS = {"green": ("gevent", "eventlet"), "gevent": ("gevent",)}
-collect_ignore_glob = [f"test_{group}_*.py" for group, frameworks in _GROUPS.items() if FRAMEWORK not in frameworks]
 
 
 class MakePool(Protocol):
@@ -33,19 +28,6 @@ class Borrow(Protocol):
     """Starts a task that borrows a connection; what the test leaves is given back at its end."""
 
     def __call__(self, pool: Pool, *, order: list[Borrower] | None = None, **arguments: Any) -> Borrower: ...
-
-
-def end_lifetimes(pool: Pool) -> None:
-    """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
-    for slot in list(pool._state.slots):
-        slot.expires_at = 0.0
-    pool._housekeeper.wake()
-
-
-def end_pause(pool: Pool) -> None:
-    """Have the pause after a refusal be over, and the housekeeper notice."""
-    pool._state.server.retry_at = 0.0
-    pool._housekeeper.wake()
 
 
 @pytest.fixture

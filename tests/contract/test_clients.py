@@ -11,13 +11,14 @@ import pytest
 from django_geventpool.errors import ClientBusy
 from django_geventpool.pool import client as clients
 from django_geventpool.pool.client import Client
+from tests.support import inside
 from tests.support.lines import LineFault
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import ScriptedDriver
 from tests.support.tasks import Task
 from tests.support.waiting import DEADLINE
 
-from .conftest import Borrow, MakePool, end_pause
+from .conftest import Borrow, MakePool
 
 
 class Owner:
@@ -87,7 +88,7 @@ def test_after_a_refusal_a_clients_end_is_seen_all_the_same(
     task = Task(use)
     await_stats(pool, waiting=1)
     driver.capacity = None
-    end_pause(pool)
+    inside.end_backoff(pool)
     task.result()
     assert served.is_set()
     assert_whole(pool)

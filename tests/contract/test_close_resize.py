@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django_geventpool.errors import InvalidOption, PoolClosed, PoolTimeout
 from django_geventpool.pool import Pool
 from django_geventpool.registry import Pools
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 from tests.support.tasks import Task
@@ -99,8 +100,7 @@ def test_a_closed_pool_lends_no_more(driver: ScriptedDriver, make_pool: MakePool
 def test_a_closed_pool_leaves_no_housekeeper_behind(make_pool: MakePool, borrow: Borrow) -> None:
     pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=None)
     ended = threading.Event()
-    run = pool._housekeeper._run
-    pool._housekeeper._run = lambda: (run(), ended.set())  # type: ignore[assignment,method-assign]
+    inside.when_housekeeper_ends(pool, ended.set)
     borrower = borrow(pool).taken()
     pool.close()
     assert not ended.is_set()
@@ -225,7 +225,7 @@ def test_pools_that_were_closed_are_forgotten_when_nothing_is_left_of_them(make_
         pool.putconn(connection)
     pool = pools.obtain("test", "target", lambda: make_pool(MAX_CONNS=2))
     pool.putconn(pool.getconn())
-    assert len(pool._predecessors._before) <= 2
+    assert inside.count_of_predecessors(pool) <= 2
     assert_whole(pool)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from django_geventpool.pool import Pool
+from tests.support import inside
 from tests.support.pool_states import await_stats
 from tests.support.scripted import ScriptedDriver
 from tests.support.tasks import Task
@@ -72,7 +73,7 @@ def test_a_handoff_costs_the_same_with_many_waiters(
     driver.is_slow = False
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
     # Now and then who gives back asks whether the server is full, which is not what is measured.
-    pool._state.server._share._next = math.inf
+    inside.probe_full_server_at(pool, math.inf)
     connections = [pool.getconn(), pool.getconn()]
     few = with_waiters(pool, borrow, 2, lambda: pool.putconn(connections[0]))
     many = with_waiters(pool, borrow, 200, lambda: pool.putconn(connections[1]))
@@ -131,7 +132,7 @@ def waiting_memory(wait: Callable[[], object], is_waiting: Callable[[int], bool]
     try:
         before, _ = tracemalloc.get_traced_memory()
         tasks = [Task(wait) for _ in range(count)]
-        at_hand = [task._greenlet for task in tasks]
+        at_hand = [task.greenlet for task in tasks]
         eventually(lambda: is_waiting(count), "all tasks waiting")
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()

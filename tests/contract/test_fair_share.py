@@ -8,12 +8,13 @@ import time
 import pytest
 
 from django_geventpool.pool import Pool, server_limit
+from tests.support import inside
 from tests.support.interruptions import interruptions
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver, ScriptedError
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool, end_pause
+from .conftest import Borrow, MakePool
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_turn(pool: Pool) -> None:
-    pool._state.server._share._next = 0.0
+    inside.probe_full_server_at(pool, 0.0)
 
 
 def test_a_connection_that_others_may_want_is_given_up(
@@ -63,7 +64,7 @@ def test_others_are_given_time_to_take_it(
     earlier.give_back()
     assert later.taken().connection is second.connection
     assert driver.count("connect") == 2
-    pool._state.server.retry_at = 0.0
+    inside.end_backoff(pool, wake=False)
     later.give_back()
 
 
@@ -80,10 +81,10 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
     end_turn(pool)
     first.give_back()
     await_stats(pool, closing=1)
-    end_pause(pool)
+    inside.end_backoff(pool)
     closed.set()
     await_stats(pool, closing=0, waiting=1, size=1)
-    assert pool._state.server.retry_at > time.monotonic()
+    assert inside.state(pool).server.retry_at > time.monotonic()
     second.give_back()
     waiter.taken().give_back()
     assert driver.count("connect") == 2

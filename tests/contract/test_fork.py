@@ -13,6 +13,7 @@ from django_geventpool.errors import PoolClosed
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from django_geventpool.pool import holder as holders
+from tests.support import inside
 from tests.support.forks import in_child
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
@@ -69,7 +70,7 @@ def test_a_child_never_touches_its_parents_connections(
         registered.close()
         pools.close_all()
         gc.collect()
-        return [driver.log[before:], registered._housekeeper is not None, refusal(registered).startswith("Pool")]
+        return [driver.log[before:], inside.housekeeper(registered) is not None, refusal(registered).startswith("Pool")]
 
     assert in_child(misuse) == [[], True, True]
     assert registered.stats().in_use == 2
@@ -113,12 +114,15 @@ def test_a_child_has_pools_of_its_own(registered: Pool, driver: ScriptedDriver) 
 
 def test_a_child_does_not_wait_for_a_lock_that_a_thread_left_behind_held(registered: Pool) -> None:
     """The thread that would release it was not forked."""
-    answers = registered._lock.run(in_child, lambda: [refusal(registered), registered.close(), pools.close_all()])
+    answers = inside.under_lock(
+        registered, in_child, lambda: [refusal(registered), registered.close(), pools.close_all()]
+    )
     assert answers[0].startswith('Pool "test" is closed')
 
 
 def test_the_registrys_lock_is_the_childs_own(registered: Pool, make_pool: MakePool) -> None:
-    answer = pools._lock.run(
+    answer = inside.under_lock(
+        pools,
         in_child,
         lambda: pools.obtain("default", "target", lambda: Pool("child", ScriptedDriver(), PoolOptions())).name,
     )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
+from tests.support import inside
 from tests.support.forks import in_child
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 
 from .conftest import Borrow, MakePool
+
+pytestmark = pytest.mark.frameworks("gevent")
 
 
 def let_others_run() -> None:
@@ -40,12 +45,12 @@ def test_the_housekeeper_of_the_parent_does_nothing_in_the_child(
     pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=60)
     abandoned = borrow(pool).taken()
     borrow(pool).taken().give_back()
-    pool.options = pool._state.options = type(pool.options)(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
+    pool.options = inside.state(pool).options = type(pool.options)(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
 
     def look() -> Any:
-        abandoned._gives_back = False
+        abandoned.gives_back = False
         abandoned.tell()
-        pool._housekeeper.wake()
+        inside.housekeeper(pool).wake()
         let_others_run()
         return [abandoned.task.ended, driver.count("close"), pool.stats().idle, pool.stats().reclaimed]
 

@@ -11,6 +11,7 @@ import pytest
 
 from django_geventpool.pool import Pool
 from django_geventpool.pool.client import Client
+from tests.support import inside
 from tests.support.interruptions import interruptions
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import ScriptedDriver
@@ -170,10 +171,10 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
     connection = holder.result() if holder is not None else None
     holder = None
     pool.wake()
-    eventually(lambda: not pool._housekeeper._gate.locked() or pool._housekeeper.is_running, "a look")
-    before = pool._wakes_at
+    eventually(lambda: inside.is_housekeeper_settled(pool), "a look")
+    before = inside.wakes_at(pool)
     pool.wake()
-    eventually(lambda: pool._wakes_at > before, "the housekeeper to have looked")
+    eventually(lambda: inside.wakes_at(pool) > before, "the housekeeper to have looked")
     assert pool.stats().reclaimed == 0
     gate.open()
     giver.result()

@@ -11,11 +11,14 @@ import pytest
 
 from django_geventpool.pool import Pool, upkeep
 from django_geventpool.pool.upkeep import HOLDER_POLL_INTERVAL
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.tasks import FRAMEWORK, Interruption, Task
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 
 def spawn_raw(function: Callable[[], object]) -> Any:
@@ -35,7 +38,7 @@ def spawn_raw(function: Callable[[], object]) -> Any:
 def test_a_killed_holder_gives_up_its_connection(make_pool: MakePool, borrow: Borrow, how: Interruption) -> None:
     pool = make_pool(MAX_CONNS=1)
     holder = borrow(pool).taken()
-    holder._gives_back = False
+    holder.gives_back = False
     holder.task.interrupt(how)
     holder.task.wait()
     await_stats(pool, reclaimed=1, size=0)
@@ -70,7 +73,9 @@ def test_a_raw_greenlet_that_has_waited_gives_up_its_connection(make_pool: MakeP
     raw = spawn_raw(pool.getconn)
     await_stats(pool, waiting=1)
     soon = time.monotonic() + 2 * HOLDER_POLL_INTERVAL
-    eventually(lambda: pool._wakes_at > soon or FRAMEWORK == "eventlet", "a housekeeper that expects nothing soon")
+    eventually(
+        lambda: inside.wakes_at(pool) > soon or FRAMEWORK == "eventlet", "a housekeeper that expects nothing soon"
+    )
     holder.give_back()
     eventually(lambda: raw.dead, "the greenlet's end")
     await_stats(pool, reclaimed=1, size=0)

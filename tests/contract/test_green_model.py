@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,9 +23,12 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, server_limit
 from django_geventpool.pool import holder as holders
 from django_geventpool.pool.slot import Request, State
+from tests.support import inside
 from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver, ScriptedError, ServerFull, Step
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 PICK = st.integers(min_value=0, max_value=1000)
 #: Whether the greenlets run after a step, or the next step comes first.
@@ -130,17 +134,17 @@ class PoolMachine(RuleBasedStateMachine):
         )
         self.most = limit
         # Its first look comes when it comes; all later ones only when it is woken.
-        self.pool._housekeeper.start()
-        eventually(lambda: self.pool._wakes_at != 0.0, "the housekeeper's first look")
-        take = self.pool._state.take
+        inside.housekeeper(self.pool).start()
+        eventually(lambda: inside.wakes_at(self.pool) != 0.0, "the housekeeper's first look")
+        take = inside.state(self.pool).take
 
         def take_in_turn(request: Request) -> bool:
             is_taken = take(request)
             if is_taken:
-                assert all(request.ticket <= other.ticket for other in self.pool._state.waiting), "overtaken"
+                assert all(request.ticket <= other.ticket for other in inside.state(self.pool).waiting), "overtaken"
             return is_taken
 
-        self.pool._state.take = take_in_turn  # type: ignore[method-assign]
+        inside.state(self.pool).take = take_in_turn  # type: ignore[method-assign]
 
     def take_step(self, step: Step) -> None:
         waiting = Waiting()
@@ -177,10 +181,10 @@ class PoolMachine(RuleBasedStateMachine):
         self.alive()[pick % len(self.alive())].task.interrupt(how)
         self.after(run)
 
-    @precondition(lambda self: self.pool._state.waiting and (self.waiting["reset"] or self.waiting["close"]))
+    @precondition(lambda self: inside.state(self.pool).waiting and (self.waiting["reset"] or self.waiting["close"]))
     @rule(pick=PICK, how=st.sampled_from(["kill", "timeout"]), first=st.booleans())
     def interrupt_the_next_just_when_it_is_served(self, pick: int, how: Any, first: bool) -> None:
-        actor: Any = next(iter(self.pool._state.waiting)).label
+        actor: Any = next(iter(inside.state(self.pool).waiting)).label
         if first:
             actor.task.interrupt(how)
         self.end_step("reset" if self.waiting["reset"] else "close", pick, None, run=False)
@@ -207,17 +211,16 @@ class PoolMachine(RuleBasedStateMachine):
         self.waiting[step][pick % len(self.waiting[step])].end(error)
         self.after(run)
 
-    @precondition(lambda self: self.pool._state.idle)
+    @precondition(lambda self: inside.state(self.pool).idle)
     @rule(pick=PICK)
     def lose_an_idle_connection(self, pick: int) -> None:
-        idle = self.pool._state.idle
+        idle = inside.state(self.pool).idle
         idle[pick % len(idle)].connection.dead = True
 
-    @precondition(lambda self: self.pool._state.server.retry_at)
+    @precondition(lambda self: inside.state(self.pool).server.retry_at)
     @rule()
     def end_the_pause(self) -> None:
-        self.pool._state.server.retry_at = 0.0
-        self.pool._housekeeper.wake()
+        inside.end_backoff(self.pool)
         let_run()
 
     @precondition(lambda self: self.steps % 5 == 0)
@@ -248,16 +251,16 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_server_never_has_more_than_the_limit(self) -> None:
-        assert len(self.driver.live) <= len(self.pool._state.slots)
+        assert len(self.driver.live) <= len(inside.state(self.pool).slots)
         assert self.driver.peak <= self.most
 
     @invariant()
     def each_connection_of_the_server_has_its_slot(self) -> None:
-        assert self.driver.live <= {slot.connection for slot in self.pool._state.slots}
+        assert self.driver.live <= {slot.connection for slot in inside.slots(self.pool)}
 
     @invariant()
     def nothing_is_both_idle_and_lent(self) -> None:
-        state = self.pool._state
+        state = inside.state(self.pool)
         held: list[ScriptedConnection] = [actor.connection for actor in self.holding()]
         assert len(held) == len(set(held)), "lent twice"
         assert not {slot.connection for slot in state.idle} & set(held)
@@ -271,7 +274,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_for_what_is_there(self) -> None:
-        state = self.pool._state
+        state = inside.state(self.pool)
         if state.waiting:
             assert not state.idle
             assert (
@@ -283,16 +286,16 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:
-        tickets = [request.ticket for request in self.pool._state.waiting]
+        tickets = [request.ticket for request in inside.state(self.pool).waiting]
         assert tickets == sorted(tickets)
 
     @invariant()
     def what_is_held_is_lent(self) -> None:
-        for slot in self.pool._state.slots:
+        for slot in inside.slots(self.pool):
             if slot.holder is not None:
                 assert slot in slot.holder.held
                 assert slot.state in (State.CONNECTING, State.IN_USE)
-        assert all(slot in self.pool._state.slots for slot in self.pool._state.idle)
+        assert all(slot in inside.state(self.pool).slots for slot in inside.state(self.pool).idle)
 
     # In the end
 
@@ -334,8 +337,7 @@ class PoolMachine(RuleBasedStateMachine):
         for waiting in self.waiting.values():
             for step in waiting:
                 step.end()
-        self.pool._state.server.retry_at = 0.0
-        self.pool._housekeeper.wake()
+        inside.end_backoff(self.pool)
         stats = self.pool.stats()
         return (
             all(actor.task.ended for actor in self.actors)

@@ -17,6 +17,8 @@ from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 HERE = __name__
 
 

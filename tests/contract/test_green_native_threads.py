@@ -9,10 +9,13 @@ import pytest
 from django_geventpool import green
 from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import Pool
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 
 def take_in_native_thread(pool: Pool) -> Any:
@@ -51,9 +54,9 @@ def test_the_housekeeper_lives_in_the_main_hub(make_pool: MakePool, borrow: Borr
     """In another it would stand still as soon as the native thread has nothing to wait for."""
     pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
     take_in_native_thread(pool)
-    assert not pool._housekeeper.is_running
+    assert not inside.housekeeper(pool).is_running
     borrow(pool).taken().give_back()
-    eventually(lambda: pool._housekeeper.is_running, "the housekeeper")
+    eventually(lambda: inside.housekeeper(pool).is_running, "the housekeeper")
     await_stats(pool, size=0)
 
 

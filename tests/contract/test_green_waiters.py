@@ -16,6 +16,8 @@ from tests.support.tasks import Interruption, Task
 
 from .conftest import Borrow, MakePool
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 HOW: list[Interruption] = ["kill", "timeout"]
 
 

@@ -6,12 +6,15 @@ import threading
 
 import pytest
 
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver, Step
 from tests.support.tasks import Interruption, Task
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool, end_lifetimes
+from .conftest import Borrow, MakePool
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 HOW: list[Interruption] = ["kill", "timeout"]
 
@@ -98,7 +101,7 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
         "close": set(),
     }
     for step, seen in locked.items():
-        driver.always(step, lambda seen=seen: seen.add(pool._lock.is_mine()))
+        driver.always(step, lambda seen=seen: seen.add(inside.is_lock_mine(pool)))
     dead, dirty = borrow(pool).taken(), borrow(pool).taken()
     dead.connection.dead = dirty.connection.dirty = True
     dead.give_back()
@@ -111,7 +114,7 @@ def test_no_step_of_the_driver_is_taken_under_the_lock(
     pool.resize(1)
     await_stats(pool, size=1, idle=1)
     before = driver.count("connect")
-    end_lifetimes(pool)
+    inside.end_lifetimes(pool)
     eventually(lambda: driver.count("connect") > before and pool.stats().idle, "a renewed connection")
     pool.close()
     assert all(seen == {False} for seen in locked.values()), locked

@@ -11,6 +11,7 @@ import pytest
 from django_geventpool.pool import alarms
 from django_geventpool.pool import holder as holders
 from django_geventpool.pool.client import Client
+from tests.support import inside
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
@@ -83,7 +84,7 @@ def test_of_those_that_end_in_the_same_way_one_is_named_and_the_others_are_count
         "the last of them task shop.tasks.pay[4]."
     )
     # After the next pause there is nothing to tell, and the one after that is news again.
-    eventually(lambda: pool._alarms._abandoned.due() == math.inf, "nothing more to tell")
+    eventually(lambda: inside.next_report_of_abandoned(pool) == math.inf, "nothing more to tell")
     borrow(pool).taken().end_without_giving_back()
     eventually(lambda: len(warnings(caplog)) == 4, "another one")
     assert "task shop.tasks.ship[42] ended" in warnings(caplog)[3]
@@ -167,15 +168,15 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
     """A garbage collection may run anywhere, also while this thread has the pool's lock."""
     pool = make_pool(MAX_CONNS=1)
     pool.getconn()
-    (slot,) = pool._state.slots
+    (slot,) = inside.slots(pool)
     assert slot.holder is not None
 
     def end() -> None:
         assert slot.holder is not None
         slot.holder.end()
-        assert slot in pool._state.slots
+        assert slot in inside.slots(pool)
 
-    pool._lock.run(end)
+    inside.under_lock(pool, end)
     await_stats(pool, reclaimed=1, size=0)
     assert not driver.live
 
@@ -189,14 +190,14 @@ def test_a_finalizer_may_give_back_in_the_middle_of_the_pools_own_work(make_pool
         pool.putconn(connection)
         assert not waiter.has_connection
 
-    pool._lock.run(give_back)
+    inside.under_lock(pool, give_back)
     assert waiter.taken().connection is connection
 
 
 def test_a_finalizer_that_asks_in_the_middle_of_the_pools_own_work_is_refused(make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=1)
     with pytest.raises(RuntimeError, match="finalizer"):
-        pool._lock.run(pool.getconn)
+        inside.under_lock(pool, pool.getconn)
     assert_whole(pool)
 
 
@@ -204,9 +205,9 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
-    monkeypatch.setattr(pool._housekeeper, "start", lambda: None)
+    monkeypatch.setattr(inside.housekeeper(pool), "start", lambda: None)
     first = borrow(pool).taken()
-    (slot,) = pool._state.slots
+    (slot,) = inside.slots(pool)
     assert slot.holder is not None
     slot.holder.end()
     # Somebody else gives it back meanwhile.
@@ -214,7 +215,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     second = borrow(pool).taken()
     assert second.connection is first.connection
     monkeypatch.undo()
-    pool._keep_house()
+    inside.keep_house(pool)
     assert pool.stats().reclaimed == 0
     assert pool.stats().in_use == 1
     second.give_back()
@@ -226,7 +227,7 @@ def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
     told = []
     holder = holders.Holder("somebody", None)
     holder.held[object()] = lambda: told.append(holder)  # type: ignore[index]
-    life = holders._Life(holder)
+    life = inside.life_of(holder)
     cycle: list[object] = [life]
     cycle.append(cycle)
     assert not holder.has_ended
@@ -241,7 +242,7 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
 ) -> None:
     """The place where holders are known by their greenlet or thread is made by two at the same time."""
     pool = make_pool(MAX_CONNS=2)
-    monkeypatch.setattr(holders, "_locals", {})
+    inside.forget_holders(monkeypatch)
     faster: list[Borrower] = []
     entered: list[object] = []
 
@@ -254,10 +255,10 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
 
     monkeypatch.setattr(threading, "local", Local)
     connection = pool.getconn()
-    pool._keep_house()
+    inside.keep_house(pool)
     stats = pool.stats()
     assert (stats.in_use, stats.reclaimed) == (2, 0)
-    held = [slot.holder for slot in pool._state.slots if slot.holder is not None]
+    held = [slot.holder for slot in inside.slots(pool) if slot.holder is not None]
     assert not any(holder.has_ended for holder in held)
     assert holders.current() in held
     pool.putconn(connection)

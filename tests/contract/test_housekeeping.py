@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from django_geventpool.pool import holder as holders
 from django_geventpool.pool.upkeep import BACKSTOP, SLOT_POLL_INTERVAL
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver
 from tests.support.tasks import Task
 from tests.support.waiting import eventually
 
-from .conftest import Borrow, MakePool, end_lifetimes
+from .conftest import Borrow, MakePool
 
 
 def test_idle_connections_are_closed(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow) -> None:
@@ -33,7 +35,7 @@ def test_min_conns_are_kept(driver: ScriptedDriver, make_pool: MakePool, borrow:
         borrower.give_back()
     await_stats(pool, size=2, idle=2)
     # The housekeeper has nothing more to expect.
-    assert pool._upkeep.next_wake(100.0) == 100.0 + SLOT_POLL_INTERVAL
+    assert inside.upkeep(pool).next_wake(100.0) == 100.0 + SLOT_POLL_INTERVAL
     assert len(driver.live) == 2
     assert driver.count("connect") == 4
 
@@ -49,7 +51,7 @@ def test_without_an_idle_timeout_nothing_is_to_be_expected(make_pool: MakePool) 
     pool = make_pool(CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     Task(lambda: pool.putconn(pool.getconn())).result()
     assert pool.stats().idle == 1
-    assert pool._upkeep.next_wake(100.0) == 100.0 + BACKSTOP
+    assert inside.upkeep(pool).next_wake(100.0) == 100.0 + BACKSTOP
 
 
 @pytest.mark.parametrize(
@@ -60,10 +62,10 @@ def test_what_is_lent_and_comes_back_does_not_wake_the_housekeeper(
 ) -> None:
     pool = make_pool(**{"MAX_CONNS": 4, **options})
     connection = pool.getconn()
-    pool._keep_house()  # While nothing is idle.
+    inside.keep_house(pool)  # While nothing is idle.
     woken: list[None] = []
     with monkeypatch.context() as patch:
-        patch.setattr(pool._housekeeper, "wake", lambda: woken.append(None))
+        patch.setattr(inside.housekeeper(pool), "wake", lambda: woken.append(None))
         pool.putconn(connection)
         pool.putconn(pool.getconn())
     assert not woken
@@ -105,8 +107,8 @@ def test_a_lifetime_ends_in_use_when_the_connection_comes_back(
 ) -> None:
     pool = make_pool(MAX_CONNS=1, CONN_MAX_LIFETIME=0.01, CONN_IDLE_TIMEOUT=None)
     borrower = borrow(pool).taken()
-    (slot,) = pool._state.slots
-    eventually(lambda: slot.expires_at is not None and slot.expires_at <= pool._state._clock(), "the lifetime's end")
+    (slot,) = inside.slots(pool)
+    eventually(lambda: slot.expires_at is not None and slot.expires_at <= time.monotonic(), "the lifetime's end")
     assert not borrower.connection.closed
     driver.script("reset", lambda: await_stats(pool, in_use=1))
     borrower.give_back()
@@ -119,7 +121,7 @@ def test_lifetimes_have_a_jitter_of_up_to_a_tenth(
 ) -> None:
     pool = make_pool(MAX_CONNS=20, CONN_MAX_LIFETIME=1000)
     borrowed = [borrow(pool).taken() for _ in range(20)]
-    ages = [slot.expires_at - slot.since for slot in pool._state.slots if slot.expires_at is not None]
+    ages = [slot.expires_at - slot.since for slot in inside.slots(pool) if slot.expires_at is not None]
     assert len(ages) == len(borrowed) == 20
     assert all(900 <= age <= 1010 for age in ages)
     assert max(ages) - min(ages) > 1, "all at the same time"
@@ -129,7 +131,7 @@ def test_a_renewal_that_fails_frees_the_slot(driver: ScriptedDriver, make_pool: 
     pool = make_pool(MAX_CONNS=1, MIN_CONNS=1, CONN_IDLE_TIMEOUT=None)
     driver.script("opened", None, Refused("no"))
     pool.putconn(pool.getconn())
-    end_lifetimes(pool)
+    inside.end_lifetimes(pool)
     await_stats(pool, size=0)
     assert not driver.live
     assert_whole(pool)
@@ -142,7 +144,7 @@ def test_a_pool_that_is_closed_during_a_renewal_keeps_no_connection(
     arrived, answer = threading.Event(), threading.Event()
     driver.script("opened", None, lambda: (arrived.set(), answer.wait()))
     pool.putconn(pool.getconn())
-    end_lifetimes(pool)
+    inside.end_lifetimes(pool)
     assert arrived.wait(30)
     pool.close()
     answer.set()
@@ -155,7 +157,7 @@ def test_a_newcomer_may_have_a_renewed_connection(driver: ScriptedDriver, make_p
     arrived, answer = threading.Event(), threading.Event()
     driver.script("opened", None, lambda: (arrived.set(), answer.wait()))
     pool.putconn(pool.getconn())
-    end_lifetimes(pool)
+    inside.end_lifetimes(pool)
     assert arrived.wait(30)
     borrower = borrow(pool)
     await_stats(pool, waiting=1, connecting=1)
@@ -221,7 +223,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
     driver: ScriptedDriver, make_pool: MakePool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool(CONN_IDLE_TIMEOUT=0.05)
-    outdated = pool._upkeep.outdated
+    outdated = inside.upkeep(pool).outdated
     failures = iter([ZeroDivisionError()])
 
     def fail_once(now: float) -> object:
@@ -229,7 +231,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
             raise error
         return outdated(now)
 
-    monkeypatch.setattr(pool._upkeep, "outdated", fail_once)
+    monkeypatch.setattr(inside.upkeep(pool), "outdated", fail_once)
     pool.putconn(pool.getconn())
     await_stats(pool, size=0)
     assert any("housekeeping failed" in record.getMessage() for record in caplog.records)
@@ -250,7 +252,7 @@ def test_a_renewal_that_fails_costs_no_slot(driver: ScriptedDriver, make_pool: M
     pool = make_pool(MAX_CONNS=1, MIN_CONNS=1)
     pool.putconn(pool.getconn())
     driver.script("connect", Refused("down"))
-    end_lifetimes(pool)
+    inside.end_lifetimes(pool)
     await_stats(pool, size=0, failed_connects=1)
     assert_whole(pool)
 
@@ -264,11 +266,11 @@ def test_a_renewal_that_never_begins_costs_no_slot(
     pool.putconn(first)
     asked: list[object] = []
     with monkeypatch.context() as patch:
-        patch.setattr(pool._closer, "start", lambda *arguments: asked.append(arguments))
-        end_lifetimes(pool)
+        patch.setattr(inside.closer(pool), "start", lambda *arguments: asked.append(arguments))
+        inside.end_lifetimes(pool)
         eventually(lambda: asked, "a renewal that is to begin")
     assert pool.stats().connecting == 0
-    pool._housekeeper.wake()
+    pool.wake()
     eventually(lambda: driver.count("connect") == 2, "another that does")
     await_stats(pool, idle=1, size=1)
     assert_whole(pool)

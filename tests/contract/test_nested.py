@@ -14,6 +14,7 @@ import pytest
 from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import Pool, nested
 from django_geventpool.pool import holder as holders
+from tests.support import inside
 from tests.support.fan_out import WAYS, Work, in_threads
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import ScriptedConnection
@@ -165,7 +166,7 @@ def test_timeouts_say_so(make_pool: MakePool, labels: Labels) -> None:
 def _in_tasks(work: Work, count: int) -> None:
     """Those that fail have their starter fail."""
     tasks = [Task(work) for _ in range(count)]
-    threads = [task._greenlet for task in tasks]
+    threads = [task.greenlet for task in tasks]
     for task in tasks:
         task.result()
     del threads
@@ -308,7 +309,7 @@ def test_a_holder_in_a_query_is_none_whoever_waits(
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
     (task,) = start_nested(pool, labels, in_threads, count=1)
     await_stats(pool, in_use=1, waiting=2)
-    (slot,) = pool._state.slots
+    (slot,) = inside.slots(pool)
     slot.connection.is_active = True
     eventually(lambda: len(looks) >= 3, "three looks")
     assert looks[-1] is None
@@ -321,6 +322,6 @@ def test_nobody_looks_while_nobody_waits(
 ) -> None:
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     borrow(pool).taken()
-    pool._keep_house()
-    assert pool._alarms.is_due(None) == float("inf")
+    inside.keep_house(pool)
+    assert inside.next_alarm(pool) == float("inf")
     assert looks == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django_geventpool.pool import kinship
+from tests.support import inside
 
 
 def test_looking_at_frames_keeps_nothing_alive() -> None:
@@ -64,5 +65,5 @@ def test_looking_at_frames_leaves_alone_what_is_there() -> None:
     for _ in range(2):
         mine = next(holding)
         frame = holding.gi_frame  # type: ignore[attr-defined]
-        assert set(kinship._waited_for(frame)) == {thread}
+        assert set(inside.waited_for(frame)) == {thread}
         assert mine.keys() >= {"thing", "thread"}

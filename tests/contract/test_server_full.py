@@ -8,13 +8,14 @@ import pytest
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
 from django_geventpool.pool import alarms, server_limit, upkeep
+from tests.support import inside
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver, ServerFull
 from tests.support.tasks import Task, results
 from tests.support.waiting import DEADLINE, eventually
 
-from .conftest import Borrow, MakePool, end_pause
+from .conftest import Borrow, MakePool
 
 
 def refusals(driver: ScriptedDriver) -> int:
@@ -113,7 +114,7 @@ def test_requests_pause_between_attempts(
         pool.getconn(timeout=0)
     assert driver.count("connect") == 1
     driver.capacity = None
-    end_pause(pool)
+    inside.end_backoff(pool)
     refused.taken()
 
 
@@ -165,12 +166,12 @@ def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
     before = refusals(driver)
     for _ in range(3):
         driver.capacity += 1
-        end_pause(pool)
+        inside.end_backoff(pool)
         await_stats(pool, in_use=driver.capacity, connecting=0)
     # Two try after a success. What else would connect at once finds out by itself.
     assert refusals(driver) - before == 3 * 2
     driver.capacity = None
-    end_pause(pool)
+    inside.end_backoff(pool)
     for waiter in [waiter.taken() for waiter in waiters]:
         waiter.give_back()
 
@@ -190,7 +191,7 @@ def test_another_tries_while_a_failed_connection_is_closed(
     driver.script("opened", Refused("the database system is shutting down"))
     driver.script("close", closed.wait)
     driver.capacity = None
-    end_pause(pool)
+    inside.end_backoff(pool)
     try:
         waiters[1].taken()
         assert pool.stats().closing == 1
@@ -215,13 +216,13 @@ def test_a_refusal_when_the_time_is_up_costs_no_slot(driver: ScriptedDriver, mak
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0)
     driver.capacity = 0
     for _ in range(times):
-        pool._state.server.retry_at = 0.0
+        inside.end_backoff(pool, wake=False)
         with pytest.raises(PoolTimeout):
             Task(pool.getconn).result()
         await_stats(pool, size=0)
     assert refusals(driver) == times
     driver.capacity = None
-    pool._state.server.retry_at = 0.0
+    inside.end_backoff(pool, wake=False)
     pool.putconn(Task(lambda: pool.getconn()).result())
 
 
@@ -262,10 +263,10 @@ def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(
     await_stats(pool, waiting=1, size=0)
     driver.capacity = None
     # The housekeeper has not noticed yet.
-    pool._state.server.retry_at = 0.0
+    inside.end_backoff(pool, wake=False)
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)
-    pool._housekeeper.wake()
+    pool.wake()
     refused.taken()
 
 

@@ -11,6 +11,7 @@ import pytest
 from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import alarms
 from django_geventpool.pool import holder as holders
+from tests.support import inside
 from tests.support.pool_states import await_stats, queue_up
 from tests.support.scripted import Refused, ScriptedDriver
 from tests.support.waiting import eventually
@@ -144,7 +145,7 @@ def test_a_short_wait_is_nobodys_business(
     holder = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
     looked = threading.Event()
-    pool._state.on_slot_closed = looked.set
+    inside.state(pool).on_slot_closed = looked.set
     holder.give_back()
     waiter.taken().give_back()
     pool.close()

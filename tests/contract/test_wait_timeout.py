@@ -11,6 +11,7 @@ from django.db import OperationalError
 from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import Pool
 from django_geventpool.pool import holder as holders
+from tests.support import inside
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver, Step
 
@@ -63,7 +64,7 @@ def test_none_waits_as_long_as_it_takes(make_pool: MakePool, borrow: Borrow) -> 
     pool = make_pool(MAX_CONNS=1, CONN_WAIT_TIMEOUT=None)
     holder = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    request = next(iter(pool._state.waiting))
+    request = next(iter(inside.state(pool).waiting))
     assert request.deadline is None
     holder.give_back()
     assert waiter.taken().connection is holder.connection

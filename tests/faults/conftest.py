@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.conftest import (
-    MODES,
-    MakeDatabase,
-    collect_ignore_glob,
-    make_database,
-    observer,
-    rows,
-    schema,
-)
+from tests.integration.conftest import MODES, MakeDatabase, make_database, observer, rows, schema
 
-__all__ = ["MODES", "MakeDatabase", "collect_ignore_glob", "make_database", "observer", "rows", "schema"]
+__all__ = ["MODES", "MakeDatabase", "make_database", "observer", "rows", "schema"]

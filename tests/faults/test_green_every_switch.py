@@ -22,6 +22,8 @@ from tests.support.wholeness import SETTLED_WITHIN, NotWholeError, await_quiet
 
 from .conftest import MODES
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 #: A run has some dozens of switches; more would mean that it waits in a loop.
 MOST = 400
 KINDS = kinds_of_errors()

@@ -7,6 +7,8 @@ import os
 import random
 import threading
 
+import pytest
+
 from servers.postgres_address import Postgres
 from tests.support.alarm import Alarm
 from tests.support.campaign import SEED, Campaign, run_catching
@@ -17,6 +19,8 @@ from tests.support.small_programs import PROGRAMS, Program
 from tests.support.wholeness import check_whole
 
 from .conftest import MODES
+
+pytestmark = pytest.mark.frameworks("threads")
 
 #: How many exceptions; many thousands with EVERY_STEP.
 TIMES = int(os.environ.get("SIGNALS") or (10_000 if os.environ.get("EVERY_STEP") else 600))

@@ -15,8 +15,7 @@ from servers.pgbouncer import PgBouncer, PgBouncerNotFound, PoolMode
 from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
 from servers.tls import OpensslNotFound
-from tests.support.drivers import DRIVER, ENGINE
-from tests.support.tasks import FRAMEWORK
+from tests.support.drivers import ENGINE
 from tests.support.tls import TlsServer, tls_server
 
 settings.configure(
@@ -35,12 +34,6 @@ from tests.support.observer import Observer  # noqa: E402
 from tests.support.scene import make_rows, remove_rows  # noqa: E402
 from tests.support.schema import make_schema  # noqa: E402
 from tests.support.waiting import DEADLINE  # noqa: E402
-
-# What can't be done to a thread is not asked of it.
-collect_ignore_glob = ["test_green_*.py"] if FRAMEWORK == "threads" else ["test_threads_*.py"]
-# Nor is one driver asked what only the other has.
-collect_ignore_glob += ["test_*psycopg3*.py"] if DRIVER == "psycopg2" else ["test_*psycopg2*.py"]
-
 
 #: For a test's parameter `mode`.
 MODES = pytest.mark.parametrize("mode", ["session", "transaction"])

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.db import connections
 
 from django_geventpool.checks.server import check_server
-from servers.postgres import _free_port
+from servers.ports import free_ports
 from tests.support.database import Database
 
 from .conftest import MakeDatabase
@@ -73,7 +73,7 @@ def test_more_than_the_database_may_have_is_a_warning(make_database: MakeDatabas
 
 
 def test_a_server_that_is_not_there_is_a_warning_without_the_password(make_database: MakeDatabase) -> None:
-    database = make_database(settings={"PORT": _free_port(), "PASSWORD": "hunter2"})
+    database = make_database(settings={"PORT": free_ports(1)[0], "PASSWORD": "hunter2"})
     (message,) = check(database)
     assert message.id == "geventpool.W007"
     assert "could not be asked" in message.msg

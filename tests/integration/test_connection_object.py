@@ -5,27 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import connections
 
-from tests.support.database import Database
 from tests.support.drivers import DRIVER
-from tests.support.tasks import Task
 from tests.support.waiting import eventually
 
 from .conftest import MODES, MakeDatabase
-
-if DRIVER == "psycopg2":
-    import psycopg2.extensions
-    import psycopg2.extras
-else:
-    import psycopg
-    from psycopg.adapt import Loader
-
-
-def raw(database: Database) -> Any:
-    """The driver's connection, which is kept from now on."""
-    database.connection.ensure_connection()
-    return connections[database.alias].connection
 
 
 def news(connection: Any) -> list[Any] | None:
@@ -38,7 +22,7 @@ def news(connection: Any) -> list[Any] | None:
 @pytest.mark.parametrize("discard", [False, True])
 def test_notifications_do_not_reach_the_next_holder(make_database: MakeDatabase, mode: str, discard: bool) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE=mode, ON_RELEASE_DISCARD_ALL=discard)
-    connection = raw(database)
+    connection = database.raw()
     database.fetch("listen news")
     for number in range(20):
         database.fetch("select pg_notify('news', %s)", str(number))
@@ -46,133 +30,14 @@ def test_notifications_do_not_reach_the_next_holder(make_database: MakeDatabase,
     received = news(connection)
     assert received is None or len(received) == 20
     database.give_back()
-    assert raw(database) is connection
+    assert database.raw() is connection
     assert not news(connection)
     database.fetch("unlisten news")
 
 
-if DRIVER == "psycopg2":
-
-    @MODES
-    def test_a_cursor_factory_and_typecasters_do_not_reach_the_next_holder(
-        make_database: MakeDatabase, mode: str
-    ) -> None:
-        database = make_database(MAX_CONNS=1, POOL_MODE=mode)
-        connection = raw(database)
-        pid = database.pid()
-        shout = psycopg2.extensions.new_type((25,), "SHOUT", lambda value, _cursor: value and value.upper())
-        psycopg2.extensions.register_type(shout, connection)
-        psycopg2.extras.register_default_jsonb(connection, loads=lambda _text: "whatever")
-        connection.cursor_factory = psycopg2.extras.DictCursor
-        connection.notices = ()
-        assert database.fetch("select 'a'::text") == [["A"]]
-        database.give_back()
-        (row,) = Task(database.answer, "select 'a'::text, '{}'::jsonb, pg_backend_pid()").result()
-        assert row == ("a", "{}", pid)
-        assert type(row) is tuple
-        assert raw(database).notices == []
-
-    @MODES
-    def test_nor_does_another_typecaster_for_the_same_type(make_database: MakeDatabase, mode: str) -> None:
-        database = make_database(MAX_CONNS=1, POOL_MODE=mode)
-        pid = database.pid()
-        database.give_back()
-
-        def take_json_for_something_else() -> None:
-            psycopg2.extras.register_default_jsonb(raw(database), loads=lambda _text: "whatever")
-            assert database.fetch("select '{}'::jsonb") == [("whatever",)]
-            database.give_back()
-
-        def go_on_after_another() -> list[Any]:
-            database.fetch("select 1")
-            if mode == "session":
-                database.give_back()
-            Task(take_json_for_something_else).result()
-            return database.answer("select '{}'::jsonb, pg_backend_pid()")
-
-        assert Task(go_on_after_another).result() == [("{}", pid)]
-
-    def test_a_cursor_factory_that_was_set_at_connect_time_stays(
-        make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        seen: list[Any] = []
-        connect = psycopg2.connect
-
-        class Seeing(psycopg2.extensions.cursor):
-            def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  psycopg2's name
-                seen.append(query)
-                super().execute(query, vars)
-
-        def see(*args: Any, **kwargs: Any) -> Any:
-            connection = connect(*args, **kwargs)
-            connection.cursor_factory = Seeing
-            return connection
-
-        monkeypatch.setattr(psycopg2, "connect", see)
-        database = make_database(MAX_CONNS=1)
-        for number in range(3):
-            assert Task(database.answer, f"select {number}").result() == [(number,)]
-            assert seen[-1] == f"select {number}"
-
-    class OwnCursors(psycopg2.extensions.connection):
-        """A connection class that makes its cursors in a way of its own."""
-
-        def cursor(self, *args: Any, **kwargs: Any) -> Any:
-            return super().cursor(*args, cursor_factory=psycopg2.extras.DictCursor, **kwargs)
-
-    @pytest.mark.parametrize(
-        "options",
-        [
-            {"cursor_factory": psycopg2.extras.DictCursor},
-            {"cursor_factory": lambda *args, **kwargs: psycopg2.extras.DictCursor(*args, **kwargs)},
-            {"connection_factory": OwnCursors},
-        ],
-        ids=["class", "function", "connection"],
-    )
-    def test_whatever_makes_the_cursors_a_role_is_noticed(make_database: MakeDatabase, options: dict[str, Any]) -> None:
-        database = make_database(MAX_CONNS=1, **options)
-        for _ in range(2):
-            database.fetch("set role app")
-            database.give_back()
-            (row,) = Task(database.answer, "select current_user::text as who").result()
-            assert row["who"] == database.role  # type: ignore[call-overload]
-
-    def test_a_session_that_psycopg2_resets_gets_its_role_back(make_database: MakeDatabase) -> None:
-        database = make_database(MAX_CONNS=1, assume_role="app")
-        raw(database).reset()
-        database.give_back()
-        assert Task(database.answer, "select current_user::text").result() == [("app",)]
-
-else:
-
-    class Shout(Loader):
-        """Loads text in capitals."""
-
-        def load(self, data: Any) -> str:
-            return bytes(data).decode().upper()
-
-    @MODES
-    def test_adapters_do_not_reach_the_next_holder(make_database: MakeDatabase, mode: str) -> None:
-        database = make_database(MAX_CONNS=1, POOL_MODE=mode)
-        pid = database.pid()
-        raw(database).adapters.register_loader("text", Shout)
-        assert database.fetch("select 'a'::text") == [("A",)]
-        database.give_back()
-        assert Task(database.answer, "select 'a'::text, '{}'::jsonb, pg_backend_pid()").result() == [("a", "{}", pid)]
-
-    class Traced(psycopg.ClientCursor[Any]):
-        """A cursor class of a library."""
-
-    def test_a_cursor_factory_that_was_set_at_connect_time_stays(make_database: MakeDatabase) -> None:
-        database = make_database(MAX_CONNS=1, cursor_factory=Traced)
-        raw(database).cursor_factory = psycopg.ClientCursor
-        database.give_back()
-        assert raw(database).cursor_factory is Traced
-
-
 def test_the_pool_stays_whole_whatever_was_left(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=2)
-    connection = raw(database)
+    connection = database.raw()
     connection.cursor().execute("listen news")
     database.give_back()
     database.answer("notify news")

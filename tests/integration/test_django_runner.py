@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.database import Database
 from tests.support.programs import output_of, start_program
-from tests.support.tasks import FRAMEWORK
 from tests.support.waiting import eventually
 
 from .conftest import MODES, MakeDatabase
@@ -94,12 +93,11 @@ def test_a_test_database_of_two_aliases_is_dropped_at_the_end(database: Database
     eventually(lambda: database.count() == 0, "no session left")
 
 
-if FRAMEWORK == "threads":
-    # Under gevent and eventlet the multiprocessing pool of Django's runner hangs, with whatever engine.
-
-    def test_parallel_tests_run_on_clones(database: Database) -> None:
-        output = run_tests(database, "--parallel=2")
-        assert_all_ran(output)
-        assert output.count("Cloning test database") == 2
-        assert databases(database) == []
-        eventually(lambda: database.count() == 0, "no session left")
+# Under gevent and eventlet the multiprocessing pool of Django's runner hangs, with whatever engine.
+@pytest.mark.frameworks("threads")
+def test_parallel_tests_run_on_clones(database: Database) -> None:
+    output = run_tests(database, "--parallel=2")
+    assert_all_ran(output)
+    assert output.count("Cloning test database") == 2
+    assert databases(database) == []
+    eventually(lambda: database.count() == 0, "no session left")

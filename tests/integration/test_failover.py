@@ -10,6 +10,7 @@ from django.db import InternalError, transaction
 
 from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.front_end import FrontEnd
 from tests.support.pair import Pair, pair_of_servers
@@ -151,7 +152,7 @@ def test_who_is_read_only_by_his_own_will_costs_no_other_connection(make_databas
     options = {"options": "-c default_transaction_read_only=on"} if how == "options" else {}
     database = make_database(MAX_CONNS=2, **options)
     database.assert_whole()
-    serials = {slot.connection.serial for slot in database.pool._state.slots}
+    serials = {slot.connection.serial for slot in inside.slots(database.pool)}
     if how == "session":
         database.fetch("set default_transaction_read_only = on")
 
@@ -165,6 +166,6 @@ def test_who_is_read_only_by_his_own_will_costs_no_other_connection(make_databas
         write()
     database.give_back()
     database.assert_whole()
-    left = {slot.connection.serial for slot in database.pool._state.slots}
+    left = {slot.connection.serial for slot in inside.slots(database.pool)}
     # Whatever becomes of a session with a setting of its holder's.
     assert len(serials - left) <= (how == "session")

@@ -13,6 +13,8 @@ from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
 def test_a_connection_is_reclaimed_when_its_holder_is_killed(

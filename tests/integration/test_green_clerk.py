@@ -14,6 +14,8 @@ from django_geventpool import green
 from tests.support.tasks import FRAMEWORK, Task, current_greenlet
 from tests.support.waiting import DEADLINE, eventually
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_clerk_that_is_killed_before_its_first_step(

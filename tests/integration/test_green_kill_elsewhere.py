@@ -20,6 +20,8 @@ from tests.testapp.models import Item
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
 OUT_OF_REACH = {"CONN_WAIT_TIMEOUT": 60, "MAX_CONNS": 1}
 

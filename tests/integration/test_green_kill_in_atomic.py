@@ -15,6 +15,8 @@ from tests.testapp.models import Item
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 @pytest.mark.parametrize("how", ["kill", "timeout"])

@@ -13,6 +13,8 @@ from tests.support.watcher import Watcher
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
 #: So that a server that was not asked to cancel the query would not notice by itself that its client is gone.
 BLIND = "-c client_connection_check_interval=0"

@@ -9,6 +9,8 @@ from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
 
 

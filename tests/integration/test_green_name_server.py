@@ -17,6 +17,8 @@ from tests.support.programs import output_of, start_program
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.fixture
 def silent_name_server() -> Iterator[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from tests.support.tasks import Task, is_interruption
 from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import MakeDatabase
 from .test_green_kill_query import INTERRUPTIONS
+
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 
 def test_a_task_that_is_interrupted_while_it_asks_for_the_password_leaves_its_place_to_others(

@@ -12,6 +12,8 @@ from .conftest import MakeDatabase, PutPgBouncerBefore
 from .test_green_kill_query import INTERRUPTIONS
 from .test_pgbouncer import POOLER_MODES
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize("how", INTERRUPTIONS)
 @pytest.mark.parametrize("mode", ["session", "transaction"])

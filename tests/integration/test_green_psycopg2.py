@@ -18,6 +18,8 @@ from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
+pytestmark = [pytest.mark.frameworks("gevent", "eventlet"), pytest.mark.driver("psycopg2")]
+
 
 def test_psycopg2_becomes_green_without_a_call_and_the_log_says_so_once(make_database: MakeDatabase) -> None:
     other = {"gevent": "eventlet", "eventlet": "gevent"}[FRAMEWORK]  # Installed, but not in force.

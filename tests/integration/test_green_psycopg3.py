@@ -18,6 +18,8 @@ from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
+pytestmark = [pytest.mark.frameworks("gevent", "eventlet"), pytest.mark.driver("psycopg")]
+
 #: Those that there are here.
 IMPLEMENTATIONS = [impl for impl in ("c", "binary") if importlib.util.find_spec(f"psycopg_{impl}") is not None]
 if ctypes.util.find_library("pq") is not None:

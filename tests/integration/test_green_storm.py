@@ -20,6 +20,8 @@ from tests.testapp.models import Item
 
 from .conftest import MakeDatabase
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 SECONDS = float(os.environ.get("STORM_SECONDS", "8"))
 GREENLETS = 300
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")

@@ -11,6 +11,8 @@ from tests.support.victims import interrupt_all, start_victims
 from .conftest import MakeDatabase
 from .test_green_kill_query import BLIND, INTERRUPTIONS
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize("how", INTERRUPTIONS)
 @pytest.mark.parametrize("ssl_mode", SSL_MODES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
@@ -90,7 +91,7 @@ def test_connections_kept_for_min_conns_are_renewed_with_no_traffic(make_databas
 def test_lifetimes_of_connections_opened_together_end_apart(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=20, CONN_MAX_LIFETIME=1000)
     database.assert_whole()
-    ends = sorted(slot.expires_at or 0 for slot in database.pool._state.slots)
+    ends = sorted(slot.expires_at or 0 for slot in inside.slots(database.pool))
     assert len(ends) == 20
     assert 1 < ends[-1] - ends[0] < 110
 

@@ -12,6 +12,7 @@ from django.db import connections, transaction
 from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import holder
 from django_geventpool.utils import close_connection
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.fan_out import WAYS, Work, in_threads
 from tests.support.tasks import Task, results
@@ -151,7 +152,7 @@ def test_tasks_that_are_slow_elsewhere_are_no_standstill(
     database = make_database(MAX_CONNS=2, CONN_WAIT_TIMEOUT=60)
     done = threading.Event()
     looks: list[object] = []
-    nested = database.pool._alarms._nested
+    nested = inside.standstill_alarm(database.pool)
     judge = nested.judge
     nested.judge = lambda scene: looks.append(judge(scene))  # type: ignore[method-assign,assignment,func-returns-value]
     tasks = start_tasks(

@@ -161,13 +161,12 @@ def test_a_query_on_a_dead_network_ends_by_the_users_tcp_options(make_database: 
             end.detach()
 
 
-if FRAMEWORK != "threads":
-
-    def test_connect_timeout_of_the_environment_is_honoured(
-        make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
-        with black_hole() as hole:
-            database = make_database(MAX_CONNS=1, settings=hole)
-            with pytest.raises(OperationalError, match="time"):
-                database.fetch("select 1")
+@pytest.mark.frameworks("gevent", "eventlet")
+def test_connect_timeout_of_the_environment_is_honoured(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+    with black_hole() as hole:
+        database = make_database(MAX_CONNS=1, settings=hole)
+        with pytest.raises(OperationalError, match="time"):
+            database.fetch("select 1")

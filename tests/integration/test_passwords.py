@@ -179,8 +179,7 @@ def test_connections_beside_the_pool_get_it_too(make_database: MakeDatabase, ser
     database = make_database(server=server, MAX_CONNS=1, role_limit=2)
     vault = Vault(server.password)
     set_password(database, vault)
-    # As to create a test database.
-    with database.connection._nodb_cursor() as cursor:
+    with database.connection._nodb_cursor() as cursor:  # noqa: SLF001  by which Django creates test databases
         cursor.execute("select 7")
         assert cursor.fetchone() == (7,)
     assert vault.asked == 1

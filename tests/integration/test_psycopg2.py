@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import psycopg2.extensions
 import psycopg2.extras
+import pytest
 from django.db import connections
 
 from .conftest import MakeDatabase
+
+pytestmark = pytest.mark.driver("psycopg2")
 
 
 class Factory(psycopg2.extensions.connection):

@@ -11,17 +11,12 @@ import pytest
 from django.db import DataError, connections, transaction
 from psycopg.rows import dict_row
 
-from tests.support.database import Database
 from tests.support.errors_thrown import SoftLimit
 from tests.support.tasks import Task
 
 from .conftest import MODES, MakeDatabase
 
-
-def raw(database: Database) -> Any:
-    """The driver's connection, which is kept from now on."""
-    database.connection.ensure_connection()
-    return connections[database.alias].connection
+pytestmark = pytest.mark.driver("psycopg")
 
 
 @MODES
@@ -57,8 +52,8 @@ def test_where_parameters_are_bound(make_database: MakeDatabase, mode: str, on_s
 @MODES
 def test_a_pipeline(make_database: MakeDatabase, mode: str) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
-    with raw(database).pipeline():
-        cursors = [raw(database).execute("select %s::int", [number]) for number in range(50)]
+    with database.raw().pipeline():
+        cursors = [database.raw().execute("select %s::int", [number]) for number in range(50)]
         assert [cursor.fetchone() for cursor in cursors] == [(number,) for number in range(50)]
     database.give_back()
     database.assert_whole()
@@ -77,11 +72,11 @@ def test_a_pipeline_whose_end_is_interrupted_leaves_nothing_open(
         yield
 
     def run() -> None:
-        with raw(database).pipeline():
-            assert raw(database).execute("select 1").fetchone() == (1,)
+        with database.raw().pipeline():
+            assert database.raw().execute("select 1").fetchone() == (1,)
             if is_refused:
                 with pytest.raises(psycopg.errors.DivisionByZero):
-                    raw(database).execute("select 1 / 0").fetchone()
+                    database.raw().execute("select 1 / 0").fetchone()
             monkeypatch.setattr(psycopg.Pipeline, "_exit_gen", interrupted)
 
     with pytest.raises(SoftLimit):
@@ -110,9 +105,9 @@ def test_what_a_holder_leaves_open_is_no_business_of_the_next(
     make_database: MakeDatabase, mode: str, enter: Callable[[Any], Any]
 ) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
-    left = enter(raw(database))
+    left = enter(database.raw())
     left.__enter__()
-    raw(database).execute("select 1")
+    database.raw().execute("select 1")
     database.give_back()
     assert Task(database.answer, "select 7").result() == [(7,)]
     with contextlib.suppress(psycopg.Error):
@@ -124,17 +119,17 @@ def test_what_a_holder_leaves_open_is_no_business_of_the_next(
 def test_factories_that_a_holder_has_set_are_not_the_next_ones(make_database: MakeDatabase, mode: str) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
     pid = database.pid()
-    raw(database).row_factory = dict_row
-    raw(database).cursor_factory = psycopg.RawCursor
-    raw(database).prepare_threshold = 0
+    database.raw().row_factory = dict_row
+    database.raw().cursor_factory = psycopg.RawCursor
+    database.raw().prepare_threshold = 0
     database.give_back()
     assert database.fetch("select pg_backend_pid(), %s::int", 7) == [(pid, 7)]
-    assert raw(database).prepare_threshold is None
+    assert database.raw().prepare_threshold is None
 
 
 def test_the_row_factory_of_the_options(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, row_factory=dict_row)
-    with raw(database).cursor() as cursor:
+    with database.raw().cursor() as cursor:
         assert cursor.execute("select 7 as seven").fetchone() == {"seven": 7}
 
 
@@ -142,7 +137,7 @@ def test_the_row_factory_of_the_options(make_database: MakeDatabase) -> None:
 def test_copy_in_and_out_of_many_rows(make_database: MakeDatabase, mode: str) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
     with transaction.atomic(using=database.alias):
-        cursor = raw(database).cursor()
+        cursor = database.raw().cursor()
         cursor.execute("create temporary table copied (number int, text text) on commit drop")
         with cursor.copy("copy copied from stdin") as copy:
             for number in range(20000):
@@ -156,7 +151,7 @@ def test_copy_in_and_out_of_many_rows(make_database: MakeDatabase, mode: str) ->
 def test_a_copy_left_half_way_is_cancelled_and_its_connection_replaced(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, options="-c client_connection_check_interval=0")
     pid = database.pid()
-    copy = raw(database).cursor().copy("copy (select generate_series(1, 100000000)) to stdout")
+    copy = database.raw().cursor().copy("copy (select generate_series(1, 100000000)) to stdout")
     next(iter(copy.__enter__()))
     database.give_back()
     assert Task(database.pid).result() != pid
@@ -172,12 +167,12 @@ def test_a_query_and_an_answer_larger_than_every_buffer(make_database: MakeDatab
 def test_a_wait_for_notifications_that_is_over_leaves_the_connection(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=2)
     pid = database.pid()
-    raw(database).execute("listen news")
-    assert list(raw(database).notifies(timeout=0)) == []
-    assert list(raw(database).notifies(timeout=0.2)) == []
+    database.raw().execute("listen news")
+    assert list(database.raw().notifies(timeout=0)) == []
+    assert list(database.raw().notifies(timeout=0.2)) == []
     Task(database.answer, "notify news, 'hello'").result()
-    assert [notify.payload for notify in raw(database).notifies(timeout=10, stop_after=1)] == ["hello"]
-    raw(database).execute("unlisten news")
+    assert [notify.payload for notify in database.raw().notifies(timeout=10, stop_after=1)] == ["hello"]
+    database.raw().execute("unlisten news")
     assert database.pid() == pid
 
 
@@ -188,16 +183,16 @@ def test_limits_and_handlers_that_a_holder_has_set_are_not_the_next_ones(
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
     pid = database.pid()
     heard: list[object] = []
-    raw(database).add_notice_handler(heard.append)
-    raw(database).add_notify_handler(heard.append)
-    raw(database).server_cursor_factory = psycopg.Cursor
-    raw(database).prepared_max = 1
-    raw(database).execute("listen news")
+    database.raw().add_notice_handler(heard.append)
+    database.raw().add_notify_handler(heard.append)
+    database.raw().server_cursor_factory = psycopg.Cursor
+    database.raw().prepared_max = 1
+    database.raw().execute("listen news")
     database.give_back()
     database.fetch("do $$ begin raise notice 'hello'; end $$")
     database.fetch("notify news, 'hello'")
     assert heard == []
-    assert raw(database).server_cursor_factory is psycopg.ServerCursor
-    assert raw(database).prepared_max == 100
-    raw(database).execute("unlisten news")
+    assert database.raw().server_cursor_factory is psycopg.ServerCursor
+    assert database.raw().prepared_max == 100
+    database.raw().execute("unlisten news")
     assert database.pid() == pid

@@ -79,7 +79,7 @@ def test_a_restart_under_load_leaves_the_pool_whole(
     make_database: MakeDatabase, server: PostgresServer, mode: StopMode
 ) -> None:
     database = make_database(server=server, MAX_CONNS=5)
-    assert_goes_on_after(database, lambda: server.stop(mode), server.start)
+    assert_goes_on_after(database, lambda: server.stop(mode=mode), server.start)
 
 
 def test_a_crash_under_load_leaves_the_pool_whole(make_database: MakeDatabase, server: PostgresServer) -> None:
@@ -91,7 +91,7 @@ def test_idle_connections_that_a_restart_ended_are_replaced_without_an_error(
 ) -> None:
     database = make_database(server=server, MAX_CONNS=5)
     database.assert_whole()
-    server.restart("immediate")
+    server.restart(mode="immediate")
     answers = results([Task(database.answer, "select %s::int", number) for number in range(100)])
     assert [rows[0][0] for rows in answers] == list(range(100))
     database.assert_whole()
@@ -103,7 +103,7 @@ def test_the_bound_holds_while_a_restarted_server_is_stormed(
     database = make_database(server=server, MAX_CONNS=5)
     waiting = [Task(database.answer, "select pg_sleep(600)::text") for _ in range(5)]
     database.await_running("pg_sleep(600)", 5)
-    server.restart("immediate")
+    server.restart(mode="immediate")
     for task in waiting:
         with pytest.raises(OperationalError):
             task.result()

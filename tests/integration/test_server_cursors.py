@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, InterfaceError, connections, transaction
 
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.drivers import driver
 from tests.support.tasks import Task
@@ -155,4 +156,4 @@ def test_many_iterators_of_one_holder_are_not_kept(make_database: MakeDatabase, 
     database = make_database(MAX_CONNS=1)
     for _ in range(50):
         list(Item.objects.using(database.alias).iterator())
-    assert len(connections[database.alias].connection._on_server) <= 1
+    assert inside.count_on_server(database.raw()) <= 1

@@ -14,6 +14,8 @@ from tests.support.database import Database
 from tests.support.observer import Observer
 from tests.testapp.models import Item
 
+pytestmark = pytest.mark.frameworks("threads")
+
 #: As many tasks as there are connections, and one more.
 TASKS = 5
 

@@ -9,6 +9,8 @@ from django_geventpool.checks.server import check_server
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
 
+pytestmark = pytest.mark.frameworks("threads")
+
 
 def test_a_pooler_without_a_second_connection_does_not_hold_the_check_up(
     make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, monkeypatch: pytest.MonkeyPatch

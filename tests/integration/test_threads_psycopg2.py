@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from psycopg2 import extensions
 
 from django_geventpool import patch_psycopg
 from tests.support.programs import output_of, start_program
 
 from .conftest import MakeDatabase
+
+pytestmark = [pytest.mark.frameworks("threads"), pytest.mark.driver("psycopg2")]
 
 
 def test_psycopg2_stays_as_it_is(make_database: MakeDatabase) -> None:

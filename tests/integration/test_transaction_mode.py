@@ -16,6 +16,7 @@ from django_geventpool.pool import PoolStats
 from django_geventpool.utils import pinned
 from servers.postgres import PostgresServer
 from servers.postgres_address import Postgres
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.tasks import Task, results
 from tests.support.waiting import DEADLINE, eventually
@@ -205,7 +206,7 @@ def test_a_wrapper_is_usable_between_two_transactions_while_the_server_is_there(
         database.fetch("select 1")
         assert database.connection.is_usable()
     assert_goes_back(database)
-    own_server.stop("fast")
+    own_server.stop(mode="fast")
     assert not database.connection.is_usable()
     own_server.start()
     assert database.connection.is_usable()
@@ -315,7 +316,8 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
         cycle.append(cycle)
 
     pool = database.pool
-    snapshot, collected = pool._state.snapshot, []
+    state = inside.state(database.pool)
+    snapshot, collected = state.snapshot, []
 
     def collect_under_the_lock() -> PoolStats:
         if not collected:
@@ -325,7 +327,7 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
     gc.disable()
     try:
         leave_half_read()
-        monkeypatch.setattr(pool._state, "snapshot", collect_under_the_lock)
+        monkeypatch.setattr(state, "snapshot", collect_under_the_lock)
         pool.stats()
     finally:
         gc.enable()

@@ -7,6 +7,8 @@ import pytest
 from .conftest import MakeDatabase
 from .tracing import CHOSEN, need, spans_of, start
 
+pytestmark = pytest.mark.frameworks("gevent", "eventlet")
+
 
 @pytest.mark.parametrize(("mode", "how"), [("session", "kill"), ("transaction", "timeout")])
 @pytest.mark.parametrize("tracer", CHOSEN)

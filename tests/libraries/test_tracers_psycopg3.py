@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import MakeDatabase
 from .tracing import spans_of, start
+
+pytestmark = pytest.mark.driver("psycopg")
 
 
 def test_a_tracer_of_pools_sees_queries(make_database: MakeDatabase, schema: None) -> None:

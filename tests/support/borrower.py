@@ -25,7 +25,7 @@ class Borrower:
         self._arguments = arguments
         self._taken = threading.Event()
         self._told = threading.Event()
-        self._gives_back = True
+        self.gives_back = True
         self.task: Task[None] = Task(self._run)
 
     def _run(self) -> None:
@@ -37,7 +37,7 @@ class Borrower:
             self._taken.set()
             self._told.wait()
         finally:
-            if self._gives_back:
+            if self.gives_back:
                 self.pool.putconn(connection)
 
     @property
@@ -67,5 +67,5 @@ class Borrower:
 
     def end_without_giving_back(self) -> None:
         """Have it end without giving back, and wait for its end."""
-        self._gives_back = False
+        self.gives_back = False
         self.give_back()

@@ -80,6 +80,11 @@ class Database:
         """The process id of the server's side of this greenlet's or thread's connection."""
         return int(self.fetch("select pg_backend_pid()")[0][0])
 
+    def raw(self) -> Any:
+        """The driver's connection of the running greenlet or thread, which keeps it from now on."""
+        self.connection.ensure_connection()
+        return self.connection.connection
+
     def give_back(self) -> None:
         """Give the connection of the running greenlet or thread back."""
         self.connection.close()

@@ -40,7 +40,7 @@ class Observer(Helper):
 
     def __init__(self, server: Postgres) -> None:
         # Not the role that tests connect as, which may not end the sessions of others.
-        super().__init__("observer", json.dumps({**server.dsn, "user": server._query_user}))
+        super().__init__("observer", json.dumps({**server.dsn, "user": server.query_user}))
 
     def __enter__(self) -> Observer:
         return self

@@ -11,12 +11,12 @@ from typing import Any
 from django.db import connections
 from django.db.models import QuerySet
 
-from django_geventpool import pools
 from django_geventpool.pool import Pool
 from django_geventpool.utils import end_task
 from servers.postgres_address import Postgres
 from tests.testapp.models import Item
 
+from . import inside
 from .database import Database
 from .observer import Observer
 from .tasks import FRAMEWORK, Task
@@ -148,7 +148,7 @@ class Scene:
     def give_back(self) -> None:
         """Close the wrappers of the running greenlet or thread, as the end of a task does."""
         for database in self.databases:
-            if hasattr(connections._connections, database.alias):  # type: ignore[attr-defined]
+            if hasattr(_wrappers(), database.alias):
                 database.give_back()
         end_task()
 
@@ -163,14 +163,18 @@ class Scene:
         self.over.set()
         for database in self.databases:
             alias = database.alias
-            pools._entries.pop(alias, None)
-            pools._closed.pop(alias, None)
+            inside.forget_pool(alias)
             connections.settings.pop(alias)
             with contextlib.suppress(Exception):
-                getattr(connections._connections, alias).forget_connection()  # type: ignore[attr-defined]
+                getattr(_wrappers(), alias).forget_connection()
             with contextlib.suppress(AttributeError):
-                delattr(connections._connections, alias)  # type: ignore[attr-defined]
+                delattr(_wrappers(), alias)
             self.observer.end(database.role)
+
+
+def _wrappers() -> Any:
+    """Return where Django has the wrappers of the running greenlet or thread; asked by alias, it would make one."""
+    return connections._connections  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def make_rows(server: Postgres) -> None:

@@ -23,7 +23,7 @@ class Task(Generic[T]):
         self._value: T | None = None
         self._begun = False
         self._ended = threading.Event()
-        self._greenlet = _start(self._run, function, args)
+        self.greenlet = _start(self._run, function, args)
 
     def _run(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
         self._begun = True
@@ -56,7 +56,7 @@ class Task(Generic[T]):
             import gevent
 
             error = gevent.GreenletExit() if how == "kill" else gevent.Timeout()
-            self._greenlet.kill(error, block=False)
+            self.greenlet.kill(error, block=False)
             if not self._begun:
                 # It never will, and so can't tell of its end.
                 self.error = error
@@ -67,7 +67,7 @@ class Task(Generic[T]):
 
             error = greenlet.GreenletExit() if how == "kill" else eventlet.Timeout()
             # Not from here: the greenlet would run at once, in the middle of the caller.
-            eventlet.spawn_n(eventlet.kill, self._greenlet, error)
+            eventlet.spawn_n(eventlet.kill, self.greenlet, error)
 
 
 def framework_timeout(seconds: float) -> Any:

@@ -64,7 +64,7 @@ class UntilPrivateClose(UntilClose):
 
 class InCreateCursor(UntilClose):
     def _cursor(self, name: str | None = None) -> Any:
-        return Engine._cursor(self, name)
+        return Engine._cursor(self, name)  # noqa: SLF001  Django's, for engines to define
 
     def create_cursor(self, name: str | None = None) -> Any:
         if not self.is_set:
@@ -80,7 +80,7 @@ class InCursorAfterEnsureConnection(UntilClose):
             self.is_set = True
             with self.cursor() as cursor:
                 self.set_on(cursor)
-        return Engine._cursor(self, name)
+        return Engine._cursor(self, name)  # noqa: SLF001  Django's, for engines to define
 
 
 class InState(Engine):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from servers.postgres import PostgresServer, _unprivileged_user
+from servers.postgres import PostgresServer, unprivileged_user
 from servers.tls import Certificate, make_certificate
 
 PASSWORD = "s3cret-w0rd"
@@ -44,7 +44,7 @@ def tls_server() -> Iterator[TlsServer]:
 def _server(folder: Path, own: Certificate) -> PostgresServer:
     hba = folder / "pg_hba.conf"
     hba.write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
-    user = _unprivileged_user()
+    user = unprivileged_user()
     if user is not None:
         for path in (folder, own.key, own.certificate, hba):
             shutil.chown(path, user)

@@ -196,7 +196,7 @@ def plain_proxies() -> Spans:
         register = extensions.register_type
 
         def register_type(kind: Any, scope: Any = None) -> None:
-            register(kind, scope._real if isinstance(scope, _Proxy) else scope)
+            register(kind, scope._real if isinstance(scope, _Proxy) else scope)  # noqa: SLF001
 
         extensions.register_type = json.register_type = register_type  # type: ignore[attr-defined]
     return lambda: list(spans)

@@ -1,10 +1,8 @@
-"""The tests of a driver are for where it is installed; settings of Django's for those who ask for them."""
+"""Settings of Django's, and drivers that seem to be installed, for those who ask for them."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -12,12 +10,6 @@ import pytest
 from django.conf import UserSettingsHolder, global_settings, settings
 
 from django_geventpool.checks import installed
-
-collect_ignore_glob = [
-    pattern
-    for driver, pattern in (("psycopg2", "test_*_psycopg2.py"), ("psycopg", "test_*_psycopg3.py"))
-    if importlib.util.find_spec(driver) is None
-]
 
 
 class Install(Protocol):
@@ -36,15 +28,14 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 @pytest.fixture
-def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[dict[str, dict[str, Any]]]:
+def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> dict[str, dict[str, Any]]:
     """DATABASES, to be filled by the test, of a project with psycopg2 and the worker side."""
     holder = UserSettingsHolder(global_settings)
     holder.DATABASES = {}
     install("psycopg2")
     monkeypatch.setitem(sys.modules, "celery_geventpool.signals", ModuleType("celery_geventpool.signals"))
-    before, settings._wrapped = settings._wrapped, holder  # As Django's override_settings does, for settings that are.
-    yield holder.DATABASES
-    settings._wrapped = before
+    monkeypatch.setattr(settings, "_wrapped", holder)  # As Django's override_settings does, for settings that are.
+    return holder.DATABASES
 
 
 def pooled(engine: str = "postgresql_psycopg2", **settings: Any) -> dict[str, Any]:

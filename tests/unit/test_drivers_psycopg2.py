@@ -15,6 +15,8 @@ from django_geventpool.drivers.psycopg2 import Psycopg2Driver
 from django_geventpool.drivers.psycopg2_connection import Psycopg2Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
 
+pytestmark = pytest.mark.imports("psycopg2")
+
 FULL = [
     'connection to server at "127.0.0.1", port 5432 failed: FATAL:  sorry, too many clients already',
     'connection to server at "127.0.0.1", port 5432 failed: FATAL:  too many connections for role "app"',
@@ -211,7 +213,7 @@ def test_what_is_refused_both_ways_is_undecided(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_users_connection_class_is_combined_with_ours() -> None:
-    kind = driver_module._kind_of(extras.LoggingConnection)
+    kind = driver_module._kind_of(extras.LoggingConnection)  # noqa: SLF001  a step of its own
     assert issubclass(kind, Psycopg2Connection)
     assert issubclass(kind, extras.LoggingConnection)
     assert kind.close is Psycopg2Connection.close
@@ -219,4 +221,4 @@ def test_the_users_connection_class_is_combined_with_ours() -> None:
 
 @pytest.mark.parametrize("factory", [None, extensions.connection, Psycopg2Connection])
 def test_without_a_class_of_the_users_ours_is_used(factory: type[extensions.connection] | None) -> None:
-    assert driver_module._kind_of(factory) is Psycopg2Connection
+    assert driver_module._kind_of(factory) is Psycopg2Connection  # noqa: SLF001

@@ -15,6 +15,8 @@ from django_geventpool.drivers.cancel import start_cancelling
 from django_geventpool.drivers.psycopg import PsycopgDriver
 from django_geventpool.drivers.psycopg_connection import PsycopgConnection, _library
 
+pytestmark = pytest.mark.imports("psycopg")
+
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

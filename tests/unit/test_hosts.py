@@ -212,7 +212,7 @@ def test_a_password_is_not_among_the_settings() -> None:
 
 
 def test_a_library_that_is_none_is_no_libpq() -> None:
-    assert conninfo._libpq("/no/such/library.so") is None
+    assert conninfo._libpq("/no/such/library.so") is None  # noqa: SLF001  a step of its own
 
 
 # connect_timeout

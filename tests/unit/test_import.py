@@ -150,8 +150,8 @@ deadline = time.monotonic() + 30
 while pool.stats().reclaimed < 4 and time.monotonic() < deadline:
     time.sleep(0.001)
 import sys
-made = (pool._housekeeper._duty, pool._housekeeper._gate)
-locks = {type(lock).__module__.partition(".")[0] for lock in made}
+from tests.support import inside
+locks = {type(lock).__module__.partition(".")[0] for lock in inside.locks_of_housekeeper(pool)}
 print(len(set(served)) > 1, driver.peak, pool.stats().reclaimed, len(ticks) > 20, *locks)
 """
 

@@ -14,6 +14,7 @@ from django_geventpool import pools
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from django_geventpool.pool.counters import BOUNDS
+from tests.support import inside
 from tests.support.scripted import ScriptedDriver
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -26,7 +27,7 @@ def pool() -> Iterator[Pool]:
         "default", None, lambda: Pool("default", ScriptedDriver(), PoolOptions(MAX_CONNS=5, MIN_CONNS=1))
     )
     held, given_back = made.getconn(), made.getconn()
-    made._state.by_connection[given_back].since -= 3
+    inside.slot_of(made, given_back).since -= 3
     made.putconn(given_back)
     yield made
     made.putconn(held)

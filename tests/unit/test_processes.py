@@ -48,7 +48,7 @@ def _serve_until_closed(listener: socket.socket) -> None:
                 raise _Closed from None
 
     with contextlib.suppress(_Closed):
-        processes._serve(Listener())  # type: ignore[arg-type]
+        processes._serve(Listener())  # type: ignore[arg-type]  # noqa: SLF001  what its thread does
 
 
 def call(path: Path) -> socket.socket:
@@ -105,7 +105,7 @@ def test_a_bad_request_is_refused_and_the_next_one_answered(path: Path, request_
 def test_an_error_of_what_it_does_is_logged_and_the_next_one_answered(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(processes._METHODS, "show", lambda more: 1 / len(more))
+    monkeypatch.setitem(processes._METHODS, "show", lambda more: 1 / len(more))  # noqa: SLF001
     assert ask(path, GOOD) == b""
     message = "A question for the pools' numbers could not be answered"
     assert [record.getMessage() for record in caplog.records if record.exc_info] == [message]
@@ -143,7 +143,7 @@ def test_clients_that_never_send_or_trickle_are_given_up(path: Path) -> None:
 
 
 def test_a_client_that_never_reads_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(processes._METHODS, "show", lambda more: ["x" * 10_000_000] if more else [])
+    monkeypatch.setitem(processes._METHODS, "show", lambda more: ["x" * 10_000_000] if more else [])  # noqa: SLF001
     with call(path) as connection:
         connection.sendall(GOOD.replace(b"[]", b'["holders"]'))
         assert_serves(path)
@@ -179,7 +179,7 @@ def test_no_room_for_another_connection_ends_nothing(monkeypatch: pytest.MonkeyP
             raise _Closed
 
     with pytest.raises(_Closed):
-        processes._serve(Listener())  # type: ignore[arg-type]
+        processes._serve(Listener())  # type: ignore[arg-type]  # noqa: SLF001  what its thread does
 
 
 def test_the_main_process_bears_what_is_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, PoolStats
 from django_geventpool.pool.counters import Counters
 from django_geventpool.pool.stats import METRICS
+from tests.support import inside
 from tests.support.scripted import ScriptedDriver
 
 QUIET = PoolStats.of(
@@ -63,8 +64,8 @@ def test_a_pool_shows_its_name_and_numbers() -> None:
 def test_the_longest_holder_is_the_one_who_has_held_for_longest() -> None:
     pool = Pool("default", ScriptedDriver(), PoolOptions())
     first, second = pool.getconn(), pool.getconn()
-    oldest = pool._state.by_connection[first]
-    newest = pool._state.by_connection[second]
+    oldest = inside.slot_of(pool, first)
+    newest = inside.slot_of(pool, second)
     assert oldest.request is not None
     assert newest.request is not None
     oldest.request.label, newest.request.label = "the first", "the second"

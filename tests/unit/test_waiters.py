@@ -7,6 +7,7 @@ import math
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.slot import Request
 from django_geventpool.pool.waiters import Deadlines
+from tests.support import inside
 
 
 def request(timeout: float | None, deadline: float | None) -> Request:
@@ -52,5 +53,4 @@ def test_nothing_is_left_of_those_that_wait_no_more() -> None:
         deadlines.add(killed)
         deadlines.remove(killed)
     assert deadlines.first() is patient
-    assert list(deadlines._queues) == [3600]
-    assert len(deadlines._queues[3600]) == 1
+    assert inside.count_by_timeout(deadlines) == {3600: 1}

@@ -42,7 +42,7 @@ class DemoOptions:
 def parse_options(arguments: Sequence[str] | None = None) -> DemoOptions:
     """Read the command line; leaves the program with a message when it makes no sense."""
     parser = argparse.ArgumentParser(
-        prog="demo.py",
+        prog="python -m demo",
         description="A Celery worker indexes Python's standard library: hundreds of greenlets at "
         "once, a few PostgreSQL connections. Starts the servers that it needs and stops them.",
         epilog="DATABASE_URL and CELERY_BROKER_URL in the environment make it use servers of "

@@ -17,7 +17,8 @@ from servers.postgres import PostgresServer
 from .options import DemoOptions
 from .pool_numbers import NUMBERS_FOLDER
 
-PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT_FOLDER = ROOT / "example_project"
 _MAX_CONNECTIONS = 30
 # The demo's own connections, and those that PostgreSQL keeps for superusers.
 _OTHER_CONNECTIONS = 10
@@ -67,7 +68,7 @@ class Environment:
             },
             # There is one worker, and what it would tell others costs time.
             arguments=[
-                *("--include", "demo_support.in_worker"),
+                *("--include", "demo.in_worker"),
                 *("--without-mingle", "--without-gossip", "--without-heartbeat"),
             ],
             log_file=log_file,
@@ -78,7 +79,7 @@ class Environment:
 def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
     """Start the servers that the user doesn't bring, and stop them at the end."""
     name = f"geventpool_demo_{secrets.token_hex(4)}"
-    settings = "demo_support.stock_settings" if options.stock else "project.settings"
+    settings = "demo.stock_settings" if options.stock else "project.settings"
     variables = {
         "DJANGO_SETTINGS_MODULE": settings,
         "CELERY_RESULT_BACKEND": f"file://{folder / 'results'}",
@@ -109,4 +110,4 @@ def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
 def _import_path() -> list[str]:
     """The worker finds the packages where this process does, installed or in the checkout."""
     inherited = os.environ.get("PYTHONPATH")
-    return [*([inherited] if inherited else []), str(PROJECT_FOLDER.parent)]
+    return [*([inherited] if inherited else []), str(ROOT)]

@@ -1,0 +1,1 @@
+"""The example project under load: servers, measuring, a display."""

@@ -1,1 +1,0 @@
-"""What the demo needs beyond the example project: servers, measuring, a display."""

@@ -1,0 +1,169 @@
+"""The one place where tests reach into a pool: for what no public way shows, or brings about in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from django_geventpool import pools
+from django_geventpool.pool import Pool, kinship
+from django_geventpool.pool import holder as holders
+from django_geventpool.pool.closer import Closer
+from django_geventpool.pool.holder import Holder
+from django_geventpool.pool.housekeeper import Housekeeper
+from django_geventpool.pool.nested import Nested
+from django_geventpool.pool.slot import Slot
+from django_geventpool.pool.state import PoolState
+from django_geventpool.pool.upkeep import Upkeep
+from django_geventpool.pool.waiters import Deadlines
+from django_geventpool.registry import Pools
+
+# What it is made of
+
+
+def state(pool: Pool) -> PoolState:
+    """Return what the pool decides by, the object itself."""
+    return pool._state
+
+
+def slots(pool: Pool) -> list[Slot]:
+    """Return the slots that are taken now."""
+    return list(pool._state.slots)
+
+
+def slot_of(pool: Pool, connection: Any) -> Slot:
+    """Return the slot of a connection that is lent."""
+    return pool._state.by_connection[connection]
+
+
+def upkeep(pool: Pool) -> Upkeep:
+    return pool._upkeep
+
+
+def closer(pool: Pool) -> Closer:
+    return pool._closer
+
+
+def standstill_alarm(pool: Pool) -> Nested:
+    """Return what judges whether tasks wait for what their own greenlets or threads hold."""
+    return pool._alarms._nested
+
+
+def count_of_predecessors(pool: Pool) -> int:
+    """Return how many closed pools before this one are remembered."""
+    return len(pool._predecessors._before)
+
+
+# Its lock
+
+
+def under_lock(owner: Pool | Pools, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function while the pool, or the registry, is in the middle of its own work."""
+    return owner._lock.run(function, *arguments)
+
+
+def is_lock_mine(pool: Pool) -> bool:
+    return pool._lock.is_mine()
+
+
+# Its housekeeper
+
+
+def housekeeper(pool: Pool) -> Housekeeper:
+    return pool._housekeeper
+
+
+def keep_house(pool: Pool) -> None:
+    """Do what is due, in the running greenlet or thread."""
+    pool._keep_house()
+
+
+def wakes_at(pool: Pool) -> float:
+    """Return when the housekeeper will look next, in monotonic seconds; 0 before its first look."""
+    return pool._wakes_at
+
+
+def is_housekeeper_settled(pool: Pool) -> bool:
+    """Return whether it runs or isn't about to."""
+    return not pool._housekeeper._gate.locked() or pool._housekeeper.is_running
+
+
+def locks_of_housekeeper(pool: Pool) -> tuple[object, ...]:
+    return pool._housekeeper._duty, pool._housekeeper._gate
+
+
+def when_housekeeper_ends(pool: Pool, tell: Callable[[], object]) -> None:
+    """Have a function called at the end of a housekeeper that starts later."""
+    run = pool._housekeeper._run
+    pool._housekeeper._run = lambda: (run(), tell())  # type: ignore[assignment,method-assign]
+
+
+def next_report_of_abandoned(pool: Pool) -> float:
+    """Return when ended holders are to be told of, in monotonic seconds; infinity for nothing to tell."""
+    return pool._alarms._abandoned.due()
+
+
+def next_alarm(pool: Pool) -> float:
+    """Return when something is to be warned about while nobody waits, in monotonic seconds; infinity for never."""
+    return pool._alarms.is_due(None)
+
+
+# Its times, brought to their end
+
+
+def end_lifetimes(pool: Pool) -> None:
+    """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
+    for slot in slots(pool):
+        slot.expires_at = 0.0
+    pool.wake()
+
+
+def end_backoff(pool: Pool, *, wake: bool = True) -> None:
+    """Have the pause after a refusal be over, and the housekeeper notice unless said otherwise."""
+    pool._state.server.retry_at = 0.0
+    if wake:
+        pool.wake()
+
+
+def probe_full_server_at(pool: Pool, when: float) -> None:
+    """Set when a connection that comes back is next an occasion to ask whether the server is full."""
+    pool._state.server._share._next = when
+
+
+# Its parts
+
+
+def life_of(holder: Holder) -> object:
+    """Make what ends with the locals of a greenlet or thread, and tells its holder."""
+    return holders._Life(holder)
+
+
+def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no greenlet or thread be known as a holder yet, for one test."""
+    monkeypatch.setattr(holders, "_locals", {})
+
+
+def waited_for(frame: Any) -> Iterable[object]:
+    """Return the threads and greenlets that a frame refers to."""
+    return kinship._waited_for(frame)
+
+
+def count_by_timeout(deadlines: Deadlines) -> dict[float, int]:
+    """Return how many requests with each timeout are kept."""
+    return {timeout: len(queue) for timeout, queue in deadlines._queues.items()}
+
+
+def count_on_server(connection: Any) -> int:
+    """Return how many cursors a driver's connection remembers to be on the server."""
+    return len(connection._on_server)
+
+
+# The registry
+
+
+def forget_pool(alias: str) -> None:
+    """Drop a pool whatever state it is in."""
+    pools._entries.pop(alias, None)
+    pools._closed.pop(alias, None)
