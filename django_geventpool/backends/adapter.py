@@ -24,7 +24,7 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "fresh", "is_known", "wrapper")
+    __slots__ = ("__weakref__", "_client", "_pool", "fresh", "is_known", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
         # Weak, as the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage
@@ -33,7 +33,7 @@ class PoolAdapter:
         self._client = Client(self)
         self._pool: Pool | None = None
         #: Stands for the wrapper on connections whose sessions it has set up.
-        self._visitor = object()
+        self.visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
         #: The connection that was lent last, until Django sends a statement on it; of other uses it knows itself.
@@ -50,7 +50,7 @@ class PoolAdapter:
         self._pool = pool = wrapper.pool_of_target()
         self.fresh = connection = pool.getconn(client=self._client)
         connection.fresh_since = time.monotonic()
-        self.is_known = connection.meet(self._visitor)
+        self.is_known = connection.meet(self.visitor)
         return connection.lent_as
 
     @property
@@ -70,11 +70,7 @@ class PoolAdapter:
     def know(self) -> None:
         """Note that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
-            connection.known_to = self._visitor
-
-    def know_none(self) -> None:
-        """Rely on no session any more that was set up until now."""
-        self._visitor = object()
+            connection.known_to = self.visitor
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""

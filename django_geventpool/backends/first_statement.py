@@ -70,15 +70,8 @@ class FirstStatementMixin(PoolModeMixin):
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
-        self.connection = None
-        self._calls += 1
-        try:
-            with self.wrap_database_errors:
-                self._adapter.give_back()
-                self._go_on()
-            self._adapter.fresh = self._adapter.connection.fresh_since = None
-        finally:
-            self._calls -= 1
+        self.take_another()
+        self._adapter.fresh = self._adapter.connection.fresh_since = None
 
 
 class _FirstStatement(CursorWrapper):
