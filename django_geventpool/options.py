@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 from . import foreign_options
@@ -78,7 +79,7 @@ class PoolOptions:
                 "raise REUSE_CONNS, or leave it out to keep every connection."
             )
 
-    @property
+    @cached_property
     def reuse_conns(self) -> int:
         """How many idle connections are kept."""
         return self.MAX_CONNS if self.REUSE_CONNS is None else self.REUSE_CONNS

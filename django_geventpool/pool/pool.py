@@ -221,8 +221,8 @@ class Pool:
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
             return  # Another greenlet or thread, which shares the client, is still at it.
-        slot = request.held
-        if slot is None or slot.state is not State.IN_USE:
+        slot = request.slot
+        if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
         elif not self._returns.take(slot, request):
             return
@@ -341,7 +341,7 @@ class Pool:
         if self._predecessors.has_successor:
             self._state.closed = True  # Whoever was to close it may have been interrupted.
         due, self._wakes_at = find_due(
-            self._state, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
+            self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )
         return due
 

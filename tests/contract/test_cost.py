@@ -72,7 +72,7 @@ def test_a_handoff_costs_the_same_with_many_waiters(
     driver.is_slow = False
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
     # Now and then who gives back asks whether the server is full, which is not what is measured.
-    pool._state.server._share._next = math.inf
+    pool._state.server.share._next = math.inf
     connections = [pool.getconn(), pool.getconn()]
     few = with_waiters(pool, borrow, 2, lambda: pool.putconn(connections[0]))
     many = with_waiters(pool, borrow, 200, lambda: pool.putconn(connections[1]))

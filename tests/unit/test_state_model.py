@@ -246,7 +246,8 @@ class StateMachine(LawfulState):
 
     def give_back(self, slot: Slot, fit: bool = True) -> None:
         with self.dispatching():
-            if self.state.give_back(slot, None if fit else "broken"):
+            assert slot.request is not None
+            if self.state.take_back(slot, slot.request, None if fit else "broken"):
                 self.closing.append(slot)
 
     def evict(self, slot: Slot) -> None:
