@@ -62,7 +62,7 @@ class Returns:
         # The giver's context goes along, for tracers and the like that look into it.
         context = contextvars.copy_context()
         try:
-            request.turn.run(context.run, self._take, slot, request)
+            request.return_guard.run(context.run, self._take, slot, request)
         except RuntimeError as error:
             if is_refusal(error):
                 return False

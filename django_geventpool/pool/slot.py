@@ -110,8 +110,10 @@ class Slot:
         if request is None or self.state not in _LENT:
             return False
         client = request.client
-        is_left = request.holder.is_gone or (client is not None and (client.is_gone or client.request is not request))
-        return is_left and not request.is_coming_back
+        is_orphaned = request.holder.is_gone or (
+            client is not None and (client.is_gone or client.request is not request)
+        )
+        return is_orphaned and not request.is_coming_back
 
     def opening(self, connection: Any) -> None:
         """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
@@ -160,12 +162,12 @@ class Request:
         "is_served",
         "label",
         "refused",
+        "return_guard",
         "since",
         "slot",
         "stack",
         "ticket",
         "timeout",
-        "turn",
         "waking_thread",
     )
 
@@ -203,7 +205,7 @@ class Request:
         #: Whether that was ready, and is in the hands of who asked.
         self.is_served = False
         #: Entered by who gives back: one at a time, and left however that ends, as the pool's lock is.
-        self.turn = contextvars.Context()
+        self.return_guard = contextvars.Context()
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None
@@ -218,7 +220,7 @@ class Request:
     def is_coming_back(self) -> bool:
         """Whether somebody is giving back what it has."""
         try:
-            self.turn.run(bool)
+            self.return_guard.run(bool)
         except RuntimeError:
             return True
         return False
