@@ -225,7 +225,7 @@ class Request:
             return True
         return False
 
-    def is_late(self, now: float) -> bool:
+    def has_expired(self, now: float) -> bool:
         """Return whether the time to wait is over."""
         return self.deadline is not None and self.deadline <= now
 

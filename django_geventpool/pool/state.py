@@ -69,7 +69,7 @@ class PoolState:
 
     def _queue(self, request: Request) -> None:
         """Have a request wait, unless its time is over or nothing is lent any more."""
-        if self.closed or request.is_late(self._clock()):
+        if self.closed or request.has_expired(self._clock()):
             request.gate = None
             self.record_wait(request)
         else:
@@ -127,7 +127,7 @@ class PoolState:
 
     def expire(self, now: float) -> None:
         """Wake those whose time is over, with nothing."""
-        while (request := self.waiting.first_to_give_up()) is not None and request.is_late(now):
+        while (request := self.waiting.first_to_give_up()) is not None and request.has_expired(now):
             self.record_wait(request)
             self._answer(request)
             self.waiting.remove(request)

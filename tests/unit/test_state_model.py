@@ -102,7 +102,7 @@ class StateMachine(LawfulState):
         if outcome != "full" or request is None:
             self.evict(slot)
             return
-        if not self.state.closed and not request.is_late(self.now):
+        if not self.state.closed and not request.has_expired(self.now):
             self.queue.append(request)
             self.queue.sort(key=lambda waiter: waiter.ticket)
         with self.dispatching():
@@ -180,7 +180,7 @@ class StateMachine(LawfulState):
                 self.evict(slot)
             evicted, renewed = self.upkeep.outdated(self.now)
             self.state.dispatch()
-        late = [request for request in self.queue if request.is_late(self.now)]
+        late = [request for request in self.queue if request.has_expired(self.now)]
         self.state.expire(self.now)
         for request in late:
             self.queue.remove(request)
