@@ -239,8 +239,8 @@ class Request:
         self.gate.acquire()
         self.waking_thread = green.waking_thread()
 
-    def wait(self, is_watched: bool) -> bool:
-        """Wait for an answer; return False if the pool is to be looked after before this is called again.
+    def wait_or_poll(self, is_watched: bool) -> bool:
+        """Wait for an answer; return whether the wait is over. If not, look after the pool, and call this again.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """
