@@ -141,7 +141,7 @@ class Pool:
             if request.held is None and request.gate is not None:
                 self._announce(request)
                 # From here: each waiter keeps the frames on the way to where it waits.
-                while not request.wait_or_poll(self._housekeeper.is_watching()):
+                while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
                     self._keep_house()
                     self._wakes_at = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
             slot = self._receive(request)
