@@ -34,7 +34,7 @@ class Abandoned:
         kind.last = who
         return False
 
-    def due(self) -> float:
+    def due_at(self) -> float:
         """When there is a number to be told (monotonic seconds); never if there is none."""
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 

@@ -61,5 +61,5 @@ def find_due(
     state.expire(now)
     if state.unheard and green.is_in_main_hub():
         state.wake_unheard()
-    look_again = min(upkeep.next_wake(now), alarms.is_due(state.waiting_since()))
+    look_again = min(upkeep.next_wake(now), alarms.due_at(state.waiting_since()))
     return Due(to_close, to_renew, abandoned, overdue, observed), look_again

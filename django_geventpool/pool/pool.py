@@ -162,7 +162,7 @@ class Pool:
 
     def _announce(self, request: Request) -> None:
         """Have the housekeeper look at a request that is about to wait, in time."""
-        self._wake_by(self._alarms.is_due(request.since))
+        self._wake_by(self._alarms.due_at(request.since))
         if request.deadline is not None:
             self._wake_by(request.deadline)
 

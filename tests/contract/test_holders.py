@@ -83,7 +83,7 @@ def test_of_those_that_end_in_the_same_way_one_is_named_and_the_others_are_count
         "the last of them task shop.tasks.pay[4]."
     )
     # After the next pause there is nothing to tell, and the one after that is news again.
-    eventually(lambda: pool._alarms._abandoned.due() == math.inf, "nothing more to tell")
+    eventually(lambda: pool._alarms._abandoned.due_at() == math.inf, "nothing more to tell")
     borrow(pool).taken().end_without_giving_back()
     eventually(lambda: len(warnings(caplog)) == 4, "another one")
     assert "task shop.tasks.ship[42] ended" in warnings(caplog)[3]

@@ -322,5 +322,5 @@ def test_nobody_looks_while_nobody_waits(
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     borrow(pool).taken()
     pool._keep_house()
-    assert pool._alarms.is_due(None) == float("inf")
+    assert pool._alarms.due_at(None) == float("inf")
     assert looks == []
