@@ -21,8 +21,8 @@ class Abandoned:
         self._pause = pause
         self._kinds: dict[str, _Kind] = {}
 
-    def is_news(self, who: str) -> bool:
-        """Tell whether to speak of a holder; if not, it is counted."""
+    def record(self, who: str) -> bool:
+        """Record a holder; return whether to speak of it now. If not, it is counted."""
         key = naming.kind_key(who)
         if key not in self._kinds and len(self._kinds) >= KINDS:
             key = ""

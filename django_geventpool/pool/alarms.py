@@ -107,7 +107,7 @@ class Alarms:
 
     def warn_of_abandoned(self, who: str) -> None:
         """Warn that a holder ended without giving its connection back; of each kind one at once, then by number."""
-        if self._abandoned.is_news(who):
+        if self._abandoned.record(who):
             speak(
                 logger.warning,
                 'Pool "%s": %s ended without giving its connection back; it was closed, and the next one costs a '
