@@ -309,11 +309,11 @@ class PooledConnection(_Connection):
 
         Whatever interrupts this goes out, and the next call goes on.
         """
-        has_ended = self.has_ended(timeout)
+        has_ended = self.try_await_end(timeout)
         self._drop_socket()
         return has_ended
 
-    def has_ended(self, timeout: float) -> bool:
+    def try_await_end(self, timeout: float) -> bool:
         """Wait for that, and be ready to be asked again if it has not happened within ``timeout`` s."""
         end = self._socket
         if end is None:
@@ -341,7 +341,7 @@ def _await_end(end: NativeSocket, deadline: float) -> bool:
         left = deadline - time.monotonic()
         if left <= 0 or not wait(end.fileno(), POLLIN, left):
             return False
-        ended = _is_at_end(end)
+        ended = _read_to_end(end)
     return True
 
 
@@ -356,7 +356,7 @@ def _say_good_bye(end: NativeSocket) -> bool:
     return False
 
 
-def _is_at_end(end: NativeSocket) -> bool:
+def _read_to_end(end: NativeSocket) -> bool:
     """Read, without waiting; True when the other side has hung up, or the connection was reset."""
     try:
         return not end.recv(65536, socket.MSG_DONTWAIT)
