@@ -76,7 +76,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Connect, in autocommit mode, with the session configured."""
         connection = self._open_checked(opening)
         self._configure(connection)
-        connection.set_out()
+        connection.record_as_opened()
         self._failover.opened(connection)
         return connection
 

@@ -184,7 +184,7 @@ class PooledConnection(_Connection):
         """Close a cursor on the server for those who still have it, and leave it open there."""
         raise NotImplementedError
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         """Note that the session is as it should be for each of its holders."""
         self._reported = self._report()
         self.session.changes = 0

@@ -135,9 +135,9 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     # Between two holders
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         """Note that the session is as it should be for each of its holders."""
-        super().set_out()
+        super().record_as_opened()
         factory = self.cursor_factory
         self._opened = (factory, dict(self.string_types), dict(self.binary_types), self._typecasters())
         if isinstance(factory, type) and not self._chooses_cursors:
