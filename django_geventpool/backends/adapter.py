@@ -24,7 +24,7 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_pool", "fresh", "is_known", "visitor", "wrapper")
+    __slots__ = ("__weakref__", "_client", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
         # Weak, as the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage
@@ -37,7 +37,7 @@ class PoolAdapter:
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
         #: The connection that was lent last, until Django sends a statement on it; of other uses it knows itself.
-        self.fresh: Any = None
+        self.unused_connection: Any = None
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -48,8 +48,8 @@ class PoolAdapter:
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
-        self.fresh = connection = pool.getconn(client=self._client)
-        connection.fresh_since = time.monotonic()
+        self.unused_connection = connection = pool.getconn(client=self._client)
+        connection.unused_since = time.monotonic()
         self.is_known = connection.meet(self.visitor)
         return connection.lent_as
 
@@ -74,7 +74,7 @@ class PoolAdapter:
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
-        self.fresh = None
+        self.unused_connection = None
         if self._client.request is not None and self._pool is not None:
             self._pool.give_back(self._client)
 

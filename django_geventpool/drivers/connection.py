@@ -77,7 +77,7 @@ class PooledConnection(_Connection):
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
     #: When it was lent (monotonic seconds), while nobody has used it, or had a cursor of it, since then.
-    fresh_since: float | None = None
+    unused_since: float | None = None
     #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
     proxy: Any = None
     #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
@@ -139,7 +139,7 @@ class PooledConnection(_Connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""
-        self.fresh_since = None
+        self.unused_since = None
         cursor = super().cursor(*args, **kwargs)  # type: ignore[safe-super]
         if (args or kwargs) and getattr(cursor, "name", None) is not None:
             self.remember(cursor)

@@ -108,7 +108,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
-        self.fresh_since = None
+        self.unused_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
