@@ -100,7 +100,7 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
     told, task = threading.Event(), object()
     monkeypatch.setattr(state, "active_requests", {task})
     stuck = Task(clerk.do, lambda: told.wait(DEADLINE), "not done")
-    eventually(lambda: clerk.left(), "something to do")
+    eventually(lambda: clerk.pending(), "something to do")
     looks: list[float] = []
     wait = clerk.wait
     monkeypatch.setattr(clerk, "wait", lambda timeout: (looks.append(timeout), wait(timeout))[1])
@@ -109,7 +109,7 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
     assert not stop.ended
     state.active_requests.clear()  # type: ignore[attr-defined]
     stop.result()
-    assert clerk.left() == ["not done"]
+    assert clerk.pending() == ["not done"]
     monkeypatch.setattr(clerk, "wait", wait)
     told.set()
     stuck.result()
