@@ -22,7 +22,7 @@ def connect() -> None:
     """Connect the handlers, each once, and have the pools name tasks and requests."""
     web_request.connect()
     holder.describe = describe_current_work
-    holder.is_urgent = own_work.ask
+    holder.begin_request = own_work.begin_request
     holder.limit_wait = own_work.limit_wait
     handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
         (signals.celeryd_init, on_worker_creation),

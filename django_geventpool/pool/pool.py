@@ -122,7 +122,7 @@ class Pool:
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
             self._stack(),
             client=client,
-            is_urgent=holders.is_urgent(),
+            is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
         )
         try:

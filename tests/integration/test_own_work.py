@@ -31,9 +31,9 @@ def query(database: Database) -> None:
 
 def work(database: Database) -> None:
     """Have scopes in each other, as receivers of signals in remote commands are."""
-    own_work.ask()
+    own_work.begin_request()
     own_work.in_scope(query, is_own=False)(database)
-    own_work.ask()
+    own_work.begin_request()
     query(database)
 
 
@@ -54,7 +54,7 @@ def test_an_exception_at_any_line_of_a_scope_leaves_nothing_of_it(
                 own_work.in_scope(work, is_patient=True)(database)
         except SoftLimit:
             pass
-        if own_work.ask() or own_work.limit_wait(3.0) != 3.0:
+        if own_work.begin_request() or own_work.limit_wait(3.0) != 3.0:
             kept.append((at, fault.where[-1:]))
         own_work._local().scope = None
         database.give_back()
