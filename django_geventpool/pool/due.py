@@ -19,7 +19,7 @@ from .upkeep import Upkeep
 class Due:
     """What the housekeeper has to do."""
 
-    #: Doomed by now.
+    #: Evicted by now.
     to_close: list[Slot]
     to_renew: list[Slot]
     #: Names of holders that ended.

@@ -43,7 +43,7 @@ _DEFAULT: Any = object()
 class Pool:
     """A bounded pool of connections of one process to one server.
 
-    One lock guards the room, held for a few steps in memory and never for I/O. A server connection takes its slot
+    One lock guards the state, held for a few steps in memory and never for I/O. A server connection takes its slot
     before it is opened and keeps it until the server has let go of it, so that the server never counts more than the
     limit. Whatever is interrupted, by whatever exception, leaves its slot to somebody who closes or lends it.
 

@@ -285,8 +285,8 @@ class PoolState:
         slot.is_being_closed = True
         return True
 
-    def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
-        """Record that a evicted slot's connection is closed, and whether somebody was interrupted in using it."""
+    def connection_closed(self, slot: Slot, was_interrupted: bool) -> None:
+        """Record that an evicted slot's connection is closed, and whether somebody was interrupted in using it."""
         if was_interrupted:
             self.counters.cancelled += 1
         self.slot_closed(slot)
