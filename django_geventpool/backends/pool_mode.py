@@ -217,7 +217,7 @@ class PoolModeMixin(PooledMixin):
                 self.keep_settings()
                 self.use.time_zone = self._adapter.time_zone()
             self._adapter.know()
-            self.share_if_allowed()
+            self.detach_holder_if_shared()
         except BaseException:
             try:
                 self._give_back()
