@@ -1,4 +1,7 @@
-"""How long a wrapper keeps its connection: POOL_MODE."""
+"""How long a wrapper keeps its connection: POOL_MODE.
+
+``give_back_if_free`` decides, whenever a cursor, a transaction or a pin ends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a full server means: when to try again, how many at a time, and when to leave room to other processes."""
+"""What a full server means: when to try again, how many at a time, and when to leave room to other processes.
+
+``Pool._serve`` meets its refusals (``driver.is_server_full``), and has the request wait on in its old place.
+"""
 
 from __future__ import annotations
 

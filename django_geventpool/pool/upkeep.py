@@ -1,4 +1,7 @@
-"""What time brings: connections that were idle, or lived, or were held for long enough, and holders that are gone."""
+"""What time brings: connections that were idle, or lived, or were held for long enough, and holders that are gone.
+
+``due.py`` asks for that under the lock, at each look of the housekeeper, and ``Pool._keep_house`` does it.
+"""
 
 from __future__ import annotations
 
