@@ -68,11 +68,6 @@ class FirstStatementMixin(PoolModeMixin):
         """Tell whether a statement failed because the connection was lost before the server has begun it."""
         return error.__cause__ is not None and self._adapter.driver.has_not_begun(connection, error.__cause__)
 
-    def replace_connection(self) -> None:
-        """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
-        self.take_another()
-        self._adapter.unused_connection = self._adapter.connection.unused_since = None
-
 
 class _FirstStatement(CursorWrapper):
     db: Any

@@ -187,7 +187,7 @@ class PoolModeMixin(PooledMixin):
             use.is_connecting = False
             use.calls = calls
 
-    def take_another(self) -> None:
+    def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
         use = self.use
         self.connection = None
@@ -196,6 +196,7 @@ class PoolModeMixin(PooledMixin):
             with self.wrap_database_errors:
                 self._adapter.give_back()
                 self._go_on()
+            self._adapter.unused_connection = self._adapter.connection.unused_since = None
         finally:
             use.calls -= 1
 

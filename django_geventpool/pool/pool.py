@@ -8,7 +8,6 @@ import logging
 import math
 import threading
 import time
-from traceback import StackSummary
 from typing import Any
 
 from .. import green, process
@@ -120,7 +119,7 @@ class Pool:
             holders.current(),
             holders.describe(),
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
-            self._stack(),
+            None if self.options.LEAK_WARNING_AFTER is None else stacks.take(),
             client=client,
             is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
@@ -232,11 +231,6 @@ class Pool:
         """Have what a client has count as a holder's, whose end reclaims it."""
         if client.request is not None and client.request.held is not None and self._process is process.current:
             self._lock.run(self._state.reassign, client.request, holder)
-
-    def _stack(self) -> StackSummary | None:
-        if self.options.LEAK_WARNING_AFTER is None:
-            return None
-        return stacks.take()
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""

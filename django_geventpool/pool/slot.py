@@ -115,10 +115,6 @@ class Slot:
         )
         return is_orphaned and not request.is_coming_back
 
-    def opening(self, connection: Any) -> None:
-        """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
-        self.connection = connection
-
     def who(self) -> str:
         """Name the holder: its task, or else its greenlet or thread; in one line."""
         if self.request is None:

@@ -82,7 +82,9 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(self._connecting()):
+        elif self._count() < self.limit and self.server.may_connect(
+            sum(slot.state is State.CONNECTING for slot in self.slots)
+        ):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
@@ -92,9 +94,6 @@ class PoolState:
         if slot.counts:
             self.idle.pop()
         return True
-
-    def _connecting(self) -> int:
-        return sum(slot.state is State.CONNECTING for slot in self.slots)
 
     def _count(self) -> int:
         return len(self.slots) + self.elsewhere()
@@ -187,7 +186,7 @@ class PoolState:
             left.connection, left.reason, left.since = slot.connection, "broken", self._clock()
             left.state = State.CLOSING
             self.slots.add(left)
-        slot.opening(connection)
+        slot.connection = connection
         return left
 
     # Slots that come back
@@ -323,14 +322,10 @@ class PoolState:
         """Have another limit from now on; take out the idle slots that are too many, evicted."""
         self.options = options
         self.limit = options.MAX_CONNS
-        surplus = self.surplus()
+        over = max(0, min(self._excess(), len(self.idle)))
+        surplus = self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
         self.dispatch()
         return surplus
-
-    def surplus(self) -> list[Slot]:
-        """Take out the idle slots that are over the limit, evicted."""
-        over = max(0, min(self._excess(), len(self.idle)))
-        return self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:
         """Take out all idle slots, evicted."""

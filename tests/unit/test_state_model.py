@@ -98,7 +98,7 @@ class StateMachine(LawfulState):
             return
         request = self.connecting.pop(slot)
         if outcome != "fails":
-            slot.opening(Connection())
+            slot.connection = Connection()
         if outcome != "full" or request is None:
             self.evict(slot)
             return
@@ -229,7 +229,7 @@ class StateMachine(LawfulState):
 
     def open(self, slot: Slot) -> None:
         connection = Connection()
-        slot.opening(connection)
+        slot.connection = connection
         with self.dispatching():
             self.state.opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
