@@ -36,10 +36,10 @@ class Upkeep:
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
-        A full server shortens the time that it may be idle, but never to less than BACKSTOP.
+        If the next look is planned, it is sooner than twice BACKSTOP, which even a full server lets it be idle for.
         """
         timeout = self.state.options.CONN_IDLE_TIMEOUT
-        end = slot.since + (BACKSTOP if timeout is None else min(timeout, BACKSTOP))
+        end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
