@@ -37,16 +37,16 @@ logger = logging.getLogger("geventpool.worker")
 class _Item:
     """Something to do."""
 
-    __slots__ = ("call", "error", "is_left", "left", "what")
+    __slots__ = ("call", "error", "is_detached", "may_go_on", "what")
 
     def __init__(self, call: Callable[[], object], what: str) -> None:
         self.call = call
         self.what = what
         self.error: BaseException | None = None
         #: Set when it is done, and when nobody should wait for it any more.
-        self.left = threading.Event()
+        self.may_go_on = threading.Event()
         #: Whether it is left to the clerk, errors and all.
-        self.is_left = False
+        self.is_detached = False
 
 
 class Clerk:
@@ -77,20 +77,20 @@ class Clerk:
         item = _Item(call, what)
         self._items.append(item)
         if self._has_asked:
-            item.is_left = True
+            item.is_detached = True
         self._start()
-        if not item.is_left and green.may_wait():
+        if not item.is_detached and green.may_wait():
             try:
-                while not item.left.wait(_PATIENCE):
+                while not item.may_go_on.wait(_PATIENCE):
                     self._start()
             except BaseException:
-                item.is_left = True
+                item.is_detached = True
                 raise
         else:
-            item.is_left = True
+            item.is_detached = True
         if item.error is not None:
             raise item.error
-        return not item.is_left
+        return not item.is_detached
 
     def wait(self, timeout: float) -> bool:
         """Wait until nothing is left to do, so many seconds at the most; return whether that is so."""
@@ -100,7 +100,7 @@ class Clerk:
             time.sleep(_LOOK_INTERVAL)
         return not self._items
 
-    def left(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Return what is still to be done."""
         return [item.what for item in list(self._items)]
 
@@ -138,8 +138,8 @@ class Clerk:
             item.call()
         except BaseException as error:
             if _is_kill(error):
-                item.is_left = True  # The kill was meant for this greenlet, not for the one that waits.
-            if not item.is_left:
+                item.is_detached = True  # The kill was meant for this greenlet, not for the one that waits.
+            if not item.is_detached:
                 item.error = error
                 return
             logger.exception(item.what)
@@ -147,7 +147,7 @@ class Clerk:
                 raise
         finally:
             self._items.popleft()
-            item.left.set()
+            item.may_go_on.set()
             release(but=[wrapper for wrapper in connected() if _is_clean(wrapper)])
 
     def _release(self) -> None:
@@ -157,9 +157,9 @@ class Clerk:
         self._has_asked = True
         waiting = list(self._items)
         for item in waiting:
-            item.is_left = True
+            item.is_detached = True
         for item in waiting:
-            item.left.set()
+            item.may_go_on.set()
 
 
 @functools.cache

@@ -77,8 +77,8 @@ class Scope:
         """Whether the running greenlet or thread is in the middle of the call."""
         return is_running(Scope.run.__code__, self)
 
-    def ask(self) -> None:
-        """Note that the call asks for a connection."""
+    def begin_request(self) -> None:
+        """Record that the call asks for a connection."""
         if self._held is None:
             self._held = connected()
         if self.before_asking is not None:
@@ -114,11 +114,11 @@ def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool 
     return run
 
 
-def ask() -> bool:
-    """Note that this greenlet or thread asks for a connection; return whether it does so for the worker itself."""
+def begin_request() -> bool:
+    """Record that this greenlet or thread asks for a connection; return whether it does so for the worker itself."""
     is_own = False
     for scope in _current():
-        scope.ask()
+        scope.begin_request()
         is_own = is_own or scope.is_own
     return is_own
 

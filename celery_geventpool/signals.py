@@ -22,7 +22,7 @@ def connect() -> None:
     """Connect the handlers, each once, and have the pools name tasks and requests."""
     web_request.connect()
     holder.describe = describe_current_work
-    holder.is_urgent = own_work.ask
+    holder.begin_request = own_work.begin_request
     holder.limit_wait = own_work.limit_wait
     handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
         (signals.celeryd_init, on_worker_creation),
@@ -83,7 +83,7 @@ def on_task_prerun(task: Any, **_kwargs: Any) -> None:
 
 
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:
-    """The end of a task, in its own greenlet, however it ended: its connections go back."""
+    """The end of a task, in its own greenlet, however it ended: its connections go back, by ``close`` of wrappers."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
     if not task.request.is_eager:
         end_task()

@@ -47,5 +47,5 @@ class OwnWork(bootsteps.StartStopStep):
 def finish() -> None:
     """Wait a little for what is to be stored, and name what is not."""
     if not clerk().wait(PATIENCE):
-        for what in clerk().left():
+        for what in clerk().pending():
             logger.error("%s: the worker ends while all its connections are in use", what)

@@ -1,4 +1,8 @@
-"""Whether this is still the process that has made something: forked children leave alone what is their parent's."""
+"""Whether this is still the process that has made something: forked children leave alone what is their parent's.
+
+After a fork, ``registry.py`` starts without pools and holders, ``backends/pooled.py`` has the wrappers forget their
+connections, and ``drivers/inherited.py`` keeps the sockets of those from being used or closed.
+"""
 
 from __future__ import annotations
 

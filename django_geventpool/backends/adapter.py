@@ -24,20 +24,20 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_pool", "_visitor", "fresh", "is_known", "wrapper")
+    __slots__ = ("__weakref__", "_client", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
-        # Weak, as the wrapper has its lease: a cycle would leave each wrapper, one for each greenlet, to garbage
+        # Weak, as the wrapper has its adapter: a cycle would leave each wrapper, one for each greenlet, to garbage
         # collection.
         self.wrapper = weakref.ref(wrapper)
         self._client = Client(self)
         self._pool: Pool | None = None
         #: Stands for the wrapper on connections whose sessions it has set up.
-        self._visitor = object()
+        self.visitor = object()
         #: The session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
         #: The connection that was lent last, until Django sends a statement on it; of other uses it knows itself.
-        self.fresh: Any = None
+        self.unused_connection: Any = None
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
@@ -48,9 +48,9 @@ class PoolAdapter:
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
-        self.fresh = connection = pool.getconn(client=self._client)
-        connection.fresh_since = time.monotonic()
-        self.is_known = connection.meet(self._visitor)
+        self.unused_connection = connection = pool.getconn(client=self._client)
+        connection.unused_since = time.monotonic()
+        self.is_known = connection.meet(self.visitor)
         return connection.lent_as
 
     @property
@@ -70,15 +70,11 @@ class PoolAdapter:
     def know(self) -> None:
         """Note that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
-            connection.known_to = self._visitor
-
-    def know_none(self) -> None:
-        """Rely on no session any more that was set up until now."""
-        self._visitor = object()
+            connection.known_to = self.visitor
 
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
-        self.fresh = None
+        self.unused_connection = None
         if self._client.request is not None and self._pool is not None:
             self._pool.give_back(self._client)
 

@@ -1,4 +1,4 @@
-"""The parts of a wrapper: its features, its operations and so on, which know the wrapper that they belong to.
+"""The components of a wrapper: its features, its operations and so on, which know the wrapper that they belong to.
 
 Django's keep it alive, as it does them. Such a cycle is left to the garbage collection, and a worker that makes a
 wrapper for each task spends as much time on that as on a query. Ours goes with the last reference to it.
@@ -10,7 +10,7 @@ import functools
 import weakref
 from typing import Any
 
-#: Where a wrapper class has the classes of its parts.
+#: Where a wrapper class has the classes of its components.
 NAMES = (
     "client_class",
     "creation_class",
@@ -22,7 +22,7 @@ NAMES = (
 
 
 class Component:
-    """Mixed into the class of a part, before it: doesn't keep its wrapper alive."""
+    """Mixed into the class of a component, before it: doesn't keep its wrapper alive."""
 
     _wrapper: weakref.ref[Any]
 
@@ -46,11 +46,11 @@ class Component:
 
     @connection.deleter
     def connection(self) -> None:
-        """Do nothing: parts of Django 6.0 and later delete theirs in the end, to break the cycle."""
+        """Do nothing: components of Django 6.0 and later delete theirs in the end, to break the cycle."""
 
 
 def break_cycles(wrapper_class: type) -> None:
-    """Have the wrappers of a class made of parts that don't keep them alive."""
+    """Have the wrappers of a class made of components that don't keep them alive."""
     for name in NAMES:
         kind: Any = getattr(wrapper_class, name, None)
         # Somebody may have a function there.

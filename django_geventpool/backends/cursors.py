@@ -9,33 +9,32 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 
 
-class OpenCursors:
+class CursorCount(Protocol):
     """How many cursors are open on one of a wrapper's connections."""
 
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
+    cursors: int
 
 
-class Occupant(Protocol):
+class CursorOwner(Protocol):
     """A wrapper, which keeps its connection while one of its cursors is open."""
 
-    open_cursors: OpenCursors
+    @property
+    def use(self) -> CursorCount:
+        """Counts its cursors; another does so after ``close``."""
 
-    def release_if_free(self) -> None:
-        """Give the connection back if nothing keeps it any more."""
+    def give_back_if_free(self) -> None:
+        """Give the connection back if nothing needs it any more."""
 
 
 class _Tracked:
-    _occupant: Occupant
-    _counted_in: OpenCursors | None = None
+    _owner: CursorOwner
+    _counted_in: CursorCount | None = None
 
-    def count_for(self, occupant: Occupant) -> None:
+    def count_for(self, owner: CursorOwner) -> None:
         """Count as open, and have the wrapper told of the end."""
-        self._occupant = occupant
-        self._counted_in = occupant.open_cursors
-        self._counted_in.count += 1
+        self._owner = owner
+        self._counted_in = owner.use
+        self._counted_in.cursors += 1
 
     def close(self) -> None:
         """Close the cursor; the last one to close lets go of the connection."""
@@ -43,7 +42,7 @@ class _Tracked:
             self._close()
         finally:
             self._uncount()
-            self._occupant.release_if_free()
+            self._owner.give_back_if_free()
 
     def _close(self) -> None:
         raise NotImplementedError
@@ -56,13 +55,13 @@ class _Tracked:
     def _uncount(self) -> None:
         counted_in, self._counted_in = self._counted_in, None
         if counted_in is not None:
-            counted_in.count -= 1
+            counted_in.cursors -= 1
 
 
 class TrackedCursor(_Tracked, CursorWrapper):
     """Django's usual cursor."""
 
-    def __init__(self, cursor: Any, db: Occupant) -> None:
+    def __init__(self, cursor: Any, db: CursorOwner) -> None:
         super().__init__(cursor, db)
         self.count_for(db)
 
@@ -74,7 +73,7 @@ class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
     """Django's cursor that logs queries."""
 
 
-def track(cursor: Any, occupant: Occupant) -> bool:
+def track(cursor: Any, owner: CursorOwner) -> bool:
     """Have a cursor of somebody else's class tell of its end; False if it can't be made to."""
     if isinstance(cursor, _Tracked):
         return True
@@ -82,7 +81,7 @@ def track(cursor: Any, occupant: Occupant) -> bool:
         cursor.__class__ = _tracked(type(cursor))  # type: ignore[arg-type]
     except TypeError:
         return False  # Written in C, or with __slots__.
-    cursor.count_for(occupant)
+    cursor.count_for(owner)
     return True
 
 

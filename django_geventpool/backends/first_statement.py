@@ -25,22 +25,22 @@ class FirstStatementMixin(PoolModeMixin):
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Make a cursor of the driver's, which by itself is no use of the connection."""
-        connection = self._adapter.fresh
-        fresh_since = None if connection is None else connection.fresh_since
+        connection = self._adapter.unused_connection
+        unused_since = None if connection is None else connection.unused_since
         cursor = super().create_cursor(name)
-        if fresh_since is not None:
-            connection.fresh_since = fresh_since
+        if unused_since is not None:
+            connection.unused_since = unused_since
         return cursor
 
     def make_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor."""
-        if self._adapter.fresh is None:
+        if self._adapter.unused_connection is None:
             return super().make_cursor(cursor)
         return FirstTrackedCursor(cursor, self) if self._per_transaction else FirstCursor(cursor, self)
 
     def make_debug_cursor(self, cursor: Any) -> Any:
         """Wrap the driver's cursor, and log what it executes."""
-        if self._adapter.fresh is None:
+        if self._adapter.unused_connection is None:
             return super().make_debug_cursor(cursor)
         return FirstTrackedDebugCursor(cursor, self) if self._per_transaction else FirstDebugCursor(cursor, self)
 
@@ -50,15 +50,15 @@ class FirstStatementMixin(PoolModeMixin):
         :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
         """
         adapter = self._adapter
-        if adapter.fresh is None:
+        if adapter.unused_connection is None:
             return None, False
-        adapter.fresh = None
+        adapter.unused_connection = None
         connection = adapter.connection  # By now, it may have been taken from this wrapper.
-        fresh_since = None if connection is None else connection.fresh_since
-        if fresh_since is None:
+        unused_since = None if connection is None else connection.unused_since
+        if unused_since is None:
             return None, False
-        connection.fresh_since = None
-        age = time.monotonic() - fresh_since
+        connection.unused_since = None
+        age = time.monotonic() - unused_since
         driver = adapter.driver
         if age < _LOOK_AFTER or driver.is_alive(connection):
             return connection, False
@@ -67,18 +67,6 @@ class FirstStatementMixin(PoolModeMixin):
     def has_not_begun(self, connection: Any, error: DatabaseError) -> bool:
         """Tell whether a statement failed because the connection was lost before the server has begun it."""
         return error.__cause__ is not None and self._adapter.driver.has_not_begun(connection, error.__cause__)
-
-    def replace_connection(self) -> None:
-        """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
-        self.connection = None
-        self._calls += 1
-        try:
-            with self.wrap_database_errors:
-                self._adapter.give_back()
-                self._go_on()
-            self._adapter.fresh = self._adapter.connection.fresh_since = None
-        finally:
-            self._calls -= 1
 
 
 class _FirstStatement(CursorWrapper):

@@ -1,4 +1,7 @@
-"""How long a wrapper keeps its connection: POOL_MODE."""
+"""How long a wrapper keeps its connection: POOL_MODE.
+
+``give_back_if_free`` decides, whenever a cursor, a transaction or a pin ends.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,36 @@ from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
 from ..frames import is_running
-from .cursors import OpenCursors, TrackedCursor, TrackedDebugCursor, track
+from .cursors import TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
+
+
+class Use:
+    """What a wrapper needs a connection for, from one ``close`` to the next.
+
+    It also stands for the wrapper on the connections whose sessions it has set up: with the next one, none is.
+
+    :param pins: calls of ``pin`` that ``unpin`` has yet to undo.
+    """
+
+    # In the class, as a wrapper is made for each task and sets few of them.
+    #: Cursors that are open.
+    cursors = 0
+    #: Calls of Django's that are under way, may query, and must not give the connection back with that.
+    calls = 0
+    #: Somebody asked for the connection itself, with ``ensure_connection``.
+    is_direct = False
+    #: A connection is being taken.
+    is_connecting = False
+    #: Django has set up the wrapper's state, for the first of its connections.
+    is_set_up = False
+    #: The time zone of the sessions that it has set up.
+    time_zone: str | None = None
+    #: The transaction is that of an outermost ``atomic`` block.
+    is_in_outermost_atomic = False
+
+    def __init__(self, pins: int = 0) -> None:
+        self.pins = pins
 
 
 class PoolModeMixin(PooledMixin):
@@ -23,54 +54,33 @@ class PoolModeMixin(PooledMixin):
     transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
     """
 
-    # In the class, as a wrapper is made for each task and sets few of them.
-    _pins = 0
-    #: How many of Django's calls are under way that may query, and must not give the connection back with that.
-    _calls = 0
-    #: It is about to have a connection.
-    _is_connecting = False
-    #: Somebody asked for the connection itself, with ``ensure_connection``.
-    _kept = False
-    #: Django has set up this wrapper's state, for the first of its connections.
-    _set_up = False
-    #: The transaction is that of an outermost ``atomic`` block.
-    _in_outermost_atomic = False
-    #: A connection is given back between two transactions.
-    _is_letting_go = False
-    #: The time zone of the sessions that it has set up.
-    _session_time_zone: str | None = None
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.open_cursors = OpenCursors()
+        self._adapter.visitor = self.use = Use()
 
     def read_settings(self) -> dict[str, Any]:
         """Read how connections are taken, and given back; return OPTIONS as they are given."""
         given = super().read_settings()
         self._per_transaction = self.has_pool and given.get("POOL_MODE") == "transaction"
-        #: An engine derived from this one may do more on the way to a cursor.
-        self._minds_others = self._per_transaction and self.is_derived
         return given
 
-    # Letting go
+    # Giving back
 
-    def release_if_free(self) -> None:
-        """Give the connection back, if the mode allows and nothing speaks against it."""
+    def give_back_if_free(self) -> None:
+        """Give the connection back, if the mode allows and nothing needs it any more: the one place that decides."""
+        use = self.use
         if (
             self._per_transaction
             and self.connection is not None
-            and not self.open_cursors.count
-            and not self._pins
-            and not self._calls
-            and not self._kept
+            and not (use.cursors or use.pins or use.calls or use.is_direct)
             and not self.in_atomic_block
             and not self._adapter.is_in_transaction()
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
-            and self._is_in_own_thread()
+            and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
         ):
-            self._let_go()
+            self._give_back()
 
-    def _let_go(self) -> None:
+    def _give_back(self) -> None:
         """Give the connection back, and go on with the next one as with this one.
 
         Engines derived from this one hear in Django's ``close`` that the next one's session is theirs to set up.
@@ -78,47 +88,36 @@ class PoolModeMixin(PooledMixin):
         if not self.is_derived:
             super()._close()
             return
-        state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback, self._set_up
-        self._calls += 1
-        self._is_letting_go = True
+        use = self.use
+        state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
+        use.calls += 1
         try:
             self.close()
         except SynchronousOnlyOperation:
             pass  # A task's, that another greenlet of this thread runs a loop of asyncio's next to. Later, then.
         finally:
-            self._is_letting_go = False
-            self._calls -= 1
-            self.run_on_commit, self.closed_in_transaction, self.needs_rollback, self._set_up = state
-
-    def _close(self) -> None:
-        """Give the connection back; the next one is set up afresh."""
-        super()._close()
-        self._set_up = False
-
-    def _is_in_own_thread(self) -> bool:
-        owner: int = self._thread_ident  # type: ignore[attr-defined]
-        return owner == _thread.get_ident() or self.allow_thread_sharing
+            self._adapter.visitor = self.use = use
+            use.calls -= 1
+            self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
-        self._pins += 1
+        self.use.pins += 1
 
     def unpin(self) -> None:
         """Undo one ``pin``."""
-        self._pins -= 1
-        self.release_if_free()
+        self.use.pins -= 1
+        self.give_back_if_free()
 
     def close(self) -> None:
         """Give the connection back, whatever speaks against it; the next one is set up afresh."""
-        is_for_good, self._is_letting_go = not self._is_letting_go, False
         try:
             super().close()
         finally:
-            if not self._is_connecting or not self._is_in_connect():
+            if not self.use.is_connecting or not self._is_in_connect():
                 if self.connection is None:
                     self._adapter.give_back()  # In case somebody but Django has set it to None, or was interrupted.
-                if is_for_good:
-                    self._start_afresh()
+                self._start_afresh()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if a request should not leave it to the next; Django asks at the start and end of each.
@@ -132,7 +131,7 @@ class PoolModeMixin(PooledMixin):
 
     def is_usable(self) -> bool:
         """Tell whether the wrapper can query: between two transactions, with whichever connection is the next."""
-        if self.connection is not None or not (self._per_transaction and self._set_up):
+        if self.connection is not None or not (self._per_transaction and self.use.is_set_up):
             return super().is_usable()
         try:
             with self.cursor() as cursor:
@@ -147,21 +146,19 @@ class PoolModeMixin(PooledMixin):
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        if self.open_cursors.count:
-            self.open_cursors = OpenCursors()  # Those that are still open no longer count.
-        self._kept = self._set_up = self._is_connecting = False
-        self._calls = 0
-        self._adapter.know_none()
+        """Need nothing of what was needed until now, cursors that are open included, but for pins."""
+        self._adapter.visitor = self.use = Use(self.use.pins)
 
     # Taking
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: somebody wants to use it directly."""
-        kept, self._kept = self._kept, True
+        use = self.use
+        was_direct, use.is_direct = use.is_direct, True
         try:
             super().ensure_connection()
         except BaseException:
-            self._kept = kept
+            use.is_direct = was_direct
             raise
 
     def connect(self) -> None:
@@ -169,25 +166,39 @@ class PoolModeMixin(PooledMixin):
 
         :raises InterfaceError: in a finalizer that a garbage collection runs in the middle of this.
         """
-        if self._is_connecting and self._is_in_connect():
+        use = self.use
+        if use.is_connecting and self._is_in_connect():
             raise InterfaceError(
                 "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
                 "weakref callbacks) should not query"
             )
-        calls, self._calls = self._calls, self._calls + 1
-        self._is_connecting = True
+        calls, use.calls = use.calls, use.calls + 1
+        use.is_connecting = True
         try:
-            if self._set_up:
+            if use.is_set_up:
                 self._go_on()
                 return
             super().connect()
             if self._per_transaction:
-                self._set_up = True
-                self._session_time_zone = self._adapter.time_zone()
+                use.is_set_up = True
+                use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
         finally:
-            self._is_connecting = False
-            self._calls = calls
+            use.is_connecting = False
+            use.calls = calls
+
+    def replace_connection(self) -> None:
+        """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
+        use = self.use
+        self.connection = None
+        use.calls += 1
+        try:
+            with self.wrap_database_errors:
+                self._adapter.give_back()
+                self._go_on()
+            self._adapter.unused_connection = self._adapter.connection.unused_since = None
+        finally:
+            use.calls -= 1
 
     def _is_in_connect(self) -> bool:
         """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
@@ -204,16 +215,16 @@ class PoolModeMixin(PooledMixin):
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            if not self._adapter.is_known or self._adapter.time_zone() != self._session_time_zone:
+            if not self._adapter.is_known or self._adapter.time_zone() != self.use.time_zone:
                 (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
-                self._session_time_zone = self._adapter.time_zone()
+                self.use.time_zone = self._adapter.time_zone()
             self._adapter.know()
-            self.share_if_allowed()
+            self.detach_holder_if_shared()
         except BaseException:
             try:
-                self._let_go()
+                self._give_back()
             finally:
                 self.connection = None
                 self._adapter.give_back()
@@ -223,11 +234,14 @@ class PoolModeMixin(PooledMixin):
 
     def cursor(self) -> Any:
         """Make a cursor, on a connection that is taken if there is none."""
-        return self._in_passing(super().cursor) if self._minds_others else super().cursor()
+        # An engine derived from this one may do more on the way to a cursor.
+        make = super().cursor
+        return self._in_passing(make) if self._per_transaction and self.is_derived else make()
 
     def chunked_cursor(self) -> Any:
         """Make a cursor on the server, if there may be such."""
-        return self._in_passing(super().chunked_cursor) if self._minds_others else super().chunked_cursor()
+        make = super().chunked_cursor
+        return self._in_passing(make) if self._per_transaction and self.is_derived else make()
 
     def _cursor(self, name: str | None = None) -> Any:
         make = super()._cursor  # type: ignore[misc]
@@ -235,24 +249,25 @@ class PoolModeMixin(PooledMixin):
 
     def _in_passing(self, make_cursor: Callable[..., Any], *args: Any) -> Any:
         """Make a cursor, which keeps the connection while it is open."""
-        kept, count = self._kept, self.open_cursors.count
-        self._calls += 1
+        use = self.use
+        was_direct, count = use.is_direct, use.cursors
+        use.calls += 1
         try:
             cursor = make_cursor(*args)
-            if self.open_cursors.count == count:
-                kept = True  # Nobody tells of this one's end.
+            if use.cursors == count:
+                was_direct = True  # Nobody tells of this one's end.
         except BaseException:
-            self._calls -= 1
-            self._kept = kept
-            self.release_if_free()
+            use.calls -= 1
+            use.is_direct = was_direct
+            self.give_back_if_free()
             raise
-        self._calls -= 1
-        self._kept = kept
+        use.calls -= 1
+        use.is_direct = was_direct
         return cursor
 
     def _prepare_cursor(self, cursor: Any) -> Any:
         prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
-        if self._minds_others:
+        if self._per_transaction and self.is_derived:
             track(prepared, self)  # It may be a cursor of their own.
         return prepared
 
@@ -268,27 +283,28 @@ class PoolModeMixin(PooledMixin):
         """Get the autocommit state, which takes no connection."""
         if not self._per_transaction:
             return super().get_autocommit()
-        return self.autocommit if self._set_up else self.settings_dict["AUTOCOMMIT"]
+        return self.autocommit if self.use.is_set_up else self.settings_dict["AUTOCOMMIT"]
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
-        if self._is_connecting and autocommit and self._is_as_lent():
+        if self.use.is_connecting and autocommit and self._is_as_lent():
             # Django does so with each connection. Here autocommit is on already, and all else has just been set.
             self.autocommit = True
             return
-        kept = self._kept
+        use = self.use
+        was_direct = use.is_direct
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic says that it wants a transaction, for the sake of another database.
-            self._in_outermost_atomic = not autocommit and force_begin_transaction_with_broken_autocommit
+            self.use.is_in_outermost_atomic = not autocommit and force_begin_transaction_with_broken_autocommit
             done = autocommit
         except BaseException:
             done = True
             raise
         finally:
-            self._kept = kept
+            use.is_direct = was_direct
             if done:
-                self.release_if_free()
+                self.give_back_if_free()
 
     def _is_as_lent(self) -> bool:
         """Tell whether autocommit is on, and nobody else has to hear of that."""
@@ -303,7 +319,7 @@ class PoolModeMixin(PooledMixin):
     def _has_lost_connection(self) -> bool:
         # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.
         return super()._has_lost_connection() or (
-            self._in_outermost_atomic and not self.in_atomic_block and self._adapter.is_in_transaction()
+            self.use.is_in_outermost_atomic and not self.in_atomic_block and self._adapter.is_in_transaction()
         )
 
     def commit(self) -> None:
@@ -317,5 +333,5 @@ class PoolModeMixin(PooledMixin):
         self._end_of_manual_transaction()
 
     def _end_of_manual_transaction(self) -> None:
-        if not self._in_outermost_atomic:  # Which will set autocommit on next.
-            self.release_if_free()
+        if not self.use.is_in_outermost_atomic:  # Which will set autocommit on next.
+            self.give_back_if_free()

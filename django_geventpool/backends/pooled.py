@@ -155,7 +155,7 @@ class PooledMixin(PooledWrapper, Base):
         try:
             super().connect()
             self.keep_settings()
-            self.share_if_allowed()
+            self.detach_holder_if_shared()
         except BaseException:
             # Killed on the way, or a receiver of connection_created failed.
             try:
@@ -192,7 +192,7 @@ class PooledMixin(PooledWrapper, Base):
         if not self.autocommit and self.connection is not None:
             self.connection.commit()
 
-    def share_if_allowed(self) -> None:
+    def detach_holder_if_shared(self) -> None:
         """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, which takes a lock to look at a number.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]

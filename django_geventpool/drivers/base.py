@@ -76,7 +76,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Connect, in autocommit mode, with the session configured."""
         connection = self._open_checked(opening)
         self._configure(connection)
-        connection.set_out()
+        connection.record_as_opened()
         self._failover.opened(connection)
         return connection
 
@@ -161,7 +161,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
                 return False
             self._put_back(connection, changes)
         connection.forget_news()
-        return self._is_as_opened(connection) and not self.is_lost(connection)
+        return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
     def _put_back(self, connection: C, changes: int) -> None:
         """Put back what was changed on the server, and have the session taken for a new one if it was set up."""
@@ -230,13 +230,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if not connection.await_end(CLOSE_TIMEOUT):
             self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
 
-    def is_lost(self, connection: C) -> bool:
-        """Tell whether a connection that comes back, clean, is to a server that has become a standby, or read only.
+    def finds_server_lost(self, connection: C) -> bool:
+        """Find out if the server of a clean connection has become a standby, or read only; it may be asked.
 
         :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """
         if connection.was_refused_write:
-            return self._failover.is_lost(connection)
+            return self._failover.examine(connection)
         return connection.was_standby is False and connection.reported(STANDBY) == "on"
 
     def close_failed(self, connection: C, opening: Callable[[Any], None]) -> None:
@@ -246,7 +246,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         it is still there, for the pool to close, if another connection is being opened.
         """
         connection.close()
-        if connection.has_ended(FAILED_CLOSE_TIMEOUT):
+        if connection.try_await_end(FAILED_CLOSE_TIMEOUT):
             opening(None)
 
     def is_server_full(self, error: BaseException) -> bool:

@@ -1,4 +1,8 @@
-"""Cancelling a query without blocking: the drivers' own ``cancel()`` may hold the GIL while it waits for the server."""
+"""Cancelling a query without blocking: the drivers' own ``cancel()`` may hold the GIL while it waits for the server.
+
+Whoever is interrupted in a query calls ``sever`` on the way out, which comes here: the wait callback of psycopg2 in
+``psycopg2_green.py``, and ``PsycopgConnection.wait`` in ``psycopg_connection.py``.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class PooledConnection(_Connection):
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
     #: When it was lent (monotonic seconds), while nobody has used it, or had a cursor of it, since then.
-    fresh_since: float | None = None
+    unused_since: float | None = None
     #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
     proxy: Any = None
     #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
@@ -139,7 +139,7 @@ class PooledConnection(_Connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, and remember it."""
-        self.fresh_since = None
+        self.unused_since = None
         cursor = super().cursor(*args, **kwargs)  # type: ignore[safe-super]
         if (args or kwargs) and getattr(cursor, "name", None) is not None:
             self.remember(cursor)
@@ -184,7 +184,7 @@ class PooledConnection(_Connection):
         """Close a cursor on the server for those who still have it, and leave it open there."""
         raise NotImplementedError
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         """Note that the session is as it should be for each of its holders."""
         self._reported = self._report()
         self.session.changes = 0
@@ -309,11 +309,11 @@ class PooledConnection(_Connection):
 
         Whatever interrupts this goes out, and the next call goes on.
         """
-        has_ended = self.has_ended(timeout)
+        has_ended = self.try_await_end(timeout)
         self._drop_socket()
         return has_ended
 
-    def has_ended(self, timeout: float) -> bool:
+    def try_await_end(self, timeout: float) -> bool:
         """Wait for that, and be ready to be asked again if it has not happened within ``timeout`` s."""
         end = self._socket
         if end is None:
@@ -341,7 +341,7 @@ def _await_end(end: NativeSocket, deadline: float) -> bool:
         left = deadline - time.monotonic()
         if left <= 0 or not wait(end.fileno(), POLLIN, left):
             return False
-        ended = _is_at_end(end)
+        ended = _read_to_end(end)
     return True
 
 
@@ -356,7 +356,7 @@ def _say_good_bye(end: NativeSocket) -> bool:
     return False
 
 
-def _is_at_end(end: NativeSocket) -> bool:
+def _read_to_end(end: NativeSocket) -> bool:
     """Read, without waiting; True when the other side has hung up, or the connection was reset."""
     try:
         return not end.recv(65536, socket.MSG_DONTWAIT)

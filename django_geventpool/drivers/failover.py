@@ -36,8 +36,8 @@ class FailoverWatch:
         if self.trust_from and (connection.was_read_only or _is_standby(connection)):
             self.trust_from = self._distrust_before = 0  # The others are no worse.
 
-    def is_lost(self, connection: PooledConnection) -> bool:
-        """Tell whether a server that has refused to write is a standby, or has been made read only.
+    def examine(self, connection: PooledConnection) -> bool:
+        """Find out if a server that has refused to write is a standby, or has been made read only; True if so.
 
         :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """

@@ -56,10 +56,10 @@ def connect(
     """
     errors: list[Exception] = []
 
-    def is_unknown(message: str) -> None:
+    def record_unknown(message: str) -> None:
         errors.append(error_class(message))
 
-    for attempt in attempts(parameters, settings, is_unknown):
+    for attempt in attempts(parameters, settings, record_unknown):
         try:
             return connect_to(attempt)
         except error_class as error:  # noqa: PERF203  it is what happens
@@ -76,13 +76,13 @@ def connect(
 
 
 def attempts(
-    parameters: Mapping[str, Any], settings: Mapping[str, Any], is_unknown: Callable[[str], object]
+    parameters: Mapping[str, Any], settings: Mapping[str, Any], record_unknown: Callable[[str], object]
 ) -> Iterator[dict[str, Any]]:
     """Return the parameters of one connect after the other, each to one address.
 
     Names are looked up when it is their turn.
 
-    :param is_unknown: called with a message for each name that has no address.
+    :param record_unknown: called with a message for each name that has no address.
     """
     hosts = _hosts(settings)
     if not any(host.host or host.hostaddr for host in hosts):
@@ -91,7 +91,7 @@ def attempts(
     is_random = settings.get("load_balance_hosts") == "random"
     if is_random:
         random.shuffle(hosts)
-    look_up = functools.cache(functools.partial(_look_up, is_random=is_random, is_unknown=is_unknown))
+    look_up = functools.cache(functools.partial(_look_up, is_random=is_random, record_unknown=record_unknown))
     # As libpq does it: first all of them for a standby, then all for whatever there is.
     wanted = ("standby", "any") if settings.get("target_session_attrs") == "prefer-standby" else (None,)
     for attributes, host in itertools.product(wanted, hosts):
@@ -113,12 +113,14 @@ def _is_no_name(host: str) -> bool:
     return True
 
 
-def _look_up(name: str, is_random: bool, is_unknown: Callable[[str], object]) -> list[str]:
+def _look_up(name: str, is_random: bool, record_unknown: Callable[[str], object]) -> list[str]:
     """Return the addresses of a host, in the order of the system's preference."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:  # The latter for what can't be a name.
-        is_unknown(f'could not translate host name "{name}" to address: {getattr(error, "strerror", None) or error}')
+        record_unknown(
+            f'could not translate host name "{name}" to address: {getattr(error, "strerror", None) or error}'
+        )
         return []
     addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
     if is_random:

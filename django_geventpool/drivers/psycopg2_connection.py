@@ -108,7 +108,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
-        self.fresh_since = None
+        self.unused_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
@@ -135,9 +135,9 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     # Between two holders
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         """Note that the session is as it should be for each of its holders."""
-        super().set_out()
+        super().record_as_opened()
         factory = self.cursor_factory
         self._opened = (factory, dict(self.string_types), dict(self.binary_types), self._typecasters())
         if isinstance(factory, type) and not self._chooses_cursors:

@@ -216,12 +216,12 @@ class PsycopgConnection(RestoredConnection):
 
     def transaction(self, *args: Any, **kwargs: Any) -> Any:
         """Return a context manager for a transaction, or a savepoint in one."""
-        self.fresh_since = None
+        self.unused_since = None
         return super().transaction(*args, **kwargs)
 
     def pipeline(self) -> Any:
         """Return a context manager for a pipeline."""
-        self.fresh_since = None
+        self.unused_since = None
         return self._watched(super().pipeline())
 
     def _pipeline_nolock(self) -> Any:

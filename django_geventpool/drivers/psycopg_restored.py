@@ -28,9 +28,9 @@ class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
     #: What it had when it was ready for use.
     _opened: tuple[tuple[Any, ...], AdaptersMap]
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         """Note that the session is as it should be for each of its holders."""
-        super().set_out()
+        super().record_as_opened()
         self._opened = (_choices_of(self), AdaptersMap(self.adapters))
 
     def restore(self) -> bool:

@@ -8,7 +8,8 @@ Put back always, with a statement only where there is something to end or to put
 - the role and the session authorization: ``RESET``, and ``assume_role`` again (IDENTITY below);
 - ``SET SESSION CHARACTERISTICS`` and ``default_transaction_*``: ``RESET`` (CHARACTERISTICS);
 - cursors on the server that were not seen closed: ``CLOSE ALL`` (CURSORS);
-- the time zone, at the next checkout, as the server reports each change of it;
+- the time zone, at the next checkout, as the server reports each change of it (``set_up_session`` in
+  ``backends/pooled.py``);
 - on the driver's connection: isolation level, read-only, deferrable; factories of cursors and rows; typecasters and
   adapters; limits and handlers; notices and notifications that were received; and what each cursor was told, with it;
 - attributes that code gives the connection object, when another holder gets it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from ..errors import InvalidOption
@@ -122,7 +123,7 @@ class PoolOptions:
                 "raise REUSE_CONNS, or leave it out to keep every connection."
             )
 
-    @property
+    @cached_property
     def reuse_conns(self) -> int:
         """How many idle connections are kept."""
         return self.MAX_CONNS if self.REUSE_CONNS is None else self.REUSE_CONNS

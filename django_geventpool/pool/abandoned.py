@@ -21,8 +21,8 @@ class Abandoned:
         self._pause = pause
         self._kinds: dict[str, _Kind] = {}
 
-    def is_news(self, who: str) -> bool:
-        """Tell whether to speak of a holder; if not, it is counted."""
+    def record(self, who: str) -> bool:
+        """Record a holder; return whether to speak of it now. If not, it is counted."""
         key = naming.kind_key(who)
         if key not in self._kinds and len(self._kinds) >= KINDS:
             key = ""
@@ -34,7 +34,7 @@ class Abandoned:
         kind.last = who
         return False
 
-    def due(self) -> float:
+    def due_at(self) -> float:
         """When there is a number to be told (monotonic seconds); never if there is none."""
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 

@@ -55,15 +55,15 @@ class Alarms:
 
     # What the pool calls with its lock held
 
-    def is_due(self, since: float | None) -> float:
+    def due_at(self, since: float | None) -> float:
         """When to observe again (monotonic seconds), if somebody has waited since then; never for nobody."""
-        return min(self._wait_is_due(since), self._nested.is_due(since))
+        return min(self._wait_due_at(since), self._nested.due_at(since))
 
     def observe(self, now: float) -> Observed:
         """Look at who waits and who holds; what comes of it is for ``report``."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
-        if since is None or self._wait_is_due(since) > now:
+        if since is None or self._wait_due_at(since) > now:
             return Observed(scene)
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
         what_to_do = messages.of_full(self._state, self._driver, self._nested.current(now))
@@ -85,9 +85,9 @@ class Alarms:
             self._warn_of_nested(standstill)
         for number, last in self._abandoned.to_tell(time.monotonic()):
             self._warn_of_more_abandoned(number, last)
-        return self._abandoned.due()
+        return self._abandoned.due_at()
 
-    def _wait_is_due(self, since: float | None) -> float:
+    def _wait_due_at(self, since: float | None) -> float:
         return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
 
     def _warn_of_nested(self, standstill: Standstill) -> None:
@@ -107,7 +107,7 @@ class Alarms:
 
     def warn_of_abandoned(self, who: str) -> None:
         """Warn that a holder ended without giving its connection back; of each kind one at once, then by number."""
-        if self._abandoned.is_news(who):
+        if self._abandoned.record(who):
             speak(
                 logger.warning,
                 'Pool "%s": %s ended without giving its connection back; it was closed, and the next one costs a '

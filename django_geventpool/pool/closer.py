@@ -41,7 +41,7 @@ class Closer:
             function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
 
     def close(self, slot: Slot) -> None:
-        """Close a evicted slot's connection, and free the slot when the server has let go of it.
+        """Close an evicted slot's connection, and free the slot when the server has let go of it.
 
         Whatever interrupts this, the slot is not free before: another goes on.
         """
@@ -49,7 +49,7 @@ class Closer:
             return  # A greenlet that was forked along, or another one closes it.
         try:
             self.end(slot.connection)
-            self._lock.run(self._state.vacate_closed, slot, self._driver.is_interrupted(slot.connection))
+            self._lock.run(self._state.connection_closed, slot, self._driver.is_interrupted(slot.connection))
         except BaseException:
             slot.is_being_closed = False
             self.close_soon(slot)

@@ -9,7 +9,7 @@ from traceback import StackSummary
 
 from .. import green
 from .alarms import Alarms, Observed
-from .returns import Late
+from .returns import Deferred
 from .slot import Slot
 from .state import PoolState
 from .upkeep import Upkeep
@@ -19,7 +19,7 @@ from .upkeep import Upkeep
 class Due:
     """What the housekeeper has to do."""
 
-    #: Doomed by now.
+    #: Evicted by now.
     to_close: list[Slot]
     to_renew: list[Slot]
     #: Names of holders that ended.
@@ -31,20 +31,20 @@ class Due:
 
 
 def find_due(
-    state: PoolState, upkeep: Upkeep, alarms: Alarms, late: Late, closed_error: Callable[[], Exception]
+    state: PoolState, upkeep: Upkeep, alarms: Alarms, deferred: Deferred, closed_error: Callable[[], Exception]
 ) -> tuple[Due, float]:
     """Return what is due, and when to look again (monotonic seconds).
 
-    :param late: what came back in the middle of the pool's own work.
+    :param deferred: what came back in the middle of the pool's own work.
     :param closed_error: makes an error for those who still wait for a connection of a closed pool.
     """
     now = time.monotonic()
     to_close = []
-    while late:
-        slot, request, flaw = late[0]
+    while deferred:
+        slot, request, flaw = deferred[0]
         if state.take_back(slot, request, flaw):
             to_close.append(slot)
-        late.popleft()
+        deferred.popleft()
     if state.closed:
         to_close += state.empty(closed_error)
     abandoned = []
@@ -61,5 +61,5 @@ def find_due(
     state.expire(now)
     if state.unheard and green.is_in_main_hub():
         state.wake_unheard()
-    look_again = min(upkeep.next_wake(now), alarms.is_due(state.waiting_since()))
+    look_again = min(upkeep.next_wake(now), alarms.due_at(state.waiting_since()))
     return Due(to_close, to_renew, abandoned, overdue, observed), look_again

@@ -25,9 +25,9 @@ def _nobody_hurries() -> bool:
     return False
 
 
-#: Says whether the running greenlet or thread works for the process itself, and not for one of its tasks or requests:
-#: then its requests go before all others. Set by ``celery_geventpool``.
-is_urgent: Callable[[], bool] = _nobody_hurries
+#: Called when the running greenlet or thread asks for a connection; says whether it does so for the process itself, and
+#: not for one of its tasks or requests: then that goes before all others. Set by ``celery_geventpool``.
+begin_request: Callable[[], bool] = _nobody_hurries
 
 
 def _as_configured(timeout: float | None) -> float | None:

@@ -40,7 +40,7 @@ class Housekeeper:
         """Whether there is a thread or greenlet that works."""
         return self._duty.locked()
 
-    def is_watching(self) -> bool:
+    def watches_this_thread(self) -> bool:
         """Return whether the housekeeper will tell those who wait in this thread that their time is over.
 
         In a native thread beside a hub none can be started, and the hub may not be woken.

@@ -73,7 +73,7 @@ class Nested:
         #: The last one, which may be over.
         self.last: Standstill | None = None
 
-    def is_due(self, since: float | None) -> float:
+    def due_at(self, since: float | None) -> float:
         """When to look (monotonic seconds), if somebody has waited since then; never for nobody."""
         return math.inf if since is None else max(since + LOOK_EVERY, self._wakes_at)
 
@@ -82,7 +82,7 @@ class Nested:
         since = state.waiting_since()
         if since is None:
             self._suspects = ()
-        if self.is_due(since) > now:
+        if self.due_at(since) > now:
             return None
         self._wakes_at = now + self._pause
         slots = list(state.slots)

@@ -8,7 +8,6 @@ import logging
 import math
 import threading
 import time
-from traceback import StackSummary
 from typing import Any
 
 from .. import green, process
@@ -43,7 +42,7 @@ _DEFAULT: Any = object()
 class Pool:
     """A bounded pool of connections of one process to one server.
 
-    One lock guards the room, held for a few steps in memory and never for I/O. A server connection takes its slot
+    One lock guards the state, held for a few steps in memory and never for I/O. A server connection takes its slot
     before it is opened and keeps it until the server has let go of it, so that the server never counts more than the
     limit. Whatever is interrupted, by whatever exception, leaves its slot to somebody who closes or lends it.
 
@@ -120,9 +119,9 @@ class Pool:
             holders.current(),
             holders.describe(),
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
-            self._stack(),
+            None if self.options.LEAK_WARNING_AFTER is None else stacks.take(),
             client=client,
-            is_urgent=holders.is_urgent(),
+            is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
         )
         try:
@@ -141,7 +140,7 @@ class Pool:
             if request.held is None and request.gate is not None:
                 self._announce(request)
                 # From here: each waiter keeps the frames on the way to where it waits.
-                while not request.wait(self._housekeeper.is_watching()):
+                while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
                     self._keep_house()
                     self._wakes_at = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
             slot = self._receive(request)
@@ -162,7 +161,7 @@ class Pool:
 
     def _announce(self, request: Request) -> None:
         """Have the housekeeper look at a request that is about to wait, in time."""
-        self._wake_by(self._alarms.is_due(request.since))
+        self._wake_by(self._alarms.due_at(request.since))
         if request.deadline is not None:
             self._wake_by(request.deadline)
 
@@ -221,8 +220,8 @@ class Pool:
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
             return  # Another greenlet or thread, which shares the client, is still at it.
-        slot = request.held
-        if slot is None or slot.state is not State.IN_USE:
+        slot = request.slot
+        if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
         elif not self._returns.take(slot, request):
             return
@@ -232,11 +231,6 @@ class Pool:
         """Have what a client has count as a holder's, whose end reclaims it."""
         if client.request is not None and client.request.held is not None and self._process is process.current:
             self._lock.run(self._state.reassign, client.request, holder)
-
-    def _stack(self) -> StackSummary | None:
-        if self.options.LEAK_WARNING_AFTER is None:
-            return None
-        return stacks.take()
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""
@@ -341,7 +335,7 @@ class Pool:
         if self._predecessors.has_successor:
             self._state.closed = True  # Whoever was to close it may have been interrupted.
         due, self._wakes_at = find_due(
-            self._state, self._upkeep, self._alarms, self._returns.late, self._refusals.closed
+            self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )
         return due
 

@@ -21,11 +21,11 @@ class Predecessors:
         self._before: tuple[Predecessors, ...] = ()
         #: The one that has taken the place of this one.
         self._successor: Predecessors | None = None
-        state.elsewhere = self.count_slots
         state.on_slot_closed = wake
 
     def succeed(self, predecessor: Predecessors) -> None:
         """Take the place of a pool that is closed, or about to be, and of those before it, before this one lends."""
+        self.state.elsewhere = self.count_slots
         self._before = predecessor.lineage()
         for each in self._before:
             each.be_succeeded_by(self)

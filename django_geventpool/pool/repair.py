@@ -1,4 +1,4 @@
-"""Putting a room in order after a change of it was interrupted."""
+"""Putting the state in order after a change of it was interrupted."""
 
 from __future__ import annotations
 

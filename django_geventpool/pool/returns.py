@@ -18,7 +18,7 @@ from .upkeep import Upkeep
 logger = logging.getLogger("geventpool.pool")
 
 #: What came back in the middle of the pool's own work: slots, whose they were, and why to close them, if so.
-Late = deque[tuple[Slot, Request, "Reason | None"]]
+Deferred = deque[tuple[Slot, Request, "Reason | None"]]
 
 
 class Returns:
@@ -52,7 +52,7 @@ class Returns:
         self._wake_by = wake_by
         self._wake = wake
         #: For the housekeeper to put back.
-        self.late: Late = deque()
+        self.deferred: Deferred = deque()
 
     def take(self, slot: Slot, request: Request) -> bool:
         """Take a slot back from a request, cleaned; False if somebody else is doing that, who goes on with it.
@@ -62,7 +62,7 @@ class Returns:
         # The giver's context goes along, for tracers and the like that look into it.
         context = contextvars.copy_context()
         try:
-            request.turn.run(context.run, self._take, slot, request)
+            request.return_guard.run(context.run, self._take, slot, request)
         except RuntimeError as error:
             if is_refusal(error):
                 return False
@@ -72,9 +72,18 @@ class Returns:
     def _take(self, slot: Slot, request: Request) -> None:
         flaw: Reason | None = "killed"
         try:
-            if slot.request is not request or slot.state is not State.IN_USE or self._is_late(request):
+            if (
+                slot.request is not request
+                or slot.state is not State.IN_USE
+                or (self.deferred and self._is_deferred(request))
+            ):
                 return  # Another was faster.
-            flaw = self._reset_and_check(slot.connection)
+            if not self._driver.reset(slot.connection):
+                flaw = "broken"
+            elif self._state.waiting and self._yield_if_due(slot.connection):
+                flaw = "yielded"
+            else:
+                flaw = None
         except self._driver.error:
             # The connection is of no more use, but whoever gives it back has no use for it either.
             logger.debug('Pool "%s": a connection could not be cleaned', self._name, exc_info=True)
@@ -82,24 +91,18 @@ class Returns:
         finally:
             self.put_back(slot, request, flaw)
 
-    def _is_late(self, request: Request) -> bool:
-        return bool(self.late) and any(other is request for _, other, _ in list(self.late))
+    def _is_deferred(self, request: Request) -> bool:
+        return any(other is request for _, other, _ in list(self.deferred))
 
-    def _reset_and_check(self, connection: object) -> Reason | None:
-        """Clean a connection; say why it should not be lent again, None if it should."""
-        if not self._driver.reset(connection):
-            return "broken"
+    def _yield_if_due(self, connection: object) -> bool:
+        """Probe over a clean connection if that is due; return whether it yields to other processes."""
         try:
-            if (
-                self._state.waiting
-                and self._lock.run(self._state.begin_probe_if_due)
-                and self._driver.probe_full_server(connection)
-            ):
-                self._lock.run(self._state.server.record_yield)
-                return "yielded"
+            if not self._lock.run(self._state.begin_probe_if_due) or not self._driver.probe_full_server(connection):
+                return False
+            self._lock.run(self._state.server.record_yield)
         except ReentryError:
-            pass  # Others get theirs another time.
-        return None
+            return False  # Others get theirs another time.
+        return True
 
     def put_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
         """Take a slot from a request that still has it, without cleaning.
@@ -112,10 +115,10 @@ class Returns:
         try:
             to_close = self._lock.run(self._state.take_back, slot, request, flaw)
         except ReentryError:
-            self.late.append((slot, request, flaw))
+            self.deferred.append((slot, request, flaw))
             self._wake()
             return
         if to_close:
             self._closer.close_soon(slot)
         elif to_close is not None:
-            self._wake_by(self._upkeep.idle_until(slot))
+            self._wake_by(self._upkeep.wake_at(slot))

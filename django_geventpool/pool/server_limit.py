@@ -1,4 +1,7 @@
-"""What a full server means: when to try again, how many at a time, and when to leave room to other processes."""
+"""What a full server means: when to try again, how many at a time, and when to leave room to other processes.
+
+``Pool._serve`` meets its refusals (``driver.is_server_full``), and has the request wait on in its old place.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ class ServerLimit:
     def __init__(self, clock: Callable[[], float], uniform: Uniform = random.uniform) -> None:
         self._clock = clock
         self._uniform = uniform
-        self._share = FairShare(clock, uniform)
+        #: When to yield to other processes.
+        self.share = FairShare(clock, uniform)
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
         self.retry_at = 0.0
@@ -72,19 +76,15 @@ class ServerLimit:
         """
         if self.backoff and self._clock() < self.retry_at:
             return  # Several tried at the same time.
-        self._share.refused(size)
+        self.share.refused(size)
         least, most = BACKOFF
         most *= min(1.0, max(NEEDY, size / limit))
         # Workers that share a full server should not come back all at the same time.
         self._pause(min(max(2 * self.backoff, least), most), self._uniform(0.5, 1))
 
-    def begin_probe_if_due(self, size: int) -> bool:
-        """Return whether to ask, over one of so many connections, if others may be waiting for it."""
-        return self._share.begin_probe_if_due(size)
-
     def record_yield(self) -> None:
         """Record that one of the connections will be closed to leave its room on a full server to other processes."""
-        self._share.record_yield()
+        self.share.record_yield()
         self.leave_to_others()
 
     def leave_to_others(self) -> None:
@@ -99,10 +99,6 @@ class ServerLimit:
     def next_wake(self, now: float) -> float:
         """Return when waiters may connect again, which they don't notice by themselves; infinite if they may now."""
         return self.retry_at if self.backoff and self.retry_at > now else math.inf
-
-    def idle_timeout(self, usual: float | None) -> float | None:
-        """Return how long a connection may be idle, seconds: less than usual if others may be in need of it."""
-        return self._share.idle_timeout(usual)
 
 
 class FairShare:

@@ -110,12 +110,10 @@ class Slot:
         if request is None or self.state not in _LENT:
             return False
         client = request.client
-        is_left = request.holder.is_gone or (client is not None and (client.is_gone or client.request is not request))
-        return is_left and not request.is_coming_back
-
-    def opening(self, connection: Any) -> None:
-        """Note a connection that is being opened, so that it is closed if that fails; None if it is gone."""
-        self.connection = connection
+        is_orphaned = request.holder.is_gone or (
+            client is not None and (client.is_gone or client.request is not request)
+        )
+        return is_orphaned and not request.is_coming_back
 
     def who(self) -> str:
         """Name the holder: its task, or else its greenlet or thread; in one line."""
@@ -160,12 +158,12 @@ class Request:
         "is_served",
         "label",
         "refused",
+        "return_guard",
         "since",
         "slot",
         "stack",
         "ticket",
         "timeout",
-        "turn",
         "waking_thread",
     )
 
@@ -203,7 +201,7 @@ class Request:
         #: Whether that was ready, and is in the hands of who asked.
         self.is_served = False
         #: Entered by who gives back: one at a time, and left however that ends, as the pool's lock is.
-        self.turn = contextvars.Context()
+        self.return_guard = contextvars.Context()
         self.error: Exception | None = None
         #: The error of a server that was full, if it was.
         self.refused: BaseException | None = None
@@ -218,12 +216,12 @@ class Request:
     def is_coming_back(self) -> bool:
         """Whether somebody is giving back what it has."""
         try:
-            self.turn.run(bool)
+            self.return_guard.run(bool)
         except RuntimeError:
             return True
         return False
 
-    def is_late(self, now: float) -> bool:
+    def has_expired(self, now: float) -> bool:
         """Return whether the time to wait is over."""
         return self.deadline is not None and self.deadline <= now
 
@@ -237,8 +235,8 @@ class Request:
         self.gate.acquire()
         self.waking_thread = green.waking_thread()
 
-    def wait(self, is_watched: bool) -> bool:
-        """Wait for an answer; return False if the pool is to be looked after before this is called again.
+    def wait_or_poll(self, is_watched: bool) -> bool:
+        """Wait for an answer; return whether the wait is over. If not, look after the pool, and call this again.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """

@@ -69,7 +69,7 @@ class PoolState:
 
     def _queue(self, request: Request) -> None:
         """Have a request wait, unless its time is over or nothing is lent any more."""
-        if self.closed or request.is_late(self._clock()):
+        if self.closed or request.has_expired(self._clock()):
             request.gate = None
             self.record_wait(request)
         else:
@@ -82,7 +82,9 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(self._connecting()):
+        elif self._count() < self.limit and self.server.may_connect(
+            sum(slot.state is State.CONNECTING for slot in self.slots)
+        ):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
@@ -92,9 +94,6 @@ class PoolState:
         if slot.counts:
             self.idle.pop()
         return True
-
-    def _connecting(self) -> int:
-        return sum(slot.state is State.CONNECTING for slot in self.slots)
 
     def _count(self) -> int:
         return len(self.slots) + self.elsewhere()
@@ -127,7 +126,7 @@ class PoolState:
 
     def expire(self, now: float) -> None:
         """Wake those whose time is over, with nothing."""
-        while (request := self.waiting.first_to_give_up()) is not None and request.is_late(now):
+        while (request := self.waiting.first_to_give_up()) is not None and request.has_expired(now):
             self.record_wait(request)
             self._answer(request)
             self.waiting.remove(request)
@@ -152,14 +151,10 @@ class PoolState:
         if slot is None:
             return None
         if slot.state is State.IN_USE and not request.is_received:
-            to_close = self.give_back(slot)  # Nobody has touched it.
+            to_close = self.take_back(slot, request, None)  # Nobody has touched it.
         else:
             to_close = self.evict(slot, "broken")
         return slot if to_close else None
-
-    def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
-        """Take a slot back from a request, see ``give_back``; None if it doesn't have it any more."""
-        return self.give_back(slot, flaw) if slot.is_lent_to(request) else None
 
     def requeue(self, request: Request, error: BaseException) -> Slot | None:
         """Have a request that found the server full wait once more, in its old place; return what is to be closed."""
@@ -191,7 +186,7 @@ class PoolState:
             left.connection, left.reason, left.since = slot.connection, "broken", self._clock()
             left.state = State.CLOSING
             self.slots.add(left)
-        slot.opening(connection)
+        slot.connection = connection
         return left
 
     # Slots that come back
@@ -215,7 +210,10 @@ class PoolState:
         """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
         if self.closed:
             return "shutdown"
-        if self._excess() > 0 or not (self.waiting or len(self.idle) < self.options.reuse_conns):
+        # Asked for each that comes back, so that the number is looked at before it is counted up.
+        if ((len(self.slots) > self.limit or self.elsewhere is not _none) and self._excess() > 0) or not (
+            self.waiting or len(self.idle) < self.options.reuse_conns
+        ):
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
@@ -226,32 +224,40 @@ class PoolState:
         excess = self._count() - self.limit
         return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
-    def give_back(self, slot: Slot, flaw: Reason | None = None) -> bool:
-        """Take a slot back from its holder; True if its connection is to be closed, as unfit or one too many."""
-        reason = flaw or self._why_not_keep(slot)
-        if reason is None:
-            self.put_idle(slot)
-            return False
-        return self.evict(slot, reason)
+    def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
+        """Take a slot back from a request: it is idle then, or goes to the next, or is evicted.
 
-    def put_idle(self, slot: Slot) -> None:
-        """Free a slot of its holder; its connection is fit to be lent again."""
-        request, now = slot.request, self._clock()
-        held_for = now - slot.since
+        :param flaw: why its connection is to be closed; None if it is fit to be lent again.
+        :return: whether there is a connection to close; None if the request doesn't have the slot any more.
+        """
+        if slot.request is not request:
+            return None
+        reason = flaw or self._why_not_keep(slot)
+        if reason is not None:
+            return self.evict(slot, reason)
+        now = self._clock()
         slot.state = State.IDLE
-        self._unlend(slot, request, held_for)
+        slot.request = None
+        request.holder.held.pop(slot, None)
+        if request is not self.renewal:
+            self.counters.times["use_time"].record(now - slot.since)
         slot.since = now
         self.idle.append(slot)
-        self.dispatch()
+        if self.waiting:
+            self.dispatch()
+        return False
 
     def evict(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; return whether there is a connection to close."""
         request, now = slot.request, self._clock()
-        held_for = now - slot.since
-        was_connecting, was_in_use = slot.state is State.CONNECTING, slot.state is State.IN_USE
+        was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.counts
         slot.reason = reason
         slot.state = State.CLOSING
-        self._unlend(slot, request, held_for if was_in_use or slot.counts else None)
+        slot.request = None
+        if request is not None:
+            request.holder.held.pop(slot, None)
+            if was_used and request is not self.renewal:
+                self.counters.times["use_time"].record(now - slot.since)
         self._forget(slot, reason)
         slot.since = now
         if slot.connection is None:
@@ -278,8 +284,8 @@ class PoolState:
         slot.is_being_closed = True
         return True
 
-    def vacate_closed(self, slot: Slot, was_interrupted: bool) -> None:
-        """Record that a evicted slot's connection is closed, and whether somebody was interrupted in using it."""
+    def connection_closed(self, slot: Slot, was_interrupted: bool) -> None:
+        """Record that an evicted slot's connection is closed, and whether somebody was interrupted in using it."""
         if was_interrupted:
             self.counters.count("cancelled")
         self.slot_closed(slot)
@@ -294,16 +300,9 @@ class PoolState:
         if self.closed:
             self.on_slot_closed()
 
-    def _unlend(self, slot: Slot, request: Request | None, held_for: float | None) -> None:
-        slot.request = None
-        if request is not None:
-            request.holder.held.pop(slot, None)
-            if held_for is not None and request is not self.renewal:
-                self.counters.times["use_time"].record(held_for)
-
     def begin_probe_if_due(self) -> bool:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
-        return bool(self.waiting) and self.server.begin_probe_if_due(len(self.by_connection))
+        return bool(self.waiting) and self.server.share.begin_probe_if_due(len(self.by_connection))
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
         """Lend no more; see ``empty``."""
@@ -323,14 +322,10 @@ class PoolState:
         """Have another limit from now on; take out the idle slots that are too many, evicted."""
         self.options = options
         self.limit = options.MAX_CONNS
-        surplus = self.surplus()
+        over = max(0, min(self._excess(), len(self.idle)))
+        surplus = self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
         self.dispatch()
         return surplus
-
-    def surplus(self) -> list[Slot]:
-        """Take out the idle slots that are over the limit, evicted."""
-        over = max(0, min(self._excess(), len(self.idle)))
-        return self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
 
     def drain(self) -> list[Slot]:
         """Take out all idle slots, evicted."""

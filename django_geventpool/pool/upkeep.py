@@ -1,4 +1,7 @@
-"""What time brings: connections that were idle, or lived, or were held for long enough, and holders that are gone."""
+"""What time brings: connections that were idle, or lived, or were held for long enough, and holders that are gone.
+
+``due.py`` asks for that under the lock, at each look of the housekeeper, and ``Pool._keep_house`` does it.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,16 @@ class Upkeep:
         self.state = state
 
     def _idle_timeout(self) -> float | None:
-        return self.state.server.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
+        return self.state.server.share.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
 
-    def idle_until(self, slot: Slot) -> float:
-        """Until when a slot may be idle (monotonic seconds); infinite if nothing ends that."""
-        timeout = self._idle_timeout()
-        end = math.inf if timeout is None else slot.since + timeout
-        return slot.expires_at if slot.expires_at is not None and slot.expires_at < end else end
+    def wake_at(self, slot: Slot) -> float:
+        """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
+
+        If the next look is planned, it is sooner than twice BACKSTOP, which even a full server lets it be idle for.
+        """
+        timeout = self.state.options.CONN_IDLE_TIMEOUT
+        end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
+        return end if slot.expires_at is None else min(end, slot.expires_at)
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Take out the idle slots whose idle time or lifetime is over: evicted, or to be renewed for MIN_CONNS."""

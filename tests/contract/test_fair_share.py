@@ -22,7 +22,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_limit, "BACKOFF", (0.01, 0.02))
 
 
-def end_turn(pool: Pool) -> None:
+def have_probe_due(pool: Pool) -> None:
     inside.probe_full_server_at(pool, 0.0)
 
 
@@ -33,7 +33,7 @@ def test_a_connection_that_others_may_want_is_given_up(
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    end_turn(pool)
+    have_probe_due(pool)
     first.give_back()
     # It waits for a while, and takes it again when nobody else has.
     assert waiter.taken().connection not in (first.connection, second.connection)
@@ -54,7 +54,7 @@ def test_others_are_given_time_to_take_it(
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
     earlier, later = queue_up(pool, lambda: borrow(pool), 2)
-    end_turn(pool)
+    have_probe_due(pool)
     first.give_back()
     await_stats(pool, size=1, waiting=2, closing=0)
     # What it still has is lent in turn.
@@ -78,7 +78,7 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
     closed = threading.Event()
     driver.script("close", closed.wait)
-    end_turn(pool)
+    have_probe_due(pool)
     first.give_back()
     await_stats(pool, closing=1)
     inside.end_backoff(pool)
@@ -109,7 +109,7 @@ def test_a_server_with_room_is_asked_and_the_connection_kept(
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    end_turn(pool)
+    have_probe_due(pool)
     first.give_back()
     assert waiter.taken().connection is first.connection
     assert driver.count("probe_full_server") == 1
@@ -122,13 +122,13 @@ def test_nothing_is_asked_when_nobody_waits_or_there_is_only_one(
     driver.says_full = True
     pool = make_pool(MAX_CONNS=2)
     first, second = borrow(pool).taken(), borrow(pool).taken()
-    end_turn(pool)
+    have_probe_due(pool)
     first.give_back()
     second.give_back()
     alone = make_pool(MAX_CONNS=1)
     holder = borrow(alone).taken()
     (waiter,) = queue_up(alone, lambda: borrow(alone), 1)
-    end_turn(alone)
+    have_probe_due(alone)
     holder.give_back()
     assert waiter.taken().connection is holder.connection
     assert driver.count("probe_full_server") == 0
@@ -145,7 +145,7 @@ def test_a_connection_that_is_yet_to_be_opened_does_not_count(
     slow = borrow(pool)
     await_stats(pool, connecting=1)
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    end_turn(pool)
+    have_probe_due(pool)
     holder.give_back()
     assert waiter.taken().connection is holder.connection
     answer.set()
@@ -159,7 +159,7 @@ def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow
     first, second = borrow(pool).taken(), borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
     driver.script("probe_full_server", error)
-    end_turn(pool)
+    have_probe_due(pool)
     first.tell()
     first.task.wait()
     assert first.error is (None if isinstance(error, ScriptedError) else error)

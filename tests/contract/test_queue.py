@@ -101,7 +101,7 @@ def test_the_urgent_go_before_others_in_the_order_of_their_asking(
     order: list[Borrower] = []
     first = borrow(pool).taken()
     waiters = queue_up(pool, lambda: borrow(pool, order=order), 3)
-    monkeypatch.setattr(holders, "is_urgent", lambda: True)
+    monkeypatch.setattr(holders, "begin_request", lambda: True)
     urgent = queue_up(pool, lambda: borrow(pool, order=order), 2)
     for waiter in (*waiters, *urgent):
         waiter.tell()

@@ -56,7 +56,7 @@ def test_a_clerk_that_is_killed_at_its_work(clerk: Clerk, caplog: pytest.LogCapt
     first = Task(clerk.do, work, "The first was not done")
     eventually(lambda: working, "the clerk at work")
     second = Task(clerk.do, lambda: None, "not done")
-    eventually(lambda: len(clerk.left()) == 2, "both with the clerk")
+    eventually(lambda: len(clerk.pending()) == 2, "both with the clerk")
     if FRAMEWORK == "gevent":
         import gevent
         import greenlet

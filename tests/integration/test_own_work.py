@@ -31,9 +31,9 @@ def query(database: Database) -> None:
 
 def work(database: Database) -> None:
     """Have scopes in each other, as receivers of signals in remote commands are."""
-    own_work.ask()
+    own_work.begin_request()
     own_work.in_scope(query, is_own=False)(database)
-    own_work.ask()
+    own_work.begin_request()
     query(database)
 
 
@@ -54,7 +54,7 @@ def test_an_exception_at_any_line_of_a_scope_leaves_nothing_of_it(
                 own_work.in_scope(work, is_patient=True)(database)
         except SoftLimit:
             pass
-        if own_work.ask() or own_work.limit_wait(3.0) != 3.0:
+        if own_work.begin_request() or own_work.limit_wait(3.0) != 3.0:
             kept.append((at, fault.where[-1:]))
         own_work._local().scope = None  # noqa: SLF001  as at the next task's begin
         database.give_back()
@@ -100,7 +100,7 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
     told, task = threading.Event(), object()
     monkeypatch.setattr(state, "active_requests", {task})
     stuck = Task(clerk.do, lambda: told.wait(DEADLINE), "not done")
-    eventually(lambda: clerk.left(), "something to do")
+    eventually(lambda: clerk.pending(), "something to do")
     looks: list[float] = []
     wait = clerk.wait
     monkeypatch.setattr(clerk, "wait", lambda timeout: (looks.append(timeout), wait(timeout))[1])
@@ -109,7 +109,7 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
     assert not stop.ended
     state.active_requests.clear()  # type: ignore[attr-defined]
     stop.result()
-    assert clerk.left() == ["not done"]
+    assert clerk.pending() == ["not done"]
     monkeypatch.setattr(clerk, "wait", wait)
     told.set()
     stuck.result()

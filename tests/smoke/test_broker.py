@@ -65,7 +65,7 @@ def test_the_late_acknowledged_tasks_of_a_killed_worker_run_elsewhere(
     os.kill(evicted.pid, signal.SIGKILL)
     assert evicted.wait()
     (tmp_path / "go").touch()
-    heir = start_worker(pool, OPTIONS, settings=settings)
-    assert {tuple(result_of(task)) for task in tasks} == {(heir.pid, True)}
+    successor = start_worker(pool, OPTIONS, settings=settings)
+    assert {tuple(result_of(task)) for task in tasks} == {(successor.pid, True)}
     eventually(lambda: evicted.connections() == 0, "no connection of the worker that is gone")
-    heir.assert_whole()
+    successor.assert_whole()

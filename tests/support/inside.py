@@ -102,12 +102,12 @@ def when_housekeeper_ends(pool: Pool, tell: Callable[[], object]) -> None:
 
 def next_report_of_abandoned(pool: Pool) -> float:
     """Return when ended holders are to be told of, in monotonic seconds; infinity for nothing to tell."""
-    return pool._alarms._abandoned.due()
+    return pool._alarms._abandoned.due_at()
 
 
 def next_alarm(pool: Pool) -> float:
     """Return when something is to be warned about while nobody waits, in monotonic seconds; infinity for never."""
-    return pool._alarms.is_due(None)
+    return pool._alarms.due_at(None)
 
 
 # Its times, brought to their end
@@ -129,7 +129,7 @@ def end_backoff(pool: Pool, *, wake: bool = True) -> None:
 
 def probe_full_server_at(pool: Pool, when: float) -> None:
     """Set when a connection that comes back is next an occasion to ask whether the server is full."""
-    pool._state.server._share._next = when
+    pool._state.server.share._next = when
 
 
 # Its parts

@@ -11,7 +11,7 @@ from django_geventpool.pool.upkeep import Upkeep
 
 
 class LawfulState(RuleBasedStateMachine):
-    """A room, and what there must be in it if nothing of what was done to it got lost."""
+    """A state, and what there must be in it if nothing of what was done to it got lost."""
 
     state: PoolState
     upkeep: Upkeep

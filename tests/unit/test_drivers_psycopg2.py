@@ -72,7 +72,7 @@ class Established:
     def own(self) -> None:
         pass
 
-    def set_out(self) -> None:
+    def record_as_opened(self) -> None:
         pass
 
 

@@ -98,11 +98,11 @@ class StateMachine(LawfulState):
             return
         request = self.connecting.pop(slot)
         if outcome != "fails":
-            slot.opening(Connection())
+            slot.connection = Connection()
         if outcome != "full" or request is None:
             self.evict(slot)
             return
-        if not self.state.closed and not request.is_late(self.now):
+        if not self.state.closed and not request.has_expired(self.now):
             self.queue.append(request)
             self.queue.sort(key=lambda waiter: waiter.ticket)
         with self.dispatching():
@@ -180,7 +180,7 @@ class StateMachine(LawfulState):
                 self.evict(slot)
             evicted, renewed = self.upkeep.outdated(self.now)
             self.state.dispatch()
-        late = [request for request in self.queue if request.is_late(self.now)]
+        late = [request for request in self.queue if request.has_expired(self.now)]
         self.state.expire(self.now)
         for request in late:
             self.queue.remove(request)
@@ -229,7 +229,7 @@ class StateMachine(LawfulState):
 
     def open(self, slot: Slot) -> None:
         connection = Connection()
-        slot.opening(connection)
+        slot.connection = connection
         with self.dispatching():
             self.state.opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
@@ -246,7 +246,8 @@ class StateMachine(LawfulState):
 
     def give_back(self, slot: Slot, fit: bool = True) -> None:
         with self.dispatching():
-            if self.state.give_back(slot, None if fit else "broken"):
+            assert slot.request is not None
+            if self.state.take_back(slot, slot.request, None if fit else "broken"):
                 self.closing.append(slot)
 
     def evict(self, slot: Slot) -> None:
