@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -28,14 +29,19 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 @pytest.fixture
-def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> dict[str, dict[str, Any]]:
+def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[dict[str, dict[str, Any]]]:
     """DATABASES, to be filled by the test, of a project with psycopg2 and the worker side."""
     holder = UserSettingsHolder(global_settings)
     holder.DATABASES = {}
     install("psycopg2")
     monkeypatch.setitem(sys.modules, "celery_geventpool.signals", ModuleType("celery_geventpool.signals"))
-    monkeypatch.setattr(settings, "_wrapped", holder)  # As Django's override_settings does, for settings that are.
-    return holder.DATABASES
+    kept = vars(settings)  # What they are, if they are yet, and what was read of them.
+    before = dict(kept)
+    kept.clear()
+    kept["_wrapped"] = holder
+    yield holder.DATABASES
+    kept.clear()
+    kept.update(before)
 
 
 def pooled(engine: str = "postgresql_psycopg2", **settings: Any) -> dict[str, Any]:
