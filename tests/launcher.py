@@ -36,6 +36,8 @@ SUITES: dict[str, tuple[str, ...]] = {
 WITH_DRIVERS = ("integration", "faults", "libraries")
 #: Those that `all` leaves to environments of their own, with both drivers.
 APART = ("faults", "libraries")
+#: Where a test runs a program hundreds of times, and watches over each time itself, that isn't stuck yet: seconds.
+PATIENCE = {"faults": 1800}
 #: How many runs go on at the same time: three fill two cores, as they wait, too; fewer where others run beside them.
 JOBS = int(os.environ.get("TEST_JOBS", "3"))
 #: Where files are in memory, on Linux, and what must be free there. Hundreds of database clusters come and go in a run:
@@ -115,7 +117,8 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 
     import pytest
 
-    return pytest.main([str(ROOT / "tests" / suite), *pytest_arguments])
+    patience = [f"--override-ini=faulthandler_timeout={PATIENCE[suite]}"] if suite in PATIENCE else []
+    return pytest.main([str(ROOT / "tests" / suite), *patience, *pytest_arguments])
 
 
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:

@@ -1,7 +1,8 @@
-"""Cancelling a query without blocking: the drivers' own ``cancel()`` may hold the GIL while it waits for the server.
+"""What the drivers don't give but libpq has: to cancel a query without blocking, and the socket of a failed connect.
 
-Whoever is interrupted in a query calls ``sever`` on the way out, which comes here: the wait callback of psycopg2 in
-``psycopg2_green.py``, and ``PsycopgConnection.wait`` in ``psycopg_connection.py``.
+The drivers' own ``cancel()`` may hold the GIL while it waits for the server. Whoever is interrupted in a query calls
+``sever`` on the way out, which comes here: the wait callback of psycopg2 in ``psycopg2_green.py``, and
+``PsycopgConnection.wait`` in ``psycopg_connection.py``.
 """
 
 from __future__ import annotations
@@ -54,6 +55,20 @@ def _libpq(library: str) -> _Libpq | None:
         return _Libpq(library)
     except (AttributeError, OSError):
         return None
+
+
+def socket_of(library: str, connection: int) -> int:
+    """Return the file descriptor of a connection of libpq's; -1 if it has none, or libpq can't be reached.
+
+    :param library: the file name of libpq, or of a library that is linked with it.
+    :param connection: the address of libpq's structure.
+    """
+    try:
+        ask = ctypes.CDLL(library).PQsocket
+    except (AttributeError, OSError):
+        return -1
+    ask.argtypes = [ctypes.c_void_p]
+    return int(ask(connection))
 
 
 def start_cancelling(library: str, connection: int) -> _socket.socket | None:

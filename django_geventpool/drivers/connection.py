@@ -294,7 +294,10 @@ class PooledConnection(_Connection):
         if self._socket is None and not self.is_unanswered:
             # There may be no socket: never opened, or gone already.
             with Suppress(self.driver_error, OSError):
-                self._socket = NativeSocket(fileno=os.dup(self.fileno()))
+                self._socket = NativeSocket(fileno=os.dup(self._descriptor()))
+
+    def _descriptor(self) -> int:
+        return self.fileno()
 
     def withhold_end(self) -> None:
         """Have the driver close a socket to nowhere: the server hears of the end from ``await_end``, later."""

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import _psycopg, extensions
 
-from .cancel import start_cancelling
+from .cancel import socket_of, start_cancelling
 from .connection import PooledConnection
 from .door import entered
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
@@ -20,6 +20,8 @@ _autocommit: Any = extensions.connection.autocommit
 
 #: jsonb and jsonb[], whose typecasters each wrapper of Django's sets when it meets a connection.
 _SET_BY_DJANGO = frozenset((3802, 3807))
+#: What libpq says where it waits by itself.
+_TIMED_OUT = "failed: timeout expired"
 
 
 class Psycopg2Connection(PooledConnection, extensions.connection):
@@ -49,7 +51,9 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             self.connect_deadline = time.monotonic() + door.timeout
         try:
             super().__init__(dsn, *args, **kwargs)
-        except psycopg2.Error:
+        except psycopg2.Error as error:
+            if _TIMED_OUT in str(error):
+                self.is_unanswered = True
             door.close_failed(self)
             raise
 
@@ -85,6 +89,11 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
             self.cancel()  # Blocks everything, for a moment if the server answers.
+
+    def _descriptor(self) -> int:
+        """Return the file descriptor, of a failed connect too: psycopg2 doesn't give that, but libpq has it still."""
+        pointer = self.pgconn_ptr
+        return self.fileno() if not self.closed or pointer is None else socket_of(_psycopg.__file__, pointer)
 
     def reported(self, name: str) -> str | None:
         """Return what the server has said last of one of its parameters that it reports; None for others."""

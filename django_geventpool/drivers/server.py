@@ -10,8 +10,10 @@ from typing import Any
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
-#: How long to wait for that before another address is tried. Who refuses us hangs up at once.
-FAILED_CLOSE_TIMEOUT = 0.2
+#: How long to wait for that after a refusal, before the next attempt, in seconds. Who refuses us hangs up at once, but
+#: on a busy host its process may take a while to be gone: until then the server counts one connection more. Who has
+#: said nothing at all is not waited for.
+FAILED_CLOSE_TIMEOUT = 2.0
 
 _FULL = re.compile(
     r"sorry, too many clients already"

@@ -25,6 +25,8 @@ from tests.support.tasks import current_greenlet
 
 from .conftest import MODES
 
+#: How many steps of a program to try besides.
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "3"))
 PACKAGE = Path(django_geventpool.__file__).parent
 #: The code that is interrupted.
 FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())
@@ -45,7 +47,7 @@ def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
     _run(campaign, 0, delivery)  # What is imported and cached is, from now on.
     outcome, places = _run(campaign, 0, delivery)
     campaign.judge("without a fault", outcome)
-    for at in campaign.choose(places, tried[mode, delivery]):
+    for at in campaign.choose(places, SAMPLE, tried[mode, delivery]):
         outcome, _ = _run(campaign, at, delivery)
         campaign.judge(f"step {at} of {len(places)}", outcome)
         with never_stuck():

@@ -100,6 +100,16 @@ def test_what_is_refused_both_ways_is_the_servers_own_word(make_database: MakeDa
     eventually(lambda: database.stats().size == 0, "the slot given back")
 
 
+def test_who_has_refused_is_gone_before_the_next_attempt(database: Database, front_end: FrontEnd) -> None:
+    """A server's process that is slow to end still counts."""
+    front_end.refuse_options("no options here", hang_up_after=0.7)
+    assert database.answer("select 7") == [(7,)]
+    assert front_end.starts() == (1, 1)
+    assert front_end.early_starts() == 0
+    database.give_back()
+    database.assert_whole()
+
+
 def test_the_setting_turns_it_off(make_database: MakeDatabase, front_end: FrontEnd) -> None:
     database = make_database(MAX_CONNS=1, CLIENT_CHECK_INTERVAL=None, settings={"PORT": front_end.port})
     front_end.refuse_options("no options here")

@@ -1,7 +1,7 @@
 """Runs a small program again and again, with one fault in each run, and notes what is not whole afterwards.
 
 Environment: EVERY_STEP=1 tries every step of every program, where else all programs together try every line, and under
-eventlet every second switch; FAULT_SAMPLE says how many further steps of each program (3); FAULT_SEED repeats a choice;
+eventlet every second switch; FAULT_SAMPLE says how many further steps of each program; FAULT_SEED repeats a choice;
 FAULT_AT=17 tries that point alone; FAULTS_MAX ends a campaign after so many failures (5); FAULTS_LOG names a file that
 gets a line for each campaign and each failure.
 """
@@ -32,7 +32,6 @@ from .wholeness import NotWholeError, check_whole
 
 EVERY_STEP = bool(os.environ.get("EVERY_STEP"))
 SEED = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(10**6))
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "3"))
 ONLY_AT = int(os.environ.get("FAULT_AT") or 0)
 MAX_FAILURES = int(os.environ.get("FAULTS_MAX", "5"))
 LOG = os.environ.get("FAULTS_LOG")
@@ -71,13 +70,14 @@ class Campaign:
         self._start = time.monotonic()
         self.random = random.Random(f"{SEED} {title}")
 
-    def choose(self, places: Sequence[Hashable], tried: set[Hashable]) -> list[int]:
-        """Choose among the steps of a program, counted from 1: one at each place where none was tried, and some others.
+    def choose(self, places: Sequence[Hashable], size: int, tried: set[Hashable] | None = None) -> list[int]:
+        """Choose among the steps of a program, counted from 1: `size` at random, and one at each place not tried yet.
 
         None if the program fails without a fault. With EVERY_STEP, all.
 
         :param places: where each of its steps is.
-        :param tried: the places that were tried in other programs; those that are chosen are added.
+        :param tried: the places that were tried in other programs, to which those of this one are added; without it,
+            places don't matter.
         """
         if self.failures:
             return []
@@ -85,13 +85,15 @@ class Campaign:
             return [ONLY_AT]
         if EVERY_STEP:
             return list(range(1, len(places) + 1))
-        steps = list(enumerate(places, 1))
-        self.random.shuffle(steps)
-        # Of the steps at one place, the last one stays.
-        new = {place: at for at, place in steps if place not in tried}
-        tried.update(new)
-        others = self.random.sample(range(1, len(places) + 1), min(SAMPLE, len(places)))
-        return sorted({*new.values(), *others})
+        chosen = set(self.random.sample(range(1, len(places) + 1), min(size, len(places))))
+        if tried is not None:
+            steps = list(enumerate(places, 1))
+            self.random.shuffle(steps)
+            # Of the steps at one place, the last one stays.
+            new = {place: at for at, place in steps if place not in tried}
+            chosen.update(new.values())
+            tried.update(new)
+        return sorted(chosen)
 
     def switches(self) -> Iterable[int]:
         """Choose among the switches of a program, whose number isn't known before: all, or every second one."""

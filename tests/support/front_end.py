@@ -27,9 +27,9 @@ class FrontEnd(Helper):
     def __enter__(self) -> FrontEnd:
         return self
 
-    def refuse_options(self, words: str) -> None:
-        """Refuse whoever comes with start-up options, with an error of these words."""
-        self.ask(f"refuse {words}")
+    def refuse_options(self, words: str, *, hang_up_after: float = 0) -> None:
+        """Refuse whoever comes with start-up options, with an error of these words; hang up so many seconds later."""
+        self.ask(f"refuse {hang_up_after} {words}")
 
     def take_options(self) -> None:
         """Pass start-up options on, as at first."""
@@ -49,8 +49,12 @@ class FrontEnd(Helper):
 
     def starts(self) -> tuple[int, int]:
         """How many start-up messages came so far, with options and without."""
-        with_options, without = self.ask("count").split()
+        with_options, without, _ = self.ask("count").split()
         return int(with_options), int(without)
+
+    def early_starts(self) -> int:
+        """How many came before those that were refused were gone."""
+        return int(self.ask("count").split()[2])
 
 
 class _Gate:
@@ -60,14 +64,17 @@ class _Gate:
         self._target = (host, port)
         self._refusal: str | None = None
         self._hidden: set[str] = set()
+        self._hang_up_after = 0.0
         self._with_options = self._without = 0
+        self._refused = self._early = 0
         #: To the clients that have got to the server.
         self._writers: set[asyncio.StreamWriter] = set()
 
     def obey(self, order: str) -> str:
         name, _, argument = order.partition(" ")
         if name == "refuse":
-            self._refusal = argument
+            seconds, _, self._refusal = argument.partition(" ")
+            self._hang_up_after = float(seconds)
         elif name == "take":
             self._refusal = None
         elif name == "hide":
@@ -80,7 +87,7 @@ class _Gate:
             self._target = (host, int(port))
         elif name != "count":
             raise ValueError(order)
-        return f"{self._with_options} {self._without}"
+        return f"{self._with_options} {self._without} {self._early}"
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -100,6 +107,7 @@ class _Gate:
             body = await reader.readexactly(length - 8)
             if code == _CANCEL_REQUEST:
                 return head + body
+            self._early += bool(self._refused)
             if b"options" not in body.split(b"\0")[::2]:
                 self._without += 1
                 return head + body
@@ -108,6 +116,9 @@ class _Gate:
                 return head + body
             writer.write(_fatal("0A000", self._refusal))
             await writer.drain()
+            self._refused += 1
+            await asyncio.sleep(self._hang_up_after)
+            self._refused -= 1
             return None
 
     async def _pass_on(self, start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
