@@ -26,8 +26,8 @@ WaitCallback = Callable[[extensions.connection], None]
 def patch() -> None:
     """Set the wait callback of the active framework, unless it is set.
 
-    One that was set before (psycogreen's ``patch_psycopg``) is replaced: it lets the queries of killed tasks go on.
-    Connections that are not a pool's are waited for by psycogreen as ever.
+    One that was set before (psycogreen's ``patch_psycopg``) is replaced: it lets the queries of killed tasks go on. For
+    connections that are not a pool's, psycogreen's is still called.
     """
     callback = extensions.get_wait_callback()
     if getattr(callback, "__module__", None) == __name__:
@@ -59,7 +59,7 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
 
 
 def _complete(connection: Psycopg2Connection, wait: Wait) -> None:
-    """Wait until psycopg2 has what it waits for."""
+    """Wait until psycopg2 has completed what it is doing."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
     _check(connection)
     is_answered = False
