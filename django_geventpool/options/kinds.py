@@ -22,7 +22,8 @@ class Kind(Protocol):
 class Count:
     """A number of connections.
 
-    :param none: what None stands for; unless this is given, None is refused.
+    :param least: the smallest.
+    :param none: what None means; unless this is given, None is refused.
     """
 
     least: int = 0
@@ -41,7 +42,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Seconds:
-    """A time in seconds, which None leaves without an end.
+    """A time in seconds, or None for no limit.
 
     :param zero: what 0 does; unless this is given, 0 is refused.
     """
