@@ -187,7 +187,7 @@ def record_starters() -> None:
 
 
 def _have_noted(owner: Any, name: str, made_by: Callable[[tuple[Any, ...], Any], Any]) -> None:
-    """Wrap a function of eventlet's that makes a greenlet: record in that its starter, and the function it will run."""
+    """Make a function of eventlet's record, in each greenlet that it makes, who started that and what it will run."""
     function = getattr(owner, name, None)
     if function is None:  # This release of eventlet lacks it.
         return

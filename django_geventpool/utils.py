@@ -77,7 +77,7 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 def give_back_all() -> None:
     """Close the database connections of this greenlet or thread, which gives those of a pool back.
 
-    One inside an ``atomic`` block is left alone: it goes back at the end of the block.
+    One inside an ``atomic`` block is left alone.
     """
     known = connections.all(initialized_only=True)
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])

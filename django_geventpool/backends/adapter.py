@@ -79,7 +79,7 @@ class PoolAdapter:
             self._pool.give_back(self._client)
 
     def reassign(self, holder: Holder) -> None:
-        """Make the end of this holder, not of the one that took it, reclaim the connection, if there is one."""
+        """Let the end of another holder, not of the one that took the connection, reclaim it."""
         if self._pool is not None:
             self._pool.reassign(self._client, holder)
 

@@ -74,7 +74,7 @@ class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
 
 
 def track(cursor: Any, owner: CursorOwner) -> bool:
-    """Make a cursor of another class tell of its end; False if that can't be."""
+    """Make a cursor of another class tell of its end; False if that is impossible."""
     if isinstance(cursor, _Tracked):
         return True
     try:

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import MutableMapping, MutableSet
 from typing import Any
 
-#: The packages whose classes are not others'.
+#: The packages whose classes don't make an engine a derived one.
 _OWN = ("django", __name__.partition(".")[0])
 
 #: What sets up the session of a connection.

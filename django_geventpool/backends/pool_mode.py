@@ -21,7 +21,7 @@ from .pooled import PooledMixin
 class Use:
     """What a wrapper needs a connection for, from one ``close`` to the next.
 
-    It also marks the connections whose sessions the wrapper has set up; after ``close``, that counts for none of them.
+    It also marks the connections whose sessions the wrapper has set up; after ``close``, none counts as set up.
 
     :param pins: calls of ``pin`` that ``unpin`` has yet to undo.
     """
@@ -333,5 +333,5 @@ class PoolModeMixin(PooledMixin):
         self._end_of_manual_transaction()
 
     def _end_of_manual_transaction(self) -> None:
-        if not self.use.is_in_outermost_atomic:  # Which will set autocommit on next.
+        if not self.use.is_in_outermost_atomic:  # Else atomic sets autocommit on next.
             self.give_back_if_free()

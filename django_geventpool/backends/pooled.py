@@ -188,7 +188,7 @@ class PooledMixin(PooledWrapper, Base):
     def keep_settings(self) -> None:
         """Commit what was set for this wrapper, on the way or by a receiver, so that the first rollback keeps it.
 
-        On a new connection it might undo that. Here it would bring the settings of the last holder back.
+        On a new connection, a rollback may undo it. Here it would bring the last holder's settings back.
         """
         if not self.autocommit and self.connection is not None:
             self.connection.commit()

@@ -195,8 +195,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.
 
-        A session that was ended for being idle was idle: the server checks that limit just before it begins a
-        statement. If a BEGIN fails, the statement after it was not sent.
+        The server checks the limit of idle sessions just before it begins a statement, so a session that it ended for
+        that has begun none. If a BEGIN fails, the statement after it was not sent.
         """
         state = _sqlstate(error)
         if state == _IDLE_TOO_LONG or (state is None and is_idle_too_long(str(error))):

@@ -184,11 +184,11 @@ class PooledConnection(_Connection):
             self._on_server = []
 
     def _abandon(self, cursor: Any) -> None:
-        """Close a cursor on the server for the code that still has it, and leave it open on the server."""
+        """Close the Python object of a cursor on the server, and leave the cursor open there."""
         raise NotImplementedError
 
     def record_as_opened(self) -> None:
-        """Record the state of the session in which each of its holders is to get it."""
+        """Record the present state of the session, in which each holder is to get it."""
         self._reported = self._report()
         self.session.changes = 0
 
@@ -213,7 +213,7 @@ class PooledConnection(_Connection):
         """Forget all prepared statements, as the server has at DISCARD ALL."""
 
     def forget_news(self) -> None:
-        """Forget the notices and notifications that were received: they were for the holder."""
+        """Forget the notices and notifications that were received: they were for the last holder."""
         raise NotImplementedError
 
     def renew(self) -> None:
@@ -322,51 +322,51 @@ class PooledConnection(_Connection):
 
     def try_await_end(self, timeout: float) -> bool:
         """Wait for that, but keep the socket for another call if it has not happened within ``timeout`` s."""
-        end = self._socket
-        if end is None:
+        kept = self._socket
+        if kept is None:
             return True
         if self.is_used_elsewhere():
             return False  # What there is to read is for that user.
         deadline = time.monotonic() + timeout
         self._await_cancelling(deadline)
-        if not _await_end(end, deadline):
+        if not _await_end(kept, deadline):
             return False
         self._drop_socket()
         return True
 
     def _drop_socket(self) -> None:
-        end, self._socket = self._socket, None
-        if end is not None:
-            end.close()
+        kept, self._socket = self._socket, None
+        if kept is not None:
+            kept.close()
 
 
-def _await_end(end: NativeSocket, deadline: float) -> bool:
+def _await_end(kept: NativeSocket, deadline: float) -> bool:
     """Hang up, and read until the other side has hung up; False if that takes too long."""
     wait = wait_function()
-    ended = not _say_good_bye(end)
+    ended = not _say_good_bye(kept)
     while not ended:
         left = deadline - time.monotonic()
-        if left <= 0 or not wait(end.fileno(), POLLIN, left):
+        if left <= 0 or not wait(kept.fileno(), POLLIN, left):
             return False
-        ended = _read_to_end(end)
+        ended = _read_to_end(kept)
     return True
 
 
-def _say_good_bye(end: NativeSocket) -> bool:
+def _say_good_bye(kept: NativeSocket) -> bool:
     """Hang up; return whether the other side is still to be waited for.
 
     The driver leaves without a word if the connection was interrupted, or not yet established.
     """
     with Suppress(OSError):
-        end.shutdown(socket.SHUT_WR)
+        kept.shutdown(socket.SHUT_WR)
         return True
     return False
 
 
-def _read_to_end(end: NativeSocket) -> bool:
+def _read_to_end(kept: NativeSocket) -> bool:
     """Read, without waiting; return whether the other side has hung up, or the connection was reset."""
     try:
-        return not end.recv(65536, socket.MSG_DONTWAIT)
+        return not kept.recv(65536, socket.MSG_DONTWAIT)
     except OSError as error:
         if is_foreign(error):
             raise

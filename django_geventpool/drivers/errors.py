@@ -1,4 +1,4 @@
-"""OSErrors of the system, and those that user code has made, to be raised out of a wait."""
+"""Telling OSErrors of the system from those that user code has raised out of a wait."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def connect(
     try:
         raise last if len(errors) == 1 else type(last)("\n".join(str(error).strip() for error in errors))
     finally:
-        # The error that is raised refers to this frame, which must not refer to errors: a cycle.
+        # The raised error refers to this frame: if that referred to errors, it would be a cycle.
         errors.clear()
         del last
 

@@ -136,7 +136,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     # Between two holders
 
     def record_as_opened(self) -> None:
-        """Record the state of the session in which each of its holders is to get it."""
+        """Record the present state of the session, in which each holder is to get it."""
         super().record_as_opened()
         factory = self.cursor_factory
         self._opened = (factory, dict(self.string_types), dict(self.binary_types), self._typecasters())
@@ -169,7 +169,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         return (*string, *map(id, string.values()), *binary, *map(id, binary.values()))
 
     def forget_news(self) -> None:
-        """Forget the notices and notifications that were received: they were for the holder."""
+        """Forget the notices and notifications that were received: they were for the last holder."""
         if self.notices or type(self.notices) is not list:
             self.notices = []
         if self.notifies or type(self.notifies) is not list:

@@ -38,16 +38,16 @@ def patch() -> None:
 
 
 def _make_callback(framework: green.Framework) -> WaitCallback:
-    others: WaitCallback
+    psycogreen_wait: WaitCallback
     if framework == "gevent":
-        from psycogreen.gevent import gevent_wait_callback as others
+        from psycogreen.gevent import gevent_wait_callback as psycogreen_wait
     else:
-        from psycogreen.eventlet import eventlet_wait_callback as others
+        from psycogreen.eventlet import eventlet_wait_callback as psycogreen_wait
     wait = wait_function()
 
     def wait_callback(connection: extensions.connection) -> None:
         if not isinstance(connection, Psycopg2Connection):
-            others(connection)
+            psycogreen_wait(connection)
             return
         try:
             _complete(connection, wait)

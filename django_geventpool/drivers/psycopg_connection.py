@@ -112,8 +112,8 @@ class PsycopgConnection(RestoredConnection):
         """
         timeout = timeout_from_conninfo(conninfo_to_dict(conninfo))
         # libpq does not apply the timeout here, but when it cancels.
-        start = make_conninfo(conninfo, connect_timeout=timeout)
-        connection = cls(pq.PGconn.connect_start(start.encode()))
+        conninfo = make_conninfo(conninfo, connect_timeout=timeout)
+        connection = cls(pq.PGconn.connect_start(conninfo.encode()))
         door.begin(connection)
         try:
             connection._establish(timeout)
@@ -269,7 +269,7 @@ class PsycopgConnection(RestoredConnection):
         self.keep_socket()
         self.is_severed = self.is_revoked = True
         self.start_cancelling()
-        if not self.is_used_elsewhere():  # A COPY may be, beside a query.
+        if not self.is_used_elsewhere():  # A COPY may use it, beside a query.
             self.withhold_end()
             self.pgconn.finish()
 
@@ -327,7 +327,7 @@ class PsycopgConnection(RestoredConnection):
         return tuple(map(self.pgconn.parameter_status, _REPORTED))
 
     def forget_news(self) -> None:
-        """Forget the notifications that were received: they were for the holder."""
+        """Forget the notifications that were received: they were for the last holder."""
         if backlog := getattr(self, "_notifies_backlog", None):  # New in 3.2.4.
             backlog.clear()
 

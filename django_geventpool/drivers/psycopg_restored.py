@@ -29,7 +29,7 @@ class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
     _opened: tuple[tuple[Any, ...], AdaptersMap]
 
     def record_as_opened(self) -> None:
-        """Record the state of the connection in which each of its holders is to get it."""
+        """Record the present state of the connection, in which each holder is to get it."""
         super().record_as_opened()
         self._opened = (_choices_of(self), AdaptersMap(self.adapters))
 

@@ -58,7 +58,7 @@ class Seconds:
 def _is_time(value: object) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    # A whole number may be too large for a float; only infinity is none that a clock can be set to.
+    # Compared, not converted: a whole number may be too large for a float.
     return 0 <= value <= sys.float_info.max or value == math.inf
 
 

@@ -12,7 +12,7 @@ KINDS = 100
 
 
 class Abandoned:
-    """Holders that ended without giving back: the first of a kind is told at once, the next are counted for a while.
+    """Holders that ended without giving back: the first of a kind is reported at once, others are counted for a while.
 
     :param pause: for how many seconds they are only counted.
     """
@@ -22,7 +22,7 @@ class Abandoned:
         self._kinds: dict[str, _Kind] = {}
 
     def record(self, who: str) -> bool:
-        """Record a holder; return whether to tell of it now. If not, it is counted."""
+        """Record a holder; return whether to report it now. If not, it is counted."""
         key = naming.kind_key(who)
         if key not in self._kinds and len(self._kinds) >= KINDS:
             key = ""
@@ -35,7 +35,7 @@ class Abandoned:
         return False
 
     def due_at(self) -> float:
-        """Return when a number is to be told (monotonic seconds); infinite if there is none."""
+        """Return when a number is to be reported (monotonic seconds); infinite if there is none."""
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 
     def to_tell(self, now: float) -> list[tuple[int, str]]:
@@ -54,7 +54,7 @@ class _Kind:
     __slots__ = ("count", "last", "until")
 
     def __init__(self, until: float) -> None:
-        #: When to tell their number (monotonic seconds).
+        #: When to report their number (monotonic seconds).
         self.until = until
         self.count = 0
         self.last = ""

@@ -56,7 +56,7 @@ class Alarms:
     # Called under the pool's lock
 
     def due_at(self, since: float | None) -> float:
-        """Return when to observe again (monotonic seconds), if somebody has waited since then; infinite for nobody."""
+        """Return when to observe again (monotonic seconds), given since when somebody has waited; infinite for None."""
         return min(self._wait_due_at(since), self._nested.due_at(since))
 
     def observe(self, now: float) -> Observed:

@@ -76,7 +76,7 @@ class Nested:
         self.last: Standstill | None = None
 
     def due_at(self, since: float | None) -> float:
-        """Return when to look (monotonic seconds), if somebody has waited since then; infinite for nobody."""
+        """Return when to look (monotonic seconds), given since when somebody has waited; infinite for None."""
         return math.inf if since is None else max(since + LOOK_EVERY, self._wakes_at)
 
     def observe(self, state: PoolState, now: float) -> Scene | None:

@@ -209,8 +209,8 @@ class Pool:
     def give_back(self, client: Client) -> None:
         """Take back what a client has, or cancel its request if whoever made that was interrupted.
 
-        What another greenlet or thread is taking or giving back is left to it. In a forked child, the parent's is only
-        forgotten.
+        What another greenlet or thread is taking or giving back is left to it. In a forked child, the parent's
+        connection is only forgotten.
 
         :raises Exception: see ``putconn``.
         """
@@ -230,7 +230,7 @@ class Pool:
         client.forget(request)
 
     def reassign(self, client: Client, holder: Holder) -> None:
-        """Make the end of another holder, not of the one that took it, reclaim a client's connection."""
+        """Let the end of another holder, not of the one that took it, reclaim a client's connection."""
         if client.request is not None and client.request.held is not None and self._process is process.current:
             self._lock.run(self._state.reassign, client.request, holder)
 
