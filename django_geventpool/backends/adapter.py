@@ -27,8 +27,7 @@ class PoolAdapter:
     __slots__ = ("__weakref__", "_client", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
-        # Weak, as the wrapper has its adapter: a cycle would leave each wrapper, one for each greenlet, to garbage
-        # collection.
+        # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self.wrapper = weakref.ref(wrapper)
         self._client = Client(self)
         self._pool: Pool | None = None

@@ -1,8 +1,7 @@
 """The components of a wrapper: its features, its operations and so on, which know the wrapper that they belong to.
 
-Django's components and their wrapper keep each other alive. Such a cycle is left to the garbage collection, and a
-worker that makes a wrapper for each task spends as much time on that as on a query. Our wrapper goes with the last
-reference to it.
+Django's components and their wrapper keep each other alive. Such a cycle is left to the garbage collection, which costs
+a worker with a wrapper for each task as much time as its queries. Ours goes with the last reference to it.
 """
 
 from __future__ import annotations

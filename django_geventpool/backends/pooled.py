@@ -75,8 +75,7 @@ class PooledMixin(PooledWrapper, Base):
     def read_settings(self) -> dict[str, Any]:
         """Read how connections are taken; return OPTIONS as they are given.
 
-        Read again before each connection, as a copy may be given other settings. Wrong options are refused when it
-        connects.
+        Read again before each connection, as a copy may be given other settings. Connecting refuses wrong options.
         """
         given = self.settings_dict["OPTIONS"]
         given = given if isinstance(given, dict) else {}

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
-    # The pool keeps a wrapper of its own: if it kept this one, that would never be gone, nor what it has taken come
-    # back.
+    # The pool keeps a wrapper of its own: this one would never be gone, nor what it has taken come back.
     wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     # Read again: the limit may have been changed since the wrapper was made.
     return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)

@@ -76,8 +76,7 @@ def shares_servers(alias: str) -> bool:
     """Return whether a pooler passes server connections from one client to another while both stay connected.
 
     PgBouncer does so in the modes "transaction" and "statement", and tells its mode only to its administrators. So two
-    clients ask in turn which server process they have: if each has a server connection to itself, neither ever sees the
-    other's.
+    clients ask in turn which server process they have: each with its own never sees the other's.
     """
     connection: Any = connections[alias]
     was_open = connection.connection is not None

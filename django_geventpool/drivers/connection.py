@@ -72,15 +72,13 @@ class PooledConnection(_Connection):
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
-    #: The visitor that set up the session and was the last to have it; None if another had it since, or it was
-    #: discarded.
+    #: The visitor that set up the session and had it last; None if another had it since, or it was discarded.
     known_to: object | None = None
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
     #: When it was lent (monotonic seconds); None once it was used, or has made a cursor.
     unused_since: float | None = None
-    #: What the driver's ``connect`` has returned in its place, such as a tracer's proxy; None for the connection
-    #: itself.
+    #: What the driver's ``connect`` has returned in its place, such as a tracer's proxy; None if it was this.
     proxy: Any = None
     #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
     was_standby: bool | None = None
@@ -94,8 +92,7 @@ class PooledConnection(_Connection):
     _cancelling: NativeSocket | None = None
     #: Weak references to its cursors that are not on the server; each removes itself when its cursor is gone.
     _cursors: set[weakref.ref[Any]]
-    #: The cursors on the server that may be open. They are kept alive, as one whose Python object is gone can't be
-    #: closed.
+    #: The cursors on the server that may be open. One whose Python object is gone could not be closed.
     _on_server: list[Any]
     #: What the server had reported when the session was ready for use, of the names in REPORTED.
     _reported: tuple[Any, ...] = ()

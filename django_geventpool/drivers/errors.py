@@ -9,8 +9,7 @@ from types import TracebackType
 class Suppress(contextlib.suppress):
     """A ``contextlib.suppress`` for errors of the driver or the system only.
 
-    An OSError without a number is not the system's: user code has made it, such as a timeout, to be raised out of a
-    wait.
+    An OSError without a number is not the system's: user code has made it, to be raised out of a wait.
     """
 
     def __exit__(

@@ -1,9 +1,8 @@
 """Which addresses to connect to, one after the other.
 
-libpq looks names up in C, where a silent name server blocks every greenlet. And if its caller waits for the socket, as
-greenlets do, that caller must give up a host that doesn't answer. So each address is a connect of its own, with its
-name looked up by Python, which the active framework has made green. What libpq decides over several hosts is decided
-here.
+libpq looks names up in C, where a silent name server blocks every greenlet. And a caller that waits for the socket, as
+greenlets do, must itself give up a host that doesn't answer. So each address is a connect of its own, with its name
+looked up by Python, which the active framework has made green. What libpq decides over several hosts is decided here.
 """
 
 from __future__ import annotations

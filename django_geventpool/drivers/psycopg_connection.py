@@ -83,8 +83,7 @@ class PsycopgConnection(RestoredConnection):
     driver_error = psycopg.Error
     #: Whether a BEGIN was sent, and not yet confirmed.
     _is_beginning = False
-    #: Whether a pipeline was interrupted: the server may still wait for a Sync, with a transaction that libpq can't
-    #: see.
+    #: Whether a pipeline was interrupted: the server may wait for a Sync, in a transaction that libpq can't see.
     may_lack_sync = False
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:

@@ -22,7 +22,6 @@ class Kind(Protocol):
 class Count:
     """A number of connections.
 
-    :param least: the smallest.
     :param none: what None means; unless this is given, None is refused.
     """
 

@@ -22,8 +22,7 @@ class Client:
     __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        #: Its open requests, each with what to call at the owner's end: one, or two while the first is being given
-        #: back.
+        #: Its open requests, each with what to call at the owner's end: two while the first is being given back.
         self._listeners: dict[Request, Callable[[], object]] = {}
         self._end = end_of(owner, self._listeners)
         #: The last of them, for speed; None if there is none.

@@ -25,8 +25,7 @@ class Driver(Protocol):
         """Open a connection, ready for use: configured, and outside of any transaction.
 
         Calls ``opening`` with the connection as soon as there is something to close if this fails, and with None when
-        there is nothing any more. If several attempts each call it with a connection, the pool closes the earlier one,
-        in the background.
+        there is nothing any more. If several attempts each call it with a connection, the pool closes the earlier.
         """
 
     def is_alive(self, connection: Any) -> bool:
@@ -53,8 +52,7 @@ class Driver(Protocol):
     def close(self, connection: Any) -> None:
         """Close a connection in whatever state it is, and return when the server has let go of it.
 
-        Stops a query that still runs on it. Gives up after a time limit of its own. May be called again after an
-        interruption.
+        Stops a query that still runs on it. Gives up after its own time limit. May be called again if interrupted.
         """
 
     def is_interrupted(self, connection: Any) -> bool:

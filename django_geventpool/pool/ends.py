@@ -11,8 +11,7 @@ from typing import Any
 class End(weakref.ref[Any]):
     """A weak reference that calls its listeners as soon as the object is gone.
 
-    A finalizer would not do: if a signal handler's exception arrives in one, the traceback that is reported keeps the
-    object alive.
+    A finalizer would not do: if a signal handler's exception arrives in one, its traceback keeps the object alive.
     """
 
     # Each task makes two, so there is no ``__init__`` in Python: see ``end_of``.

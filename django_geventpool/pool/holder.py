@@ -91,8 +91,7 @@ class Holder:
     def end(self) -> None:
         """Record that the greenlet or thread is gone, and make the pools look for what it still holds.
 
-        Runs wherever the end is noticed: in the hub, in a dying thread, in the middle of a garbage collection. So it
-        takes no lock.
+        Runs wherever the end is noticed: in the hub, a dying thread or a garbage collection. So it takes no lock.
         """
         self._has_ended = True
         for tell in list(self.held.values()):

@@ -53,8 +53,7 @@ class Lock:
     def run(self, function: Callable[..., R], *arguments: Any) -> R:
         """Run a function while no other runs, and return what it returns.
 
-        :raises ReentryError: in the middle of another such function, as in a finalizer that a garbage collection runs
-            there.
+        :raises ReentryError: in the middle of another such function, as in a finalizer that runs there.
         """
         pause = _PAUSE[0]
         while True:

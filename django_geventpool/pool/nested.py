@@ -14,8 +14,7 @@ from .driver import Driver
 from .slot import Request, Slot, State
 from .state import PoolState
 
-#: After how long a wait in which nothing moves the pool looks for a standstill, in seconds. Two looks with the same
-#: outcome make it known.
+#: How often the pool looks for a standstill while somebody waits and nothing moves, in seconds. Two looks must agree.
 LOOK_EVERY = 0.4
 
 #: The largest part of its time that the pool spends on these looks.
@@ -60,9 +59,7 @@ class Scene:
 
 
 class Nested:
-    """The search for standstills: the holders of all connections wait for greenlets or threads that wait for one.
-
-    It costs nothing while nobody waits.
+    """The search for standstills: all holders wait for others that wait for a connection. Free while nobody waits.
 
     :param driver: says what the connections are doing.
     """

@@ -12,12 +12,10 @@ from collections.abc import Callable
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
 
-#: A pool with at most this part of its limit pauses for at most this part of the longest pause. One with more leaves
-#: the others more time.
+#: A pool with at most this part of its limit pauses for at most this part of the longest pause, others for longer.
 NEEDY = 0.5
 
-#: Least and most time for others after a connection was given up, in parts of the longest pause. Pools with few
-#: connections pause less.
+#: Least and most time for others after a connection was given up, in parts of the longest pause: above NEEDY.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.

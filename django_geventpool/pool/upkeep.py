@@ -35,8 +35,7 @@ class Upkeep:
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
-        A look that is planned already comes within twice BACKSTOP, for which even a full server lets a connection be
-        idle.
+        A look that is planned already comes within twice BACKSTOP, for which a connection may be idle at a full server.
         """
         timeout = self.state.options.CONN_IDLE_TIMEOUT
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
