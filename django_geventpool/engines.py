@@ -1,4 +1,4 @@
-"""Which databases and engines are the pool's: told by the class of their wrappers, whatever their names."""
+"""Which databases and engines are the pool's, by the class of their wrappers and not by their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def engine_of(database: dict[str, Any]) -> str:
 
 def is_pooled(engine: str) -> bool:
     """Return whether an ENGINE is one of the pool's, or is derived from one. Nothing connects."""
-    # Before anything is imported: an engine of ours is one without its driver or its libraries, too.
+    # Without importing it, which fails if the driver or its libraries are missing.
     if engine.startswith(OWN):
         return True
     wrapper_class = _load(engine)

@@ -20,7 +20,7 @@ class PoolTimeout(PoolError):
 
 
 class ClientBusy(PoolError):
-    """Two greenlets or threads that share a wrapper take a connection for it at the same time."""
+    """Two greenlets or threads that share a wrapper are taking a connection for it at the same time."""
 
 
 class PoolClosed(PoolError):

@@ -1,4 +1,4 @@
-"""Who is running: a look at the stack, for the rare cases in which nothing else tells."""
+"""A look at the stack to see who is running, for the rare cases in which nothing else tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import CodeType, FrameType
 
 
 def is_executing(frame: FrameType) -> bool:
-    """Return whether a function has yet to end, be it of a greenlet that waits or of another thread.
+    """Return whether a function has yet to end, in a greenlet that waits or in another thread.
 
     :param frame: the function's; if it has ended, its local variables are gone after this.
     """

@@ -1,4 +1,4 @@
-"""Which framework makes this process green, and the few things that it does in its own way.
+"""Which framework makes this process green, and the few things that each framework does in its own way.
 
 A framework counts as active when it has monkey-patched the ``socket`` module. That it can be imported says nothing:
 gevent and eventlet are often both installed. Everything else in the package uses the standard library, whose locks,
@@ -33,7 +33,7 @@ def active() -> Framework:
 
 
 def are_locks_green() -> bool:
-    """Tell whether the active framework has replaced locks and threads too, or is none."""
+    """Return whether the active framework has replaced locks and threads too; True where none is active."""
     framework = active()
     if framework == "gevent":
         from gevent.monkey import is_module_patched
@@ -75,7 +75,7 @@ def poll_type() -> Any:
 
 
 def is_readable(fd: int) -> bool:
-    """Tell whether a file descriptor can be read, or is at its end, without waiting and without a switch."""
+    """Return whether a file descriptor can be read, or is at its end, without waiting and without a switch."""
     poller = poll_type()()
     poller.register(fd, select.POLLIN)
     return bool(poller.poll(0))
@@ -88,7 +88,7 @@ def _native_ident() -> Callable[[], int]:
 
 
 def is_in_main_hub() -> bool:
-    """Return whether this is the hub that all greenlets of the process share: those started here go on by themselves.
+    """Return whether this is the hub that all greenlets of the process share: greenlets started here run by themselves.
 
     A native thread beside the hub, such as one of ``gevent.threadpool``, has a hub of its own, which turns only while
     the thread's function waits.
@@ -104,7 +104,7 @@ def is_in_main_hub() -> bool:
 
 
 def waking_thread() -> int | None:
-    """Return in which native thread alone a greenlet can be woken that waits here; None if anybody can wake it.
+    """Return the only native thread that can wake a greenlet which waits here; None if any can.
 
     Locks of eventlet's, and of gevent's before its releases of 2026, wake nobody in the hub of another thread.
     """
@@ -121,7 +121,7 @@ def start_thread(function: Callable[..., object], *args: Any) -> None:
 
 
 def may_wait() -> bool:
-    """Tell whether the current greenlet may wait: the hub, where signal handlers and callbacks may run, may not."""
+    """Return whether the current greenlet may wait: the hub, where signal handlers and callbacks run, may not."""
     framework = active()
     if framework == "gevent":
         from gevent import get_hub, getcurrent
@@ -152,7 +152,7 @@ def _greenlet_class() -> type[Any]:
 
 
 def is_raw_greenlet(running: Any) -> bool:
-    """Tell whether a greenlet is one whose end gevent gives no sign of."""
+    """Return whether a greenlet is one whose end gevent gives no sign of."""
     if isinstance(running, _greenlet_class()):
         return False
     return running.parent is not None or not is_in_main_hub()  # The main one ends with the process.
@@ -171,10 +171,10 @@ def current_greenlet() -> Any:
 
 
 def record_starters() -> None:
-    """Have eventlet's greenlets know who started them, and with what, as gevent's do.
+    """Make eventlet's greenlets record who started them, and with what function, as gevent's do.
 
     ``spawning_greenlet`` is a weak reference, as gevent's; ``spawned_function`` a name. Calling this more than once
-    changes nothing. Greenlets that were started before know neither.
+    changes nothing. Greenlets that were started before have neither.
     """
     if active() != "eventlet":
         return
@@ -187,9 +187,9 @@ def record_starters() -> None:
 
 
 def _have_noted(owner: Any, name: str, made_by: Callable[[tuple[Any, ...], Any], Any]) -> None:
-    """Have a function of eventlet's that makes a greenlet note in it who called, and with what it will be started."""
+    """Make a function of eventlet's record, in each greenlet that it makes, who started that and what it will run."""
     function = getattr(owner, name, None)
-    if function is None:  # It is eventlet's own business.
+    if function is None:  # This release of eventlet lacks it.
         return
 
     @functools.wraps(function)
@@ -197,11 +197,11 @@ def _have_noted(owner: Any, name: str, made_by: Callable[[tuple[Any, ...], Any],
         result = function(*args, **kwargs)
         made = made_by(args, result)
         made.spawning_greenlet = weakref.ref(current_greenlet())
-        # All that call it have what is to be run in variables of these names.
+        # All of its callers have the function to be run in variables of these names.
         given = sys._getframe(1).f_locals  # noqa: SLF001
         run, arguments = given.get("func"), given.get("args")
         if arguments and (name_of_function(run) or "").startswith("eventlet."):
-            run = arguments[0]  # It runs, in turn, what somebody gave to eventlet.
+            run = arguments[0]  # This function of eventlet's runs the user's.
         made.spawned_function = name_of_function(run)
         return result
 
@@ -209,12 +209,12 @@ def _have_noted(owner: Any, name: str, made_by: Callable[[tuple[Any, ...], Any],
 
 
 def name_of_function(function: Any) -> str | None:
-    """Name what a greenlet is to run; None if that is not known.
+    """Return the name of what a greenlet is to run; None if that is not known.
 
-    Objects are told by their exact types: others may be proxies, of which nobody knows what asking them does.
+    Objects are told by their exact types: others may be proxies, and asking those may run any code.
     """
     if type(function) is types.FunctionType and function.__module__:
-        return f"{function.__module__}.{function.__qualname__}"  # Nearly all.
+        return f"{function.__module__}.{function.__qualname__}"  # Nearly all are of this type.
     while type(function) is functools.partial:
         function = function.func
     if type(function) is types.MethodType:
@@ -229,7 +229,7 @@ def name_of_function(function: Any) -> str | None:
 
 
 def death_of_greenlet() -> Callable[[], bool]:
-    """Return what tells whether the current greenlet is dead."""
+    """Return a function that returns whether the greenlet running now is dead."""
     from greenlet import getcurrent
 
     greenlet = weakref.ref(getcurrent())

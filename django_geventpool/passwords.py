@@ -47,7 +47,7 @@ def resolve(database: str, password: Any) -> Any:
     answer = password()
     if not isinstance(answer, str):
         kind = type(answer).__name__
-        del answer  # Whoever reports errors shows what is in their frames.
+        del answer  # Error reports show the variables of their frames.
         raise ImproperlyConfigured(
             f'The function that is the PASSWORD of database "{database}" must return a string, but it returned {kind}.'
         )

@@ -1,6 +1,6 @@
-"""Whether this is still the process that has made something: forked children leave alone what is their parent's.
+"""Whether this is still the process that made something: forked children leave alone what is their parent's.
 
-After a fork, ``registry.py`` starts without pools and holders, ``backends/pooled.py`` has the wrappers forget their
+After a fork, ``registry.py`` starts without pools and holders, ``backends/pooled.py`` makes the wrappers forget their
 connections, and ``drivers/inherited.py`` keeps the sockets of those from being used or closed.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-#: Stands for this process: what was made in it keeps this, and is another process's when that is no longer the same.
-#: Comparing two objects costs nothing, where ``os.getpid`` is a system call at each checkout.
+#: Stands for this process: what is made in it keeps this object, and is another process's when that differs. Comparing
+#: two objects costs nothing, where ``os.getpid`` is a system call at each checkout.
 current = object()
 
 

@@ -21,7 +21,7 @@ class Pools(Mapping[str, Pool]):
     """
 
     def __init__(self) -> None:
-        #: By alias: what the pool connects to, and the pool.
+        #: By alias, what the pool connects to, and the pool.
         self._entries: dict[str, tuple[object, Pool]] = {}
         #: By alias, the pool that was closed last.
         self._closed: dict[str, Pool] = {}
@@ -39,7 +39,7 @@ class Pools(Mapping[str, Pool]):
     def obtain(self, alias: str, target: object, make: Callable[[], Pool]) -> Pool:
         """Return the pool of an alias, made by ``make`` if there is none that is open and connects to ``target``.
 
-        A test runner points an alias at another database: then the old pool is closed.
+        When a test runner points an alias at another database, the old pool is closed.
         """
         pool = self._find(alias, target)
         if pool is not None:
@@ -51,7 +51,7 @@ class Pools(Mapping[str, Pool]):
         return pool
 
     def _register(self, alias: str, target: object, made: Pool) -> tuple[Pool, Pool | None]:
-        """Have a pool that was made be the alias's, unless another was faster; return it, and which it replaces."""
+        """Make a new pool the alias's, unless another was faster; return the alias's, and the one it replaces."""
         pool = self._find(alias, target)
         if pool is not None:
             return pool, None
@@ -61,7 +61,7 @@ class Pools(Mapping[str, Pool]):
             made.succeed(predecessor)
         self._entries[alias] = (target, made)
         self._closed.pop(alias, None)
-        # It is closed already, unless somebody was interrupted before that.
+        # The predecessor is closed already, unless that was interrupted.
         return made, predecessor
 
     def close(self, alias: str) -> None:
@@ -87,7 +87,7 @@ class Pools(Mapping[str, Pool]):
             self.close(alias)
 
     def forget(self) -> None:
-        """Start without pools, and leave those that there are alone: a forked child's are its parent's."""
+        """Start without pools, in a forked child, and leave those that it inherited alone: they are its parent's."""
         self._entries = {}
         self._closed = {}
         self._lock = Lock(_nothing_to_repair)

@@ -1,4 +1,4 @@
-"""Which of Django's database wrappers have taken a connection of a pool in the running greenlet or thread.
+"""The wrappers of Django's that have taken a connection of a pool in the running greenlet or thread.
 
 ``django.db.connections`` doesn't know them all: while an event loop runs in a thread, it keeps others for each task of
 the loop and, under gevent and eventlet, hides those of all greenlets of that thread.

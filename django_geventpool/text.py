@@ -1,8 +1,8 @@
-"""Texts of others (names of tasks, threads, requests) in messages of ours."""
+"""Texts of others (names of tasks, threads, requests) in our messages."""
 
 from __future__ import annotations
 
-#: How much of a text is shown.
+#: How many characters of a text are shown.
 _LENGTH = 200
 
 
@@ -26,5 +26,5 @@ def show(value: object, length: int = 80) -> str:
     """Return a value as Python writes it, cut to a length, for a message that refuses it."""
     try:
         return printable(repr(value), length)
-    except (ValueError, RecursionError):  # A number of thousands of digits, or what is nested too deep.
+    except (ValueError, RecursionError):  # It is a number of thousands of digits, or nested too deep.
         return f"<{type(value).__name__}>"

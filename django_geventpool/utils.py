@@ -60,7 +60,7 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 
     :param using: the database alias.
     """
-    # Not at the top: it needs a driver, which a project that uses another engine for its tests may lack.
+    # Not at the top: it needs a driver, which a project whose tests use another engine may lack.
     from .backends.pool_mode import PoolModeMixin
 
     connection = connections[using]
@@ -77,17 +77,17 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 def give_back_all() -> None:
     """Close the database connections of this greenlet or thread, which gives those of a pool back.
 
-    One that is inside an ``atomic`` block is left alone: it ends with the block.
+    One inside an ``atomic`` block is left alone.
     """
     known = connections.all(initialized_only=True)
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
 
 
 def end_task() -> None:
-    """Close the database connections of this greenlet or thread as its task has ended, in whatever state they are.
+    """Close the database connections of this greenlet or thread, in whatever state they are, as its task has ended.
 
-    One that is still inside an ``atomic`` block then was left so by somebody who was interrupted on the way out of it.
-    Django can't use it any more, so the next task gets another.
+    If one is still inside an ``atomic`` block, an interruption on the way out has left it there. Django can't use it
+    any more, so the next task gets another.
     """
     give_back_all()
     for wrapper in connections.all(initialized_only=True):
@@ -101,7 +101,7 @@ def give_back(wrappers: Iterable[BaseDatabaseWrapper], but: Container[BaseDataba
     """Close some of the database connections of this greenlet or thread; those inside an ``atomic`` block stay.
 
     :param but: further ones that stay.
-    :raises django.db.Error: the first error, when all of them had their turn.
+    :raises django.db.Error: the first error, once all have been closed.
     """
     first: Error | None = None
     for wrapper in wrappers:

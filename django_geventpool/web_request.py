@@ -1,4 +1,4 @@
-"""The request that a web process works on, as the pool names it."""
+"""The request that a web process works on, for the pool's messages."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _locals: dict[type, Any] = {}
 
 @dataclass(frozen=True)
 class RequestLabel:
-    """Names one request."""
+    """The name of one request."""
 
     method: str
     #: Without the query string, which may hold anything.
     path: str
 
     def __str__(self) -> str:
-        # As it was sent: a path can't break a line of a log.
+        # Quoted, as it was sent, so that a path can't break a line of a log.
         return f"request {printable(self.method)} {printable(quote(self.path, errors='replace'))}"
 
 
 def connect() -> None:
-    """Have requests noted from now on; calling it more than once changes nothing."""
+    """Keep track of requests from now on; calling it more than once changes nothing."""
     request_started.connect(_on_started, dispatch_uid=__name__)
     request_finished.connect(_on_finished, dispatch_uid=__name__)
 
@@ -48,7 +48,7 @@ def _on_started(environ: Mapping[str, Any] | None = None, scope: Mapping[str, An
     if environ is not None:
         path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
         method = environ.get("REQUEST_METHOD", "")
-        # WSGI's texts are bytes in disguise.
+        # WSGI decodes the path's bytes as Latin-1, whatever they are.
         label = RequestLabel(method, path.encode("latin-1", "replace").decode("utf-8", "replace"))
     elif scope is not None:
         label = RequestLabel(scope.get("method", ""), scope.get("path", ""))
@@ -66,5 +66,5 @@ def _on_finished(**_kwargs: Any) -> None:
 def _local() -> Any:
     local = _locals.get(threading.local)
     if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
+        local = _locals.setdefault(threading.local, threading.local())  # If two threads do this, the first wins.
     return local

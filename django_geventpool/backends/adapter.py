@@ -1,4 +1,4 @@
-"""What a wrapper has of its pool."""
+"""A wrapper's way to its pool."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class PoolAdapter:
-    """One wrapper's dealings with its pool, in the shape in which Django deals with a pool.
+    """The pool as one wrapper sees it, with the methods that Django calls on a pool.
 
-    Which connection the wrapper has, the pool knows: it comes back whatever interrupts Django in between, and even if
-    the wrapper goes without ``close()``.
+    The pool knows which connection the wrapper has: it comes back even if Django is interrupted in between, or the
+    wrapper goes without ``close()``.
 
     :param wrapper: knows the pool to take a connection from.
     """
@@ -27,24 +27,23 @@ class PoolAdapter:
     __slots__ = ("__weakref__", "_client", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledMixin) -> None:
-        # Weak, as the wrapper has its adapter: a cycle would leave each wrapper, one for each greenlet, to garbage
-        # collection.
+        # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self.wrapper = weakref.ref(wrapper)
         self._client = Client(self)
         self._pool: Pool | None = None
-        #: Stands for the wrapper on connections whose sessions it has set up.
+        #: Marks the connections whose sessions the wrapper has set up.
         self.visitor = object()
-        #: The session of the connection that was lent last is still as this wrapper had set it up.
+        #: Whether the session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
-        #: The connection that was lent last, until Django sends a statement on it; of other uses it knows itself.
+        #: The connection that was lent last, until Django sends a statement on it; other uses it records itself.
         self.unused_connection: Any = None
 
     def open(self) -> None:
         """Do nothing: a pool connects when it is first asked. Django calls this before ``getconn``."""
 
     def getconn(self) -> Any:
-        """Lend a connection, in the shape in which the driver's ``connect`` has returned it: perhaps a proxy."""
-        self.give_back()  # Somebody may have set the wrapper's connection to None, and left it to us.
+        """Take a connection from the pool; return what the driver's ``connect`` returned for it, perhaps a proxy."""
+        self.give_back()  # Somebody may have set the wrapper's connection to None, without giving it back.
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
@@ -55,20 +54,20 @@ class PoolAdapter:
 
     @property
     def driver(self) -> Driver:
-        """What knows about the connection."""
+        """The driver of the pool."""
         assert self._pool is not None
         return self._pool.driver
 
     @property
     def connection(self) -> Any:
         """The connection itself, which the wrapper may have a proxy of; None if there is none."""
-        # As the client has it, written out: each statement asks several times.
+        # As `Client.connection`, but without the call: each statement asks several times.
         request = self._client.request
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None
 
     def know(self) -> None:
-        """Note that the session of the connection is set up for this wrapper now."""
+        """Record that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
             connection.known_to = self.visitor
 
@@ -79,7 +78,7 @@ class PoolAdapter:
             self._pool.give_back(self._client)
 
     def reassign(self, holder: Holder) -> None:
-        """Have the connection, if there is one, reclaimed when this holder ends, and not the one that took it."""
+        """Let the end of another holder, not of the one that took the connection, reclaim it."""
         if self._pool is not None:
             self._pool.reassign(self._client, holder)
 
@@ -100,6 +99,6 @@ class PoolAdapter:
         return self._pool.driver.is_in_transaction(connection)
 
     def forget(self) -> None:
-        """Have nothing to do any more with a connection that is the parent process's."""
+        """Forget the connection, which is the parent process's."""
         self._pool = None
         self._client = Client(self)

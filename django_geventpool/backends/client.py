@@ -11,7 +11,7 @@ from .. import passwords
 
 
 class PooledClient(DatabaseClient):
-    """Django's, which gets the password itself where the setting is a function."""
+    """Django's client, which gets the password itself where the setting is a function."""
 
     @classmethod
     def settings_to_cmd_args_env(

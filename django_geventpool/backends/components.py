@@ -1,7 +1,7 @@
 """The components of a wrapper: its features, its operations and so on, which know the wrapper that they belong to.
 
-Django's keep it alive, as it does them. Such a cycle is left to the garbage collection, and a worker that makes a
-wrapper for each task spends as much time on that as on a query. Ours goes with the last reference to it.
+Django's components and their wrapper keep each other alive. Such a cycle is left to the garbage collection, which costs
+a worker with a wrapper for each task as much time as its queries. Ours goes with the last reference to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import weakref
 from typing import Any
 
-#: Where a wrapper class has the classes of its components.
+#: The attributes in which a wrapper class has the classes of its components.
 NAMES = (
     "client_class",
     "creation_class",
@@ -22,7 +22,7 @@ NAMES = (
 
 
 class Component:
-    """Mixed into the class of a component, before it: doesn't keep its wrapper alive."""
+    """A mixin for a component's class, before it: doesn't keep the wrapper alive."""
 
     _wrapper: weakref.ref[Any]
 
@@ -50,10 +50,10 @@ class Component:
 
 
 def break_cycles(wrapper_class: type) -> None:
-    """Have the wrappers of a class made of components that don't keep them alive."""
+    """Give a wrapper class components that don't keep its wrappers alive."""
     for name in NAMES:
         kind: Any = getattr(wrapper_class, name, None)
-        # Somebody may have a function there.
+        # A derived engine may have a function there.
         is_stock = isinstance(kind, type) and not issubclass(kind, Component)
         if is_stock:
             setattr(wrapper_class, name, _loose(kind))

@@ -1,4 +1,4 @@
-"""Cursors that tell their wrapper when they are closed, so that it knows when it needs its connection no more."""
+"""Cursors that tell their wrapper when they are closed, so that it can give its connection back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CursorOwner(Protocol):
 
     @property
     def use(self) -> CursorCount:
-        """Counts its cursors; another does so after ``close``."""
+        """What counts its cursors, until ``close``; then another does."""
 
     def give_back_if_free(self) -> None:
         """Give the connection back if nothing needs it any more."""
@@ -31,7 +31,7 @@ class _Tracked:
     _counted_in: CursorCount | None = None
 
     def count_for(self, owner: CursorOwner) -> None:
-        """Count as open, and have the wrapper told of the end."""
+        """Count as open for a wrapper, which is told of the end."""
         self._owner = owner
         self._counted_in = owner.use
         self._counted_in.cursors += 1
@@ -48,7 +48,7 @@ class _Tracked:
         raise NotImplementedError
 
     def __del__(self) -> None:
-        # Never closed: the connection goes back with the next occasion. Here it can't: this may run anywhere.
+        # It was never closed. The connection goes back at the next occasion, not here: this may run anywhere.
         if self._counted_in is not None:
             self._uncount()
 
@@ -74,7 +74,7 @@ class TrackedDebugCursor(TrackedCursor, CursorDebugWrapper):
 
 
 def track(cursor: Any, owner: CursorOwner) -> bool:
-    """Have a cursor of somebody else's class tell of its end; False if it can't be made to."""
+    """Make a cursor of another class tell of its end; False if that is impossible."""
     if isinstance(cursor, _Tracked):
         return True
     try:
@@ -88,7 +88,7 @@ def track(cursor: Any, owner: CursorOwner) -> bool:
 @functools.cache
 def _tracked(kind: type) -> type:
     def close(self: Any) -> None:
-        # Most have none, but pass on what the driver's cursor has.
+        # Most classes have none, but pass on what the driver's cursor has.
         inherited = getattr(kind, "close", None)
         self.cursor.close() if inherited is None else inherited(self)
 

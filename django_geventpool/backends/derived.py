@@ -1,7 +1,6 @@
 """Engines derived from ours, in other packages: what they hook, and what they remember of a connection.
 
-To them, a connection that comes from the pool is what a new one is with Django's engines, though the object may be the
-one that they had before.
+They must take a connection that comes from the pool for a new one, though the object may be one that they had before.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import weakref
 from collections.abc import MutableMapping, MutableSet
 from typing import Any
 
-#: Whose classes are no strangers.
+#: The packages whose classes don't make an engine a derived one.
 _OWN = ("django", __name__.partition(".")[0])
 
 #: What sets up the session of a connection.
@@ -21,12 +20,12 @@ _DOORS = CONFIGURATION | {"get_new_connection"}
 
 
 def doors_of(wrapper_class: type) -> frozenset[str]:
-    """Return which of Django's methods, of those that are not called otherwise, others have overridden."""
+    """Return which of these methods classes of other packages override."""
     return frozenset(name for cls in _strangers(wrapper_class) for name in _DOORS & vars(cls).keys())
 
 
 def is_derived(wrapper_class: type) -> bool:
-    """Tell whether a wrapper's class is somebody else's, or has one of somebody else's among its bases."""
+    """Return whether a wrapper's class, or one of its bases, is of another package."""
     return bool(_strangers(wrapper_class))
 
 
@@ -35,7 +34,7 @@ def _strangers(wrapper_class: type) -> list[type]:
 
 
 def forget_connection(wrapper: Any, connection: Any) -> None:
-    """Have a wrapper of a derived engine know nothing of a connection whose session was others' meanwhile.
+    """Make a wrapper of a derived engine forget a connection whose session others have had meanwhile.
 
     Some remember which connection they have set something on (``self.path_is_set_on = self.connection``, its ``id()``,
     a weak reference). With Django's engines the next connection is another object. Here it may be the same one.
@@ -51,7 +50,7 @@ def forget_connection(wrapper: Any, connection: Any) -> None:
 
 
 def _remove(container: MutableSet[Any] | MutableMapping[Any, Any], trace: Any) -> None:
-    with contextlib.suppress(TypeError):  # Some have only what weak references can be made to.
+    with contextlib.suppress(TypeError):  # Some take only what can be weakly referenced.
         if isinstance(container, MutableSet):
             container.discard(trace)
         else:
@@ -59,4 +58,4 @@ def _remove(container: MutableSet[Any] | MutableMapping[Any, Any], trace: Any) -
 
 
 def _nothing() -> None:
-    """Stand for a weak reference to a connection that is gone."""
+    """Return None, as a weak reference to a connection that is gone."""

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Django's own, which also notes on a connection what its server has refused.
+    """Django's own, which also records on a connection that its server has refused to write.
 
     A wrapper has one, used for each of its calls. It doesn't keep the wrapper alive, which would be a cycle.
     """
@@ -42,7 +42,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
             return
         wrapper = self.wrapper
         if wrapper is None:
-            return  # Whoever has kept this without its wrapper gets the driver's error.
+            return  # Code that has kept this without its wrapper gets the driver's error.
         if isinstance(exc_value, Exception) and wrapper.pool is not None:
             note_error(wrapper.pool.connection, exc_value)
         super().__exit__(exc_type, exc_value, traceback)

@@ -1,7 +1,7 @@
 """The first statement on a connection that was taken: if it can't reach the server, it is sent on another one.
 
 The server may end a connection (a time limit, a restart) between the look that the pool takes when it lends it and the
-first statement, which may come much later. What is known not to have begun may be sent again, and nobody need know.
+first statement, which may come much later. A statement that is known not to have begun can be sent again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from django.db.backends.utils import CursorWrapper
 from .cursors import TrackedCursor, TrackedDebugCursor
 from .pool_mode import PoolModeMixin
 
-#: How long after the pool's own look it is worth another (seconds).
+#: How long after the pool's own look another one is worthwhile, in seconds.
 _LOOK_AFTER = 0.001
 
 
 class FirstStatementMixin(PoolModeMixin):
-    """Replaces a connection that is lost before its first statement has begun."""
+    """A mixin that replaces a connection which is lost before its first statement has begun."""
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Make a cursor of the driver's, which by itself is no use of the connection."""
+        """Make a cursor of the driver's, which does not yet count as using the connection."""
         connection = self._adapter.unused_connection
         unused_since = None if connection is None else connection.unused_since
         cursor = super().create_cursor(name)
@@ -45,9 +45,9 @@ class FirstStatementMixin(PoolModeMixin):
         return FirstTrackedDebugCursor(cursor, self) if self._per_transaction else FirstDebugCursor(cursor, self)
 
     def begin_to_use(self) -> tuple[Any, bool]:
-        """Take the connection as used from now on.
+        """Count the connection as used from now on.
 
-        :returns: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
+        :return: the connection, if nobody had used it since it was taken, else None; and whether it is lost already.
         """
         adapter = self._adapter
         if adapter.unused_connection is None:
@@ -65,7 +65,7 @@ class FirstStatementMixin(PoolModeMixin):
         return connection, not driver.is_in_transaction(connection)
 
     def has_not_begun(self, connection: Any, error: DatabaseError) -> bool:
-        """Tell whether a statement failed because the connection was lost before the server has begun it."""
+        """Return whether a statement failed because the connection was lost before the server has begun it."""
         return error.__cause__ is not None and self._adapter.driver.has_not_begun(connection, error.__cause__)
 
 
@@ -102,7 +102,7 @@ class FirstDebugCursor(_FirstStatement, CursorDebugWrapper):
 
 
 class FirstTrackedCursor(_FirstStatement, TrackedCursor):
-    """That of a wrapper which gives back as soon as it can."""
+    """Django's usual cursor, for POOL_MODE "transaction"."""
 
 
 class FirstTrackedDebugCursor(_FirstStatement, TrackedDebugCursor):

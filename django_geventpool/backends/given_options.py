@@ -1,4 +1,4 @@
-"""The pool's options in the settings of a wrapper, read once as long as they stay the same."""
+"""The pool's options in the settings of a wrapper, read again only when they have changed."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
             from .unusable import UnusableDatabase
 
             raise UnusableDatabase(f'DATABASES["{_known_alias(wrapper)}"]["OPTIONS"]: {error}') from None
-        _read[wrapper.alias] = (dict(given), pool_options)  # A copy, as some change their settings in place.
+        _read[wrapper.alias] = (dict(given), pool_options)  # A copy, as some projects change theirs in place.
     return pool_options
 
 
 def _known_alias(wrapper: PooledMixin) -> str:
-    """Return a wrapper's alias, or that of the database from which Django has the options of one without a database."""
+    """Return a wrapper's alias; of one without a database, that of the database whose options Django gave it."""
     given = wrapper.settings_dict["OPTIONS"]
     aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)
     return next(aliases, wrapper.alias) if wrapper.alias == NO_DB_ALIAS else wrapper.alias

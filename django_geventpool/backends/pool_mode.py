@@ -21,25 +21,25 @@ from .pooled import PooledMixin
 class Use:
     """What a wrapper needs a connection for, from one ``close`` to the next.
 
-    It also stands for the wrapper on the connections whose sessions it has set up: with the next one, none is.
+    It also marks the connections whose sessions the wrapper has set up; after ``close``, none counts as set up.
 
     :param pins: calls of ``pin`` that ``unpin`` has yet to undo.
     """
 
-    # In the class, as a wrapper is made for each task and sets few of them.
-    #: Cursors that are open.
+    # Defaults in the class, as a wrapper is made for each task and sets few of them.
+    #: How many cursors are open.
     cursors = 0
-    #: Calls of Django's that are under way, may query, and must not give the connection back with that.
+    #: How many calls of Django's are under way that may query, and must not give the connection back with that.
     calls = 0
-    #: Somebody asked for the connection itself, with ``ensure_connection``.
+    #: Whether somebody asked for the connection itself, with ``ensure_connection``.
     is_direct = False
-    #: A connection is being taken.
+    #: Whether a connection is being taken.
     is_connecting = False
-    #: Django has set up the wrapper's state, for the first of its connections.
+    #: Whether Django has set up the wrapper's state, for the first of its connections.
     is_set_up = False
     #: The time zone of the sessions that it has set up.
     time_zone: str | None = None
-    #: The transaction is that of an outermost ``atomic`` block.
+    #: Whether the transaction is that of an outermost ``atomic`` block.
     is_in_outermost_atomic = False
 
     def __init__(self, pins: int = 0) -> None:
@@ -47,10 +47,10 @@ class Use:
 
 
 class PoolModeMixin(PooledMixin):
-    """Gives the connection back as soon as POOL_MODE allows.
+    """A mixin that gives the connection back as soon as POOL_MODE allows.
 
-    In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it
-    is as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
+    In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
+    as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
     transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
     """
 
@@ -83,7 +83,7 @@ class PoolModeMixin(PooledMixin):
     def _give_back(self) -> None:
         """Give the connection back, and go on with the next one as with this one.
 
-        Engines derived from this one hear in Django's ``close`` that the next one's session is theirs to set up.
+        An engine derived from this one learns by Django's ``close`` that it must set up the next one's session.
         """
         if not self.is_derived:
             super()._close()
@@ -94,7 +94,7 @@ class PoolModeMixin(PooledMixin):
         try:
             self.close()
         except SynchronousOnlyOperation:
-            pass  # A task's, that another greenlet of this thread runs a loop of asyncio's next to. Later, then.
+            pass  # Another greenlet of this thread runs a loop of asyncio's. It goes back later.
         finally:
             self._adapter.visitor = self.use = use
             use.calls -= 1
@@ -110,17 +110,17 @@ class PoolModeMixin(PooledMixin):
         self.give_back_if_free()
 
     def close(self) -> None:
-        """Give the connection back, whatever speaks against it; the next one is set up afresh."""
+        """Give the connection back, whatever it is needed for; the next one is set up afresh."""
         try:
             super().close()
         finally:
             if not self.use.is_connecting or not self._is_in_connect():
                 if self.connection is None:
-                    self._adapter.give_back()  # In case somebody but Django has set it to None, or was interrupted.
+                    self._adapter.give_back()  # Others than Django may have set it to None, or been interrupted.
                 self._start_afresh()
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Close the connection if a request should not leave it to the next; Django asks at the start and end of each.
+        """Close the connection if the next request should not have it; Django calls this at both ends of each request.
 
         What a request has set (autocommit off) ends with it, even if there is no connection to close any more.
         """
@@ -130,7 +130,7 @@ class PoolModeMixin(PooledMixin):
             super().close_if_unusable_or_obsolete()
 
     def is_usable(self) -> bool:
-        """Tell whether the wrapper can query: between two transactions, with whichever connection is the next."""
+        """Return whether the wrapper can query: between two transactions, with whichever connection is the next."""
         if self.connection is not None or not (self._per_transaction and self.use.is_set_up):
             return super().is_usable()
         try:
@@ -141,18 +141,18 @@ class PoolModeMixin(PooledMixin):
         return True
 
     def forget_connection(self) -> None:
-        """Leave the connection to the parent process, and be as if it had been closed."""
+        """Leave the connection to the parent process, and go on as after a ``close``."""
         super().forget_connection()
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        """Need nothing of what was needed until now, cursors that are open included, but for pins."""
+        """Drop whatever the connection was needed for, open cursors too, but not the pins."""
         self._adapter.visitor = self.use = Use(self.use.pins)
 
     # Taking
 
     def ensure_connection(self) -> None:
-        """Take a connection, if there is none, and keep it until ``close``: somebody wants to use it directly."""
+        """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
         try:
@@ -230,7 +230,7 @@ class PoolModeMixin(PooledMixin):
                 self._adapter.give_back()
             raise
 
-    # Django's calls that take a connection, and don't mean to keep it
+    # Cursors and transactions, which take a connection and don't keep it
 
     def cursor(self) -> Any:
         """Make a cursor, on a connection that is taken if there is none."""
@@ -239,7 +239,7 @@ class PoolModeMixin(PooledMixin):
         return self._in_passing(make) if self._per_transaction and self.is_derived else make()
 
     def chunked_cursor(self) -> Any:
-        """Make a cursor on the server, if there may be such."""
+        """Make a cursor, on the server if the settings allow."""
         make = super().chunked_cursor
         return self._in_passing(make) if self._per_transaction and self.is_derived else make()
 
@@ -255,7 +255,7 @@ class PoolModeMixin(PooledMixin):
         try:
             cursor = make_cursor(*args)
             if use.cursors == count:
-                was_direct = True  # Nobody tells of this one's end.
+                was_direct = True  # The end of this one will not be noticed.
         except BaseException:
             use.calls -= 1
             use.is_direct = was_direct
@@ -268,7 +268,7 @@ class PoolModeMixin(PooledMixin):
     def _prepare_cursor(self, cursor: Any) -> Any:
         prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
         if self._per_transaction and self.is_derived:
-            track(prepared, self)  # It may be a cursor of their own.
+            track(prepared, self)  # It may be a cursor of the engine's own class.
         return prepared
 
     def make_cursor(self, cursor: Any) -> Any:
@@ -280,13 +280,13 @@ class PoolModeMixin(PooledMixin):
         return TrackedDebugCursor(cursor, self) if self._per_transaction else super().make_debug_cursor(cursor)
 
     def get_autocommit(self) -> bool:
-        """Get the autocommit state, which takes no connection."""
+        """Return the autocommit state, without taking a connection."""
         if not self._per_transaction:
             return super().get_autocommit()
         return self.autocommit if self.use.is_set_up else self.settings_dict["AUTOCOMMIT"]
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
-        """Set the autocommit state: ``atomic`` does, at both ends of an outermost block."""
+        """Set the autocommit state, as ``atomic`` does at both ends of an outermost block."""
         if self.use.is_connecting and autocommit and self._is_as_lent():
             # Django does so with each connection. Here autocommit is on already, and all else has just been set.
             self.autocommit = True
@@ -295,7 +295,7 @@ class PoolModeMixin(PooledMixin):
         was_direct = use.is_direct
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
-            # Only atomic says that it wants a transaction, for the sake of another database.
+            # Only atomic sets that flag, which is there for SQLite.
             self.use.is_in_outermost_atomic = not autocommit and force_begin_transaction_with_broken_autocommit
             done = autocommit
         except BaseException:
@@ -307,7 +307,7 @@ class PoolModeMixin(PooledMixin):
                 self.give_back_if_free()
 
     def _is_as_lent(self) -> bool:
-        """Tell whether autocommit is on, and nobody else has to hear of that."""
+        """Return whether autocommit is on, and to set it would have no other effect."""
         return (
             self.has_pool
             and not self.is_derived
@@ -317,7 +317,7 @@ class PoolModeMixin(PooledMixin):
         )
 
     def _has_lost_connection(self) -> bool:
-        # Whoever was interrupted before a commit or rollback has begun leaves the transaction open.
+        # An interruption before a commit or rollback has begun leaves the transaction open.
         return super()._has_lost_connection() or (
             self.use.is_in_outermost_atomic and not self.in_atomic_block and self._adapter.is_in_transaction()
         )
@@ -333,5 +333,5 @@ class PoolModeMixin(PooledMixin):
         self._end_of_manual_transaction()
 
     def _end_of_manual_transaction(self) -> None:
-        if not self.use.is_in_outermost_atomic:  # Which will set autocommit on next.
+        if not self.use.is_in_outermost_atomic:  # Else atomic sets autocommit on next.
             self.give_back_if_free()

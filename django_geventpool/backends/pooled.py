@@ -1,4 +1,4 @@
-"""What makes one of Django's PostgreSQL engines take its connections from a pool."""
+"""The mixin by which Django's PostgreSQL engines take their connections from a pool."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ else:
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
 
-#: The class of locals, which is another one when the process is monkey-patched later than this.
+#: The class of locals; it is another one if the process is monkey-patched later than this.
 _Local = threading.local
 
 
 class PooledMixin(PooledWrapper, Base):
-    """Mixed into a ``DatabaseWrapper`` of Django's, before it: connections come from the alias's pool.
+    """A mixin for a ``DatabaseWrapper`` of Django's, before it: connections come from the alias's pool.
 
     Django's wrapper knows what to do with a pool (that of psycopg 3); this puts ours in its place.
     """
 
     client_class = PooledClient
-    #: The methods of Django's that classes of others override.
+    #: The methods of Django's that classes of other packages override.
     doors: frozenset[str] = frozenset()
-    #: Whether it is the engine of others.
+    #: Whether it is an engine of another package.
     is_derived = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -73,9 +73,9 @@ class PooledMixin(PooledWrapper, Base):
         self.read_settings()
 
     def read_settings(self) -> dict[str, Any]:
-        """Read how connections are taken, again before each of them, as a copy may be given other settings.
+        """Read how connections are taken; return OPTIONS as they are given.
 
-        Returns OPTIONS as they are given: wrong ones are refused when it connects.
+        Read again before each connection, as a copy may be given other settings. Connecting refuses wrong options.
         """
         given = self.settings_dict["OPTIONS"]
         given = given if isinstance(given, dict) else {}
@@ -87,8 +87,8 @@ class PooledMixin(PooledWrapper, Base):
     def pool_options(self) -> options.PoolOptions:
         """The pool's options, as the settings say now.
 
-        They are not looked at before: each model, when it is imported, has a wrapper made, and what is wrong is said
-        by the system checks, which run later.
+        They are not validated before: wrappers are made as soon as models are imported, and the system checks, which
+        report wrong options, run later.
 
         :raises UnusableDatabase: for options that can't be used, named with their alias.
         """
@@ -101,14 +101,14 @@ class PooledMixin(PooledWrapper, Base):
 
     @property
     def pool(self) -> PoolAdapter | None:
-        """What Django takes for its pool."""
+        """The object that Django takes for its pool; None if connections don't come from ours."""
         return self._adapter if self.has_pool else None
 
     def close_pool(self) -> None:
         """Close the alias's pool, and those of other aliases that may be of the same database.
 
-        Django does, before it clones or drops a test database, which nobody may be connected to: not another alias
-        either, as one with TEST["MIRROR"] is.
+        Django calls this before it clones or drops a test database, which nothing may be connected to: not another
+        alias either, such as one with TEST["MIRROR"].
         """
         pools.close(self.alias)
         name = self.settings_dict["NAME"]
@@ -159,7 +159,7 @@ class PooledMixin(PooledWrapper, Base):
         except BaseException:
             # Killed on the way, or a receiver of connection_created failed.
             try:
-                self.close()  # Which engines derived from this one hear of.
+                self.close()  # An engine derived from this one may override it.
             finally:
                 self.connection = None
                 self._adapter.give_back()
@@ -172,29 +172,29 @@ class PooledMixin(PooledWrapper, Base):
             self.set_up_session()
 
     def set_up_session(self) -> None:
-        """Have the session as Django wants it."""
+        """Set up the session as Django wants it."""
         if self.doors & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
         elif self.timezone_name and self._adapter.time_zone() != self.timezone_name:
-            # The role stays, and all else is as it was made. But a time zone may have been set.
+            # The role and all else are as at the beginning. But another time zone may have been set.
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
 
     def meet_connection(self) -> None:
-        """Have engines derived from this one take a connection that somebody else had for a new one."""
+        """Make an engine derived from this one take a connection that somebody else had for a new one."""
         if self.is_derived and self._adapter.connection is not None and not self._adapter.is_known:
             derived.forget_connection(self, self._adapter.connection)
 
     def keep_settings(self) -> None:
-        """Have what was set for this wrapper, on the way or by a receiver, not go with the first rollback.
+        """Commit what was set for this wrapper, on the way or by a receiver, so that the first rollback keeps it.
 
-        With a new connection it might. Here it would bring the settings of the last holder back.
+        On a new connection, a rollback may undo it. Here it would bring the last holder's settings back.
         """
         if not self.autocommit and self.connection is not None:
             self.connection.commit()
 
     def detach_holder_if_shared(self) -> None:
-        """Have the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
-        # As allow_thread_sharing tells, which takes a lock to look at a number.
+        """Let the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
+        # As allow_thread_sharing tells, but without its lock.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._adapter.reassign(nobody())
 
@@ -231,10 +231,10 @@ class PooledMixin(PooledWrapper, Base):
             self._adapter.give_back()
 
     def forget_connection(self) -> None:
-        """Leave the connection to the parent process, and be as if it had been closed."""
+        """Leave the connection to the parent process, and go on as after a ``close``."""
         self._adapter.forget()
         try:
-            self.close()  # Which engines derived from this one hear of.
+            self.close()  # An engine derived from this one may override it.
         finally:
             self.connection = None
             self.run_on_commit = []
@@ -260,7 +260,7 @@ class PooledMixin(PooledWrapper, Base):
         """Set the autocommit state.
 
         ``atomic`` sets it on at the end of an outermost block, also when the connection was lost in the block. That
-        must not take another, least of all in a greenlet that is being killed.
+        must not take another connection, least of all in a greenlet that is being killed.
         """
         if autocommit and self.settings_dict["AUTOCOMMIT"] and self._has_lost_connection():
             self.close()
@@ -275,24 +275,24 @@ class PooledMixin(PooledWrapper, Base):
     def _forget_rollback_error(self) -> None:
         """Forget the error for which a transaction was rolled back.
 
-        Django keeps it, and with its traceback the greenlet. That keeps the wrapper in turn: where ``threading.local``
-        is eventlet's, which garbage collections don't see through, for ever.
+        Django keeps it. Its traceback keeps the greenlet, and that keeps the wrapper: for ever where
+        ``threading.local`` is eventlet's, which garbage collections don't see through.
         """
-        if not self.in_atomic_block:  # In one it is still shown, as what has broken the transaction.
+        if not self.in_atomic_block:  # In a block it is still shown, as what has broken the transaction.
             self.rollback_exc = None
 
     def _has_lost_connection(self) -> bool:
         return self.has_pool and not self.in_atomic_block and (self.connection is None or bool(self.connection.closed))
 
     def close_if_health_check_failed(self) -> None:
-        """Have a connection that is kept from request to request (CONN_MAX_AGE) checked, if CONN_HEALTH_CHECKS is set.
+        """Check a connection that is kept from request to request (CONN_MAX_AGE), if CONN_HEALTH_CHECKS is set.
 
-        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections when it lends them, for nothing.
+        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections only when it lends them.
         """
         BaseDatabaseWrapper.close_if_health_check_failed(self)
 
     def configure(self, connection: Any) -> None:
-        """Set up a connection's session; Django knows how."""
+        """Set up a connection's session, as Django does."""
         self._configure_connection(connection.lent_as)  # type: ignore[attr-defined]
         if not is_psycopg3:
             # Django does so for the first connection of each wrapper: its JSONField decodes for itself.
@@ -306,7 +306,7 @@ class PooledMixin(PooledWrapper, Base):
         return cursor
 
     def _makes_cursors_itself(self) -> bool:
-        """Tell whether Django makes the cursors that are on the server, without asking the connection."""
+        """Return whether Django makes the cursors that are on the server itself, without asking the connection."""
         return is_psycopg3 and self.settings_dict["OPTIONS"].get("server_side_binding") is not True
 
     def _configure_role(self, connection: Any) -> bool:

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def make_pool(wrapper: PooledMixin) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
-    # The pool keeps one for itself: a wrapper that it keeps would never be gone, nor what that has taken.
+    # The pool keeps a wrapper of its own: this one would never be gone, nor what it has taken come back.
     wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     # Read again: the limit may have been changed since the wrapper was made.
     return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
 
 
 def open_with(pool: Pool, parameters: dict[str, Any]) -> None:
-    """Have a pool open its connections with these parameters from now on.
+    """Make a pool open its connections with these parameters from now on.
 
-    An engine derived from ours may put in on the way what the settings don't have: a token, the password of the hour.
+    An engine derived from ours may have added what the settings don't have: a token, the password of the hour.
     """
     driver = pool.driver
     assert isinstance(driver, BaseDriver)
@@ -50,7 +50,7 @@ def _make_driver(wrapper: PooledMixin) -> Driver:
 
 
 def _driver_class() -> type[BaseDriver[Any]]:
-    """Return the driver for what Django has picked."""
+    """Return the class of the driver that Django has picked."""
     if is_psycopg3:
         from ..drivers.psycopg import PsycopgDriver
 

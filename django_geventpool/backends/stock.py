@@ -1,4 +1,4 @@
-"""Django's own methods, and short ways past them that hold as long as nobody has put others in their place."""
+"""Short cuts past Django's own methods, taken only as long as nobody has put others in their place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db.backends.postgresql import base
 from django.utils.asyncio import async_unsafe
 
-#: The code of what Django puts around methods that may wait.
+#: The code of the guard that Django puts around methods that may wait.
 _GUARD = async_unsafe(lambda: None).__code__
 
 
@@ -28,16 +28,16 @@ _STOCK: Any = _get_new_connection if _is_djangos(_get_new_connection) else None
 def is_stock(method: Any) -> bool:
     """Return whether a wrapper's bound ``get_new_connection`` is Django's own for PostgreSQL, unchanged.
 
-    With a pool it does three things: it sets ``isolation_level``, asks the pool, and has psycopg2 leave JSON alone.
+    With a pool it does three things: it sets ``isolation_level``, asks the pool, and makes psycopg2 leave JSON alone.
     """
-    # By its very type: a proxy says that it has the attributes of what it wraps.
+    # Not by isinstance: a proxy says that it is of the type of what it wraps.
     return _STOCK is not None and type(method) is MethodType and method.__func__ is _STOCK
 
 
 def close_past_guard(wrapper: Any, close: Callable[[], object]) -> None:
     """Call a wrapper's bound ``close`` without the guard that Django has around it against event loops.
 
-    What others have put around both is called as well, unless the guard stops it.
+    What other libraries have put around both is called as well, unless the guard stops it.
     """
     if type(close) is MethodType and getattr(close.__func__, "__code__", None) is _GUARD:
         close.__func__.__wrapped__(wrapper)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The error of who uses a database whose options are wrong; imported when it is raised, for Django's commands."""
+"""The error of using a database whose options are wrong. Imported only when raised, with Django's commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import InvalidOption
 
 
 class UnusableDatabase(InvalidOption, CommandError):
-    """A database is used, the OPTIONS of which are wrong; the message says which and how to mend them.
+    """A database is used whose OPTIONS are wrong; the message says which and how to mend them.
 
     A management command that runs into it ends with that message, and no traceback.
     """

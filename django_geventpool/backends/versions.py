@@ -1,12 +1,12 @@
-"""The versions that the engines need; what Django itself is too old for, it says."""
+"""The versions that the engines need. If a driver is too old for Django itself, Django says so."""
 
 from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
 
-#: Whose DatabaseWrapper knows how to use a pool, in the way that the engines rely on.
+#: The first whose DatabaseWrapper uses a pool in the way that the engines rely on.
 DJANGO = (5, 2)
-#: Which resolves the names of hosts before it connects, and so doesn't block the hub with that.
+#: The first that resolves the names of hosts before it connects, and so doesn't block the hub with that.
 PSYCOPG = (3, 2)
 
 

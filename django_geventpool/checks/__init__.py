@@ -11,7 +11,7 @@ __all__ = ["check_databases", "check_session_apps", "register"]
 
 
 def register() -> None:
-    """Have Django run the checks, in ``manage.py check`` and the like; calling it more than once changes nothing."""
+    """Make Django run the checks, in ``manage.py check`` and the like; calling it more than once changes nothing."""
     for check in (check_databases, check_green, check_celery, check_session_apps):
         checks.register(check)
     checks.register(check_servers, checks.Tags.database)

@@ -10,7 +10,7 @@ def is_psycopg3() -> bool:
     try:
         from django.db.backends.postgresql import psycopg_any
     except ImportError:
-        return False  # No driver at all, as the engine will say.
+        return False  # There is no driver at all; the engine will say so.
     return bool(psycopg_any.is_psycopg3)
 
 

@@ -19,7 +19,7 @@ from . import ids
 
 #: How often each of two clients asks which server process it has.
 _ROUNDS = 5
-#: How long the second client may have to wait for a server connection (seconds).
+#: How long the second client may wait for a server connection, in seconds.
 _PATIENCE = 5.0
 
 _HINT_IN_SESSION_MODE = (
@@ -34,7 +34,7 @@ _HINT_IN_TRANSACTION_MODE = (
 
 
 def check_pooler(alias: str) -> Iterator[CheckMessage]:
-    """Say what to set, as a pooler stands between this process and the server."""
+    """Say what to set, given that a pooler stands between this process and the server."""
     settings = connections[alias].settings_dict
     text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
     if not shares_servers(alias):
@@ -75,9 +75,8 @@ def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[Che
 def shares_servers(alias: str) -> bool:
     """Return whether a pooler passes server connections from one client to another while both stay connected.
 
-    PgBouncer does so in the modes "transaction" and "statement", and tells its mode to nobody but its administrators.
-    So two clients ask in turn which server process they have: with a server connection to itself, neither ever hears
-    of another's.
+    PgBouncer does so in the modes "transaction" and "statement", and tells its mode only to its administrators. So two
+    clients ask in turn which server process they have: each with its own never sees the other's.
     """
     connection: Any = connections[alias]
     was_open = connection.connection is not None
@@ -90,7 +89,7 @@ def shares_servers(alias: str) -> bool:
                 pids.add(_backend_pid(connection))
                 other_pids.add(_backend_pid(other))
     except (DatabaseError, connection.Database.Error):
-        pass  # There was no second server connection to be had: what was heard so far must do.
+        pass  # There was no second server connection to be had: the answers so far must do.
     finally:
         if not was_open:
             connection.close()
@@ -106,10 +105,10 @@ def _backend_pid(connection: Any) -> int:
 
 @contextlib.contextmanager
 def _second_client(connection: Any) -> Iterator[Any]:
-    """Connect once more, beside the pool, which may have room for one only; an end to waiting comes after _PATIENCE."""
-    # Not its copy(): there may be settings that can't be copied, such as a function with a lock.
+    """Connect once more, beside the pool, which may have room for one only; it is cut off after _PATIENCE."""
+    # Not by copy(): there may be settings that can't be copied, such as a function with a lock.
     wrapper = type(connection)(connection.settings_dict, alias=NO_DB_ALIAS)
-    # Without the queries that Django sets a connection up with, which would have to wait, too.
+    # Without the queries with which Django sets a connection up, as these would have to wait, too.
     client = wrapper.get_new_connection(wrapper.get_connection_params())
     with contextlib.closing(client), socket.socket(fileno=os.dup(client.fileno())) as duplicate:
         client.autocommit = True

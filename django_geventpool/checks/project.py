@@ -1,4 +1,4 @@
-"""Checks of what is around the databases: whether the process is green, and the worker wired."""
+"""Checks of what is around the databases: whether the process is green, and the worker's side installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import ids, installed
 
 
 def check_green(**_kwargs: Any) -> Sequence[CheckMessage]:
-    """Check that psycopg2 is green where the process is: the pool's engines see to it only when they first connect."""
+    """Check that psycopg2 is green where the process is: the pool's engines see to it only when they connect."""
     framework = green.active()
     if framework == "threads" or installed.is_psycopg3() or not installed.has_psycopg2() or _is_psycopg2_green():
         return []
@@ -45,7 +45,7 @@ def _is_psycopg2_green() -> bool:
 
 def check_celery(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Check that a project with a Celery app has the worker side too."""
-    celery = sys.modules.get("celery._state")  # The backend itself works without Celery, and doesn't import it.
+    celery = sys.modules.get("celery._state")  # Not by an import: the backend works without Celery.
     if celery is None or not celery._get_active_apps() or not engines.pooled_databases():  # noqa: SLF001
         return []
     if "celery_geventpool.signals" in sys.modules:

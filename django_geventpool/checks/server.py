@@ -1,4 +1,4 @@
-"""Checks that ask the server: whether it has room for a whole pool, and whether it is the server that answers."""
+"""Checks that ask the server: whether it has room for a whole pool, and whether a pooler answers in its place."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from . import ids
 from .pooler import check_pooler
 from .settings import check_database
 
-#: A superuser may take reserved connections, and is not bound by the limits of roles and databases. The role is the
-#: one that logged in, whichever it became later. reserved_connections came with PostgreSQL 16.
+#: A superuser may take reserved connections, and is not bound by the limits of roles and databases. The role is the one
+#: that logged in, whichever was set later. reserved_connections came with PostgreSQL 16.
 _ASK = """
 SELECT pg_backend_pid(),
        current_setting('max_connections')::int - CASE WHEN rolsuper THEN 0 ELSE
@@ -30,10 +30,10 @@ FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_da
 
 @dataclass(frozen=True)
 class _Found:
-    #: The process id of the server's side, as the server says and as it told the driver in the beginning.
+    #: The id of the server's process, as it says when asked, and as it told the driver in the beginning.
     pid: int
     announced_pid: int
-    #: How many connections there may be, by what sets the bound.
+    #: How many connections there may be, by the name of each limit.
     bounds: dict[str, int]
 
 

@@ -1,6 +1,6 @@
 """Check for apps whose state lives in the server's session, which POOL_MODE "transaction" gives to others.
 
-By the module of each; what it keeps there was read in its source.
+They are known by their modules; what each keeps in the session was read in its source.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class SessionApp:
 
     #: What it keeps there.
     keeps: str
-    #: What comes of it without a pin.
+    #: What goes wrong without a pin.
     otherwise: str
-    #: What to do, a sentence in which {pin} and {use} are filled in.
+    #: What to do: a sentence with places for {pin} and {use}.
     hint: str = "Put {pin} around {use}."
     #: What a pin goes around.
     use: str = ""
-    #: Whether it does so as the project has set it.
+    #: Returns whether it does so under the project's settings.
     applies: Callable[[], bool] = _always
 
     def message(self, name: str, alias: str) -> CheckMessage:
@@ -97,7 +97,7 @@ KNOWN = {
 
 
 def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
-    """Say what to pin of the apps that are installed or imported, for each database in mode "transaction"."""
+    """Warn of the installed or imported apps that need pins, for each database in mode "transaction"."""
     given = {alias: database.get("OPTIONS") for alias, database in engines.pooled_databases().items()}
     aliases = [
         alias

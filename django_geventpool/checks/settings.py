@@ -57,7 +57,7 @@ def _check_options(alias: str, database: dict[str, Any]) -> Iterator[CheckMessag
 
 
 def _check_driver(alias: str, engine: str) -> Iterator[CheckMessage]:
-    """Say so if the engine named after psycopg2 uses psycopg 3."""
+    """Warn if the engine named after psycopg2 uses psycopg 3."""
     if engine != f"{engines.OWN}postgresql_psycopg2" or not installed.is_psycopg3():
         return
     text = f'DATABASES["{alias}"]["ENGINE"] is {engine}'

@@ -1,4 +1,4 @@
-"""The database drivers: one small module each."""
+"""The database drivers: psycopg2 and psycopg 3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def patch_psycopg() -> bool:
     green by themselves. May be called again and again. The engines call it before their first connect, so that a
     forgotten call can't block the hub.
 
-    :returns: whether psycopg2 is green now.
+    :return: whether psycopg2 is green now.
     """
     if green.active() == "threads" or importlib.util.find_spec("psycopg2") is None:
         return False

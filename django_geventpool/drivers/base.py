@@ -38,7 +38,7 @@ C = TypeVar("C", bound=PooledConnection)
 
 
 class BaseDriver(Driver, abc.ABC, Generic[C]):
-    """Opens, checks, resets and closes connections.
+    """The base of both drivers: opens, checks, resets and closes connections.
 
     :param parameters: returns the keyword arguments of the driver's ``connect``, asked for at each connect.
     :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
@@ -66,7 +66,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         self._isolation_level = isolation_level
         self._discard_all = discard_all
         self._check_interval = check_interval
-        #: Whether a connect has succeeded with it.
+        #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
         self._asks_if_full = True
@@ -81,10 +81,10 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return connection
 
     def _open_checked(self, opening: Callable[[Any], None]) -> C:
-        """Connect, and have the server look after its client if it can.
+        """Connect, and make the server look after its client during queries, if it can.
 
-        Until it has been seen that it can, whoever refuses to connect is asked once more without: front ends of many
-        kinds do, in words of their own.
+        Until a connect has succeeded that way, a refused one is tried once more without: front ends of many kinds
+        refuse the option, in words of their own.
         """
         parameters = self.parameters()
         if self._check_interval is None or not add_check_interval(parameters, self._check_interval):
@@ -119,8 +119,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Connect, in autocommit mode."""
 
     def is_alive(self, connection: C) -> bool:
-        """Tell whether the server has not hung up, by a look at the socket, and nobody uses what he has given back."""
-        # The server says nothing to an idle client, but good-bye. (Notifications are of no use to the next holder.)
+        """Return whether the server has not hung up, by a look at the socket, and no query of a former holder runs."""
+        # What an idle client gets to read is the end, or notifications, which are of no use to the next holder.
         return (
             not connection.closed
             and self._transaction_status(connection) == 0
@@ -137,15 +137,15 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return connection.reported("TimeZone")
 
     def is_in_transaction(self, connection: C) -> bool:
-        """Tell whether the server has a transaction open; a closed connection has none."""
+        """Return whether the server has a transaction open; a closed connection has none."""
         return not connection.closed and self._transaction_status(connection) != 0
 
     def state(self, connection: C) -> ConnectionState:
-        """Say what a lent connection is doing; a closed one is idle."""
+        """Return what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
 
     def reset(self, connection: C) -> bool:
-        """Put everything back that the holder may have changed; False for a connection that is beyond that.
+        """Put back everything that the holder may have changed; False if the connection is beyond that.
 
         ``session_state`` has the list.
         """
@@ -164,7 +164,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
     def _put_back(self, connection: C, changes: int) -> None:
-        """Put back what was changed on the server, and have the session taken for a new one if it was set up."""
+        """Put back what was changed on the server; after more than cursors, the session counts as a new one."""
         if self._discard_all:
             self._execute(connection, "DISCARD ALL")
             connection.forget_prepared_statements()
@@ -178,25 +178,25 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
     @abc.abstractmethod
     def _is_in_use(self, connection: C) -> bool:
-        """Tell whether a connection is closed, or somebody is in the middle of something that can't be ended."""
+        """Return whether a connection is closed, or in the middle of something that can't be ended."""
 
     @abc.abstractmethod
     def _end_transaction(self, connection: C) -> bool:
-        """Roll back what transaction there is, and have autocommit on; False if that can't be."""
+        """Roll back any transaction, and set autocommit on; False if that fails."""
 
     @abc.abstractmethod
     def _is_as_opened(self, connection: C) -> bool:
-        """Tell whether a connection is idle, and its transactions are as those of a new one."""
+        """Return whether a connection is idle, and its transactions are as those of a new one."""
 
     @abc.abstractmethod
     def _execute(self, connection: C, sql: str) -> None:
-        """Execute SQL that has no result, perhaps several statements, past what may be attached to cursors."""
+        """Execute SQL without a result, perhaps several statements, by a cursor that nobody else has changed."""
 
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
-        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+        """Return whether the error of a statement proves that the connection was lost before the server began it.
 
-        A session that is ended for having been idle was idle: the server looks at that time limit last of all before
-        it begins a statement. A BEGIN that fails has begun nothing, and the statement after it was not sent.
+        The server checks the limit of idle sessions just before it begins a statement, so a session that it ended for
+        that has begun none. If a BEGIN fails, the statement after it was not sent.
         """
         state = _sqlstate(error)
         if state == _IDLE_TOO_LONG or (state is None and is_idle_too_long(str(error))):
@@ -204,7 +204,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return state in _SHUT_DOWN and connection.has_failed_to_begin()
 
     def probe_full_server(self, connection: C) -> bool:
-        """Ask whether another session would be refused; of a server that doesn't answer that, never."""
+        """Return whether the server would refuse another session; False, and never asked again, if it doesn't say."""
         if not self._asks_if_full:
             return False
         try:
@@ -221,7 +221,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return False
 
     def is_interrupted(self, connection: C) -> bool:
-        """Tell whether somebody was interrupted in the middle of a query."""
+        """Return whether a holder was interrupted in the middle of a query."""
         return connection.is_severed
 
     def close(self, connection: C) -> None:
@@ -231,7 +231,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._logger.warning("The server did not confirm the end of a connection within %s s", CLOSE_TIMEOUT)
 
     def finds_server_lost(self, connection: C) -> bool:
-        """Find out if the server of a clean connection has become a standby, or read only; it may be asked.
+        """Return whether the server of a clean connection has become a standby, or read only; it may be asked.
 
         :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """
@@ -242,15 +242,15 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def close_failed(self, connection: C, opening: Callable[[Any], None]) -> None:
         """Close a connection that could not be established.
 
-        Its end on the server, if that has begun one, is nothing to wait for before the next attempt, but for a moment:
-        it is still there, for the pool to close, if another connection is being opened.
+        Before the next attempt, the end of its session on the server, if there is one, is awaited for a moment only. If
+        that is too short, the pool closes the connection while the next one is being opened.
         """
         connection.close()
         if connection.try_await_end(FAILED_CLOSE_TIMEOUT):
             opening(None)
 
     def is_server_full(self, error: BaseException) -> bool:
-        """Tell whether connecting failed for want of a free connection on the server."""
+        """Return whether connecting failed for want of a free connection on the server."""
         # Neither driver knows the SQLSTATE of a failed connect.
         return isinstance(error, self.connect_error) and is_full(str(error))
 
@@ -261,6 +261,6 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def note_error(connection: Any, error: Exception) -> None:
-    """Take note of an error that a query on a connection has ended with."""
+    """Record on a connection the error of a query, if it says that the server takes no writes."""
     if _sqlstate(error) == _READ_ONLY and isinstance(connection, PooledConnection):
         connection.was_refused_write = True

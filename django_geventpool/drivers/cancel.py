@@ -72,14 +72,14 @@ def socket_of(library: str, connection: int) -> int:
 
 
 def start_cancelling(library: str, connection: int) -> _socket.socket | None:
-    """Have the server cancel what a connection is executing, and don't wait for it.
+    """Ask the server to cancel what a connection is executing, without waiting for that.
 
-    The request goes over a connection of its own, from a native thread that lets go of the GIL. What it needs is
-    copied first, so libpq's connection may be freed right after this.
+    The request goes over a connection of its own, from a native thread that lets go of the GIL. What it needs is copied
+    first, so libpq's connection may be freed right after this.
 
     :param library: the file name of libpq, or of a library that is linked with it.
     :param connection: the address of libpq's structure.
-    :returns: a socket that comes to its end when the server has taken the request; None if libpq can't be reached.
+    :return: a socket that comes to its end when the server has taken the request; None if libpq can't be reached.
     """
     libpq = _libpq(library)
     if libpq is None:
@@ -96,14 +96,14 @@ def start_cancelling(library: str, connection: int) -> _socket.socket | None:
             taken = requests.pop()
             libpq.send(taken)
             libpq.finish(taken)
-        # Not only closed: a child that was forked meanwhile has the socket, too.
+        # Closing is not enough: a child that was forked meanwhile has the socket, too.
         with contextlib.suppress(OSError):
             other_end.shutdown(_socket.SHUT_WR)
         other_end.close()
 
     try:
         green.start_native_thread(cancel)
-    except RuntimeError:  # There are no more threads to be had. (Or it was raised by somebody else, and there is one.)
+    except RuntimeError:  # No thread can be started. (Or it was raised by somebody else, and one was.)
         if requests:
             libpq.finish(requests.pop())
         return None

@@ -1,4 +1,4 @@
-"""What the pool's connections have in common, whichever driver they are of: their end on the server can be awaited."""
+"""The base of the pool's connections, whichever driver they are of: their end on the server can be awaited."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ _serials = itertools.count(1)
 
 #: How often to look whether a connection that was revoked is still in use (seconds).
 _LOOK_INTERVAL = 0.01
-#: How long who uses a revoked connection has to notice that it is cut off from the server (seconds).
+#: How long the user of a revoked connection has to notice that it is cut off from the server (seconds).
 _CUT_OFF_TIMEOUT = 1.0
-#: What it is told.
+#: What that user is told.
 REVOKED = "the connection was given back or closed by somebody else in the middle of this"
 
 
 def new_serial() -> int:
-    """Return a number that is higher than those of the connections that were opened until now."""
+    """Return a number above those of all connections that were opened until now."""
     return next(_serials)
 
 
 class PooledConnection(_Connection):
-    """Mixed into a driver's connection, before it: leaves its socket behind when it is closed or interrupted.
+    """A mixin for a driver's connection, before it: keeps the socket when the connection is closed or interrupted.
 
-    The server's process lives on for a moment after a client has said good-bye, and counts against its limits. It
-    ends its side of the socket last, so reading the socket until the end tells when it is gone.
+    The server's process lives on for a moment after its client has left, and counts against the server's limits. It
+    ends its side of the socket last, so reading the socket to the end tells when it is gone.
     """
 
     #: The base of the driver's errors.
@@ -72,33 +72,33 @@ class PooledConnection(_Connection):
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
     is_revoked: bool = False
-    #: Who has set up the session and was the last to have it; None when somebody else had it, or it was discarded.
+    #: The visitor that set up the session and had it last; None if another had it since, or it was discarded.
     known_to: object | None = None
     #: The attributes that it had when it was lent for the first time.
     _own_attributes: frozenset[str] = frozenset()
-    #: When it was lent (monotonic seconds), while nobody has used it, or had a cursor of it, since then.
+    #: When it was lent (monotonic seconds); None once it was used, or has made a cursor.
     unused_since: float | None = None
-    #: What the driver's ``connect`` has returned in its place, such as a tracer's; None if it was the connection.
+    #: What the driver's ``connect`` has returned in its place, such as a tracer's proxy; None if it was this.
     proxy: Any = None
     #: Whether its server was a standby, and read only by default, when it was opened; None if the server doesn't say.
     was_standby: bool | None = None
     was_read_only: bool | None = None
     #: Whether its server has refused to write since it was lent.
     was_refused_write: bool = False
-    #: The server has not said a word for as long as connecting to it may take, so it has no session.
+    #: Whether the server said nothing for as long as connecting may take, so that it has no session.
     is_unanswered: bool = False
     _socket: NativeSocket | None = None
-    #: Comes to its end when the server has been asked to cancel a query.
+    #: A socket that comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
     #: Weak references to its cursors that are not on the server; each removes itself when its cursor is gone.
     _cursors: set[weakref.ref[Any]]
-    #: The cursors on the server that may be open. One whose Python object is gone would be open there for ever.
+    #: The cursors on the server that may be open. One whose Python object is gone could not be closed.
     _on_server: list[Any]
     #: What the server had reported when the session was ready for use, of the names in REPORTED.
     _reported: tuple[Any, ...] = ()
 
     def own(self) -> None:
-        """Note that this process opens it."""
+        """Record that this process opens it."""
         self.process = process.current
         self.serial = new_serial()
         self._cursors = set()
@@ -107,9 +107,9 @@ class PooledConnection(_Connection):
         inherited.note(self)
 
     def meet(self, visitor: object) -> bool:
-        """Begin to be held; True if the session is as this holder left it, and nobody has had it since.
+        """Begin to be held; True if the session is as this visitor left it, and nobody has had it since.
 
-        Else it is as a new connection for the holder: without what others have set on the Python object.
+        If not, what others have set on the Python object is removed.
         """
         is_known = self.known_to is visitor
         self.known_to = None
@@ -124,12 +124,12 @@ class PooledConnection(_Connection):
         if len(attributes) <= len(self._own_attributes):
             return
         for name in attributes.keys() - self._own_attributes:
-            # The drivers have attributes that come later, whose default is the class's.
+            # The drivers set some of their own later, which have a default in the class.
             if not hasattr(type(self), name):
                 delattr(self, name)
 
     def is_ours(self) -> bool:
-        """Tell whether this process opened it, and not the one that it was forked from."""
+        """Return whether this process opened it, and not the one that it was forked from."""
         return self.process is process.current
 
     @property
@@ -148,25 +148,25 @@ class PooledConnection(_Connection):
         return cursor
 
     def keep_track_of(self, cursor: Any) -> None:
-        """Have a cursor closed when the connection goes back, if it lives that long."""
-        # A WeakSet would do. This is the same without a step in Python at the end of each cursor.
+        """Remember a cursor, to close it when the connection goes back, if it lives that long."""
+        # As a WeakSet does, but with no step in Python at the end of each cursor.
         self._cursors.add(weakref.ref(cursor, self._cursors.discard))
 
     def remember(self, cursor: Any) -> None:
-        """Have a cursor on the server closed when the connection goes back."""
+        """Remember a cursor on the server, to close it when the connection goes back."""
         self._on_server = [other for other in self._on_server if other is not cursor and not other.closed]
         self._on_server.append(cursor)
 
     def has_used_server_cursors(self) -> bool:
-        """Tell whether the holder may have had a cursor on the server."""
+        """Return whether the holder may have had a cursor on the server."""
         return bool(self._on_server)
 
     # Between two holders
 
     def close_cursors(self) -> None:
-        """Close the cursors that nobody has closed; for those on the server, note that they are still to be closed.
+        """Close the cursors that are still open; those on the server are closed there later, as one of the changes.
 
-        Who still has one could use or close it later, by then on a connection of somebody else.
+        Code that still has one could use or close it on a connection that by then is somebody else's.
         """
         if self._cursors:
             for reference in list(self._cursors):
@@ -181,11 +181,11 @@ class PooledConnection(_Connection):
             self._on_server = []
 
     def _abandon(self, cursor: Any) -> None:
-        """Close a cursor on the server for those who still have it, and leave it open there."""
+        """Close the Python object of a cursor on the server, and leave the cursor open there."""
         raise NotImplementedError
 
     def record_as_opened(self) -> None:
-        """Note that the session is as it should be for each of its holders."""
+        """Record the present state of the session, in which each holder is to get it."""
         self._reported = self._report()
         self.session.changes = 0
 
@@ -207,30 +207,30 @@ class PooledConnection(_Connection):
         raise NotImplementedError
 
     def forget_prepared_statements(self) -> None:
-        """Know of no prepared statements any more, as the server after DISCARD ALL."""
+        """Forget all prepared statements, as the server has at DISCARD ALL."""
 
     def forget_news(self) -> None:
-        """Forget the notices and notifications that were received: they were for the holder."""
+        """Forget the notices and notifications that were received: they were for the last holder."""
         raise NotImplementedError
 
     def renew(self) -> None:
-        """Have the session taken for one that nobody has met before."""
+        """Make the session count as one that nobody has met before."""
         self.known_to = None
 
-    # The end
+    # Closing
 
     def close(self) -> None:
-        """Close the connection, if it isn't closed, whoever is in the middle of something on it.
+        """Close the connection, even if somebody else is in the middle of using it.
 
-        Takes a few seconds at the most. A connection that somebody could not be got off is only cut off from the
-        server: to free libpq's memory, or to close the socket, under somebody who waits would end the process.
+        Takes a few seconds at the most. If that user doesn't let go, the connection is only cut off from the server: to
+        free libpq's memory, or to close the socket, under a user who waits would crash the process.
         """
         self.keep_socket()
         if self.revoke():
             super().close()  # type: ignore[safe-super]
 
     def revoke(self) -> bool:
-        """Get whoever is in the middle of something off the connection; False if that fails."""
+        """Stop whoever is in the middle of using the connection; False if that fails."""
         self.is_revoked = True
         if not self.is_used_elsewhere():
             return True
@@ -239,28 +239,32 @@ class PooledConnection(_Connection):
         deadline = time.monotonic() + CLOSE_TIMEOUT
         self.start_cancelling()
         self._await_cancelling(deadline)
-        # Without the end of the server's side, which is still to be awaited. No other query reaches it.
+        # Only our side, as the server's end is still to be awaited. No other query reaches the server.
         self._cut_off(socket.SHUT_WR)
         if self._await_user(deadline):
             return True
         self._cut_off(socket.SHUT_RDWR)
         return self._await_user(time.monotonic() + _CUT_OFF_TIMEOUT)
 
+    # Left to each driver
+
     def reported(self, name: str) -> str | None:
-        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         raise NotImplementedError
 
     def is_used_elsewhere(self) -> bool:
-        """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        """Return whether another greenlet or thread is in the middle of something on this connection."""
         raise NotImplementedError
 
     def has_failed_to_begin(self) -> bool:
-        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        """Return whether the last statement failed because the BEGIN before it did, as the connection was lost."""
         raise NotImplementedError
 
     def start_cancelling(self) -> None:
-        """Have the server stop what it is executing for this connection, without waiting for it."""
+        """Ask the server to stop what it is executing for this connection, without waiting for that."""
         raise NotImplementedError
+
+    # The socket, and the end of the server's side
 
     def _cut_off(self, how: int) -> None:
         if self._socket is not None:
@@ -270,7 +274,7 @@ class PooledConnection(_Connection):
     def _await_cancelling(self, deadline: float) -> None:
         """Wait until the server has taken the request to cancel, if there is one.
 
-        PgBouncer cancels for a client only that is still there, and leaves the query of one that is gone alone.
+        PgBouncer cancels only for a client that is still connected: it lets the query of one that has left go on.
         """
         cancelling = self._cancelling
         if cancelling is None:
@@ -290,9 +294,9 @@ class PooledConnection(_Connection):
         return not in_use
 
     def keep_socket(self) -> None:
-        """Keep the socket beyond the end of the connection, for ``await_end``, if the server may have a session."""
+        """Keep a copy of the socket for ``await_end``, if the server may have a session."""
         if self._socket is None and not self.is_unanswered:
-            # There may be no socket: never opened, or gone already.
+            # There may be no socket: it was never opened, or is gone already.
             with Suppress(self.driver_error, OSError):
                 self._socket = NativeSocket(fileno=os.dup(self._descriptor()))
 
@@ -300,7 +304,7 @@ class PooledConnection(_Connection):
         return self.fileno()
 
     def withhold_end(self) -> None:
-        """Have the driver close a socket to nowhere: the server hears of the end from ``await_end``, later."""
+        """Give the driver another socket to close: the server learns of the end from ``await_end``, later."""
         nowhere, other_end = _socket.socketpair()
         with Suppress(self.driver_error, OSError):
             os.dup2(nowhere.fileno(), self.fileno(), inheritable=False)
@@ -310,59 +314,59 @@ class PooledConnection(_Connection):
     def await_end(self, timeout: float) -> bool:
         """Wait until the server has let go of the closed connection; False if it took longer than ``timeout`` s.
 
-        Whatever interrupts this goes out, and the next call goes on.
+        If this is interrupted, the next call goes on waiting.
         """
         has_ended = self.try_await_end(timeout)
         self._drop_socket()
         return has_ended
 
     def try_await_end(self, timeout: float) -> bool:
-        """Wait for that, and be ready to be asked again if it has not happened within ``timeout`` s."""
-        end = self._socket
-        if end is None:
+        """Wait for that, but keep the socket for another call if it has not happened within ``timeout`` s."""
+        kept = self._socket
+        if kept is None:
             return True
         if self.is_used_elsewhere():
-            return False  # What there is to read is not for us.
+            return False  # What there is to read is for that user.
         deadline = time.monotonic() + timeout
         self._await_cancelling(deadline)
-        if not _await_end(end, deadline):
+        if not _await_end(kept, deadline):
             return False
         self._drop_socket()
         return True
 
     def _drop_socket(self) -> None:
-        end, self._socket = self._socket, None
-        if end is not None:
-            end.close()
+        kept, self._socket = self._socket, None
+        if kept is not None:
+            kept.close()
 
 
-def _await_end(end: NativeSocket, deadline: float) -> bool:
-    """Say good-bye, and read until the other side has hung up; False if that takes too long."""
+def _await_end(kept: NativeSocket, deadline: float) -> bool:
+    """Hang up, and read until the other side has hung up; False if that takes too long."""
     wait = wait_function()
-    ended = not _say_good_bye(end)
+    ended = not _say_good_bye(kept)
     while not ended:
         left = deadline - time.monotonic()
-        if left <= 0 or not wait(end.fileno(), POLLIN, left):
+        if left <= 0 or not wait(kept.fileno(), POLLIN, left):
             return False
-        ended = _read_to_end(end)
+        ended = _read_to_end(kept)
     return True
 
 
-def _say_good_bye(end: NativeSocket) -> bool:
-    """Hang up, which a connection does without a word that was not yet established, or interrupted.
+def _say_good_bye(kept: NativeSocket) -> bool:
+    """Hang up; return whether the other side is still to be waited for.
 
-    Returns whether there is somebody to be waited for.
+    The driver leaves without a word if the connection was interrupted, or not yet established.
     """
     with Suppress(OSError):
-        end.shutdown(socket.SHUT_WR)
+        kept.shutdown(socket.SHUT_WR)
         return True
     return False
 
 
-def _read_to_end(end: NativeSocket) -> bool:
-    """Read, without waiting; True when the other side has hung up, or the connection was reset."""
+def _read_to_end(kept: NativeSocket) -> bool:
+    """Read, without waiting; return whether the other side has hung up, or the connection was reset."""
     try:
-        return not end.recv(65536, socket.MSG_DONTWAIT)
+        return not kept.recv(65536, socket.MSG_DONTWAIT)
     except OSError as error:
         if is_foreign(error):
             raise

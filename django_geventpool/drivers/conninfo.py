@@ -1,4 +1,4 @@
-"""What libpq goes by: what it is given, what a service says, the environment, and its own defaults."""
+"""The settings that libpq connects with: what it is given, what a service says, the environment, and its defaults."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ENVIRONMENT = {
     "target_session_attrs": "PGTARGETSESSIONATTRS",
     "load_balance_hosts": "PGLOADBALANCEHOSTS",
 }
-#: Parameters that may say it elsewhere.
+#: Parameters that point to settings elsewhere.
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
-#: No value that libpq takes, so that it reads its parameters and goes no further.
+#: A value that libpq refuses, so that it reads its parameters and goes no further.
 _STOP = {"sslmode": "?"}
 
 
@@ -39,7 +39,7 @@ class _Option(ctypes.Structure):
 
 
 class _Libpq:
-    """The functions of libpq that tell. ctypes lets go of the GIL while it calls them.
+    """The functions of libpq that tell its settings. ctypes lets go of the GIL while it calls them.
 
     :param library: the file name of libpq, or of a library that is linked with it.
     :raises OSError, AttributeError: if libpq can't be reached that way.
@@ -55,7 +55,7 @@ class _Libpq:
         self.free.argtypes, self.free.restype = [ctypes.POINTER(_Option)], None
 
     def settings(self, conninfo: str) -> dict[str, str]:
-        """Return what libpq makes of a connection string that it will stop at."""
+        """Return the settings that libpq reads from a connection string, which it refuses in the end."""
         connection = self.start(conninfo.encode())
         try:
             options = self.info(connection)
@@ -80,7 +80,7 @@ def _libpq(library: str) -> _Libpq | None:
 def effective_settings(
     library: str, make_conninfo: Callable[..., str], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what libpq would connect with, and connect to nothing; the password isn't among it.
+    """Return the settings that libpq would connect with, but for the password; nothing connects.
 
     :param library: the file name of libpq, or of a library that is linked with it.
     :param make_conninfo: makes a connection string of keyword arguments.

@@ -1,7 +1,7 @@
-"""Entering by the driver's own ``connect``, and having a connection of the pool's kind made behind it.
+"""Calling the driver's own ``connect``, and getting a connection of the pool's kind out of it.
 
 Tracers (OpenTelemetry, Datadog and others) wrap that function, and some put a proxy around what it returns. So the pool
-calls it like everybody else. What it opens, whoever wraps it by whatever means, is noted where it is made.
+calls it like everybody else, and learns of the connection where the driver makes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ C = TypeVar("C", bound=PooledConnection)
 class Door(Generic[C]):
     """One call of the driver's ``connect``, as a context manager around it.
 
-    :param opening: called with each connection that is begun behind it.
+    :param opening: called with each connection that the call begins to open.
     :param close_failed: called with each that could not be established.
     :param timeout: the seconds that each may take; None for as long as it takes.
     """
@@ -47,14 +47,14 @@ class Door(Generic[C]):
         self._opening = None
 
     def begin(self, connection: C) -> None:
-        """Note a connection that is about to be opened."""
+        """Record a connection that is about to be opened."""
         assert self._opening is not None
         connection.own()
         self.connection = connection
         self._opening(connection)
 
     def opened(self, lent: Any) -> C:
-        """Return the connection that is behind what ``connect`` has returned, which is what its holders will get.
+        """Return the connection behind what ``connect`` has returned; its holders will get the latter.
 
         :raises TypeError: if ``connect`` has opened one that is not of the pool's kind.
         """
@@ -74,11 +74,11 @@ class Door(Generic[C]):
         return self._opening is not None
 
 
-#: A context variable is a greenlet's own, and a thread's, whatever was patched when.
+#: A context variable, as each greenlet and thread has its own, whenever the process was patched.
 _entered: ContextVar[Door[Any] | None] = ContextVar("django_geventpool_door", default=None)
 
 
 def entered() -> Door[Any] | None:
-    """Return the door that the running greenlet or thread goes through, None for a connect that is not a pool's."""
+    """Return the pool's call of ``connect`` that the running greenlet or thread is in; None if it is in none."""
     door = _entered.get()
     return door if door is not None and door.is_open else None

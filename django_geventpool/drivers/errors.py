@@ -1,4 +1,4 @@
-"""Whose an error is: the system's, or of somebody who has had it raised out of a wait."""
+"""Telling OSErrors of the system from those that user code has raised out of a wait."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from types import TracebackType
 
 
 class Suppress(contextlib.suppress):
-    """Suppresses errors of the driver or the system.
+    """A ``contextlib.suppress`` for errors of the driver or the system only.
 
-    An OSError without a number is none of the system's: somebody has made it to be raised out of a wait of his.
+    An OSError without a number is not the system's: user code has made it, to be raised out of a wait.
     """
 
     def __exit__(
@@ -19,5 +19,5 @@ class Suppress(contextlib.suppress):
 
 
 def is_foreign(error: BaseException | None) -> bool:
-    """Tell whether an OSError does not come from the system."""
+    """Return whether an error is an OSError that does not come from the system."""
     return isinstance(error, OSError) and error.errno is None

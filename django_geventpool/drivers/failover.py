@@ -1,7 +1,7 @@
-"""A fail-over that cuts no connection: those to a server that has become a standby are not lent again.
+"""Fail-over that cuts no connection: those to a server that has become a standby are not lent again.
 
-PostgreSQL 14 and later report what this needs with each change, so that looking takes no round trip. An older one is
-asked, once somebody has met a server that takes no writes.
+PostgreSQL 14 and later report what this needs with each change, so that looking takes no round trip. An older server is
+asked, once it has refused a write.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .connection import PooledConnection, new_serial
 #: What a server reports: that it is a standby, and that it, or a session, is to be read only.
 STANDBY, _READ_ONLY = "in_hot_standby", "default_transaction_read_only"
 _STANDBY_QUERY = "SELECT 1 WHERE pg_is_in_recovery()"
-#: And not by a SET of the holder's own.
+#: Has a row if it is read only by its configuration, not by a SET of the holder's.
 _READ_ONLY_QUERY = f"SELECT 1 FROM pg_settings WHERE name = '{_READ_ONLY}' AND reset_val = 'on'"
 
 
@@ -19,25 +19,25 @@ class FailoverWatch:
     """What a pool's connections tell of a fail-over.
 
     A standby may be meant, as a replica to read from. So what counts is what a connection has reported when it was
-    opened, and, from a write in vain on, whether new ones get to a server that takes writes.
+    opened, and, once a write was refused, whether new ones get to a server that takes writes.
     """
 
     def __init__(self) -> None:
-        #: Connections with a lower serial number are looked at before they are lent.
+        #: Connections with a lower serial number are checked before they are lent.
         self.trust_from = 0
-        #: Of these, those with a lower one are not lent, whatever they report: a server tells of its settings with the
-        #: next query only. The others are lent if they report that their server is no standby.
+        #: Of these, those with a lower number than this are not lent, whatever they report: a server reports its
+        #: settings only with the next query. The others are lent if they report that their server is no standby.
         self._distrust_before = 0
 
     def opened(self, connection: PooledConnection) -> None:
-        """Note what a new connection's server is."""
+        """Record whether a new connection's server is a standby, or read only."""
         connection.was_standby = _is_on(connection, STANDBY)
         connection.was_read_only = _is_on(connection, _READ_ONLY)
         if self.trust_from and (connection.was_read_only or _is_standby(connection)):
-            self.trust_from = self._distrust_before = 0  # The others are no worse.
+            self.trust_from = self._distrust_before = 0  # The older ones are no worse.
 
     def examine(self, connection: PooledConnection) -> bool:
-        """Find out if a server that has refused to write is a standby, or has been made read only; True if so.
+        """Return whether a server that has refused a write is a standby, or has been made read only.
 
         :raises Exception: the driver's, if the server must be asked, and doesn't answer.
         """
@@ -51,7 +51,7 @@ class FailoverWatch:
         return False
 
     def is_doubtful(self, connection: PooledConnection) -> bool:
-        """Tell whether an idle connection that is older than a write in vain is not known to be better."""
+        """Return whether an idle connection that is older than a refused write may be to a server that takes none."""
         return connection.serial < self._distrust_before or _is_on(connection, STANDBY) is not False
 
 
@@ -63,10 +63,10 @@ def _is_standby(connection: PooledConnection) -> bool:
 def _ask(connection: PooledConnection, question: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(question)
-        return cursor.fetchone() is not None  # Rows may be of any kind, by the user's own will.
+        return cursor.fetchone() is not None  # Rows may be of any class, as the user has set.
 
 
 def _is_on(connection: PooledConnection, name: str) -> bool | None:
-    """Return what the server has reported last; None if it doesn't."""
+    """Return whether a parameter was on when the server reported it last; None if it doesn't report it."""
     value = connection.reported(name)
     return None if value is None else value == "on"

@@ -1,7 +1,7 @@
 """Which addresses to connect to, one after the other.
 
-libpq looks names up in C, where a silent name server blocks every greenlet, and leaves it to its caller to give up a
-host that doesn't answer where the caller waits for itself. So each address is a connect of its own, with its name
+libpq looks names up in C, where a silent name server blocks every greenlet. And a caller that waits for the socket, as
+greenlets do, must itself give up a host that doesn't answer. So each address is a connect of its own, with its name
 looked up by Python, which the active framework has made green. What libpq decides over several hosts is decided here.
 """
 
@@ -19,7 +19,7 @@ from .server import is_login_refused
 
 C = TypeVar("C")
 
-#: libpq's least, in seconds.
+#: libpq's shortest timeout, in seconds.
 _LEAST_TIMEOUT = 2
 
 
@@ -52,7 +52,7 @@ def connect(
     :param settings: what libpq goes by, with those of a service, the environment and its defaults.
     :param connect_to: connects with the parameters for one address.
     :param error_class: what it raises when that fails.
-    :raises error_class: when none takes us, with what each has said.
+    :raises error_class: when no address takes us, with what each has said.
     """
     errors: list[Exception] = []
 
@@ -70,7 +70,7 @@ def connect(
     try:
         raise last if len(errors) == 1 else type(last)("\n".join(str(error).strip() for error in errors))
     finally:
-        # With what is raised, these would be a cycle.
+        # The raised error refers to this frame: if that referred to errors, it would be a cycle.
         errors.clear()
         del last
 
@@ -78,7 +78,7 @@ def connect(
 def attempts(
     parameters: Mapping[str, Any], settings: Mapping[str, Any], record_unknown: Callable[[str], object]
 ) -> Iterator[dict[str, Any]]:
-    """Return the parameters of one connect after the other, each to one address.
+    """Yield the parameters of one connect after the other, each to one address.
 
     Names are looked up when it is their turn.
 
@@ -86,13 +86,13 @@ def attempts(
     """
     hosts = _hosts(settings)
     if not any(host.host or host.hostaddr for host in hosts):
-        yield dict(parameters)  # libpq's own default, or what it will complain of.
+        yield dict(parameters)  # libpq connects to its default, or complains.
         return
     is_random = settings.get("load_balance_hosts") == "random"
     if is_random:
         random.shuffle(hosts)
     look_up = functools.cache(functools.partial(_look_up, is_random=is_random, record_unknown=record_unknown))
-    # As libpq does it: first all of them for a standby, then all for whatever there is.
+    # As libpq does it: first all hosts for a standby, then all for any server.
     wanted = ("standby", "any") if settings.get("target_session_attrs") == "prefer-standby" else (None,)
     for attributes, host in itertools.product(wanted, hosts):
         for address in [host.hostaddr] if host.hostaddr or _is_no_name(host.host) else look_up(host.host):
@@ -103,7 +103,7 @@ def attempts(
 
 
 def _is_no_name(host: str) -> bool:
-    """Tell whether this is an address, or the place of a Unix socket."""
+    """Return whether this is an address, or the path of a Unix socket."""
     if host.startswith(("/", "@")) or not host:
         return True
     try:
@@ -117,7 +117,7 @@ def _look_up(name: str, is_random: bool, record_unknown: Callable[[str], object]
     """Return the addresses of a host, in the order of the system's preference."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:  # The latter for what can't be a name.
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError is for what can't be a name.
         record_unknown(
             f'could not translate host name "{name}" to address: {getattr(error, "strerror", None) or error}'
         )

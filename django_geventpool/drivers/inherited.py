@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 #: The connections of this process, closed ones too.
 _owned: weakref.WeakSet[PooledConnection] = weakref.WeakSet()
-#: Nothing is ever read from them or written to them.
+#: Sockets that nothing is ever read from or written to.
 _nowhere: list[_socket.socket] = []
 
 
 def note(connection: PooledConnection) -> None:
-    """Note a connection that this process opens."""
+    """Record a connection that this process opens."""
     _owned.add(connection)
 
 
 def _disown() -> None:
     """Put a socket to nowhere in the place of each connection's, so that nothing in a forked child reaches the server.
 
-    The greenlets that were forked along wait there for ever. With the real sockets, they would read the answers to
-    their originals' queries, or say good-bye to the server in their name.
+    Greenlets that were forked along wait there for ever. On the real sockets, they would read the answers to the
+    parent's queries, or end its sessions.
     """
     if not _owned:
         return
@@ -38,7 +38,7 @@ def _disown() -> None:
             os.dup2(end.fileno(), connection.fileno(), inheritable=False)
     _owned.clear()
     end.close()
-    # Threads are not forked along. Who uses a parent's connection by mistake may as well find it closed.
+    # Threads are not forked along. Code that uses a parent's connection by mistake may as well find it closed.
     if green.active() == "threads":
         other_end.close()
     else:

@@ -39,7 +39,7 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
         return connection
 
     def reset(self, connection: PsycopgConnection) -> bool:
-        """Put everything back, pipelines that were interrupted too."""
+        """Put everything back, and end pipelines that were interrupted first."""
         if connection.may_lack_sync and not self._is_in_use(connection):
             connection.synchronize()
         return super().reset(connection)
@@ -81,6 +81,6 @@ def _connect(parameters: dict[str, Any]) -> Any:
 def _public_connect() -> Callable[..., Any]:
     """Return ``psycopg.connect``, as Django calls it; if nobody has wrapped that, what psycopg's pool calls."""
     connect = psycopg.connect
-    # By its very type: a proxy says that it is of the type of what it wraps.
+    # Not by isinstance: a proxy says that it is of the type of what it wraps.
     is_own = type(connect) is MethodType and connect.__self__ is psycopg.Connection
     return psycopg.Connection.connect if is_own else connect

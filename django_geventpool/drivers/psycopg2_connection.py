@@ -27,13 +27,13 @@ _TIMED_OUT = "failed: timeout expired"
 class Psycopg2Connection(PooledConnection, extensions.connection):
     """A connection of psycopg2 whose end on the server can be awaited."""
 
-    # Where tracers look which database it is of.
+    # Tracers tell the kind of database by this.
     __module__ = extensions.connection.__module__
 
     driver_error = psycopg2.Error
     #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
     connect_deadline: float | None = None
-    #: Whether it is of a user's class that makes cursors in a way of its own.
+    #: Whether it is of a user's class that makes cursors in its own way.
     _chooses_cursors: bool = False
     #: The cursor class that the connection was opened with, and what is derived from it.
     _usual: tuple[Any, Any] = (object(), None)
@@ -43,7 +43,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
         door = entered()
         if door is None:
-            self.own()  # Somebody makes another like this one, as tracers do to have queries explained.
+            self.own()  # Another like this one, as tracers make to have queries explained.
             super().__init__(dsn, *args, **kwargs)
             return
         door.begin(self)
@@ -82,13 +82,13 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         self.withhold_end()
 
     def start_cancelling(self) -> None:
-        """Have the server stop what it is executing for this connection, without waiting for it."""
+        """Ask the server to stop what it is executing for this connection, without waiting for that."""
         pointer = self.pgconn_ptr
         if pointer is None:
             return
         self._cancelling = start_cancelling(_psycopg.__file__, pointer)
         if self._cancelling is None:
-            self.cancel()  # Blocks everything, for a moment if the server answers.
+            self.cancel()  # Blocks all greenlets, for a moment if the server answers.
 
     def _descriptor(self) -> int:
         """Return the file descriptor, of a failed connect too: psycopg2 doesn't give that, but libpq has it still."""
@@ -96,13 +96,13 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         return self.fileno() if not self.closed or pointer is None else socket_of(_psycopg.__file__, pointer)
 
     def reported(self, name: str) -> str | None:
-        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         return self.get_parameter_status(name)
 
     def is_used_elsewhere(self) -> bool:
-        """Tell whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
+        """Return whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 
-        psycopg2 leaves nobody in the middle of anything who isn't waiting for the server.
+        With psycopg2, only somebody who waits for the server is in the middle of a query.
         """
         try:
             return self.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE
@@ -116,7 +116,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         cls._chooses_cursors = super(PooledConnection, cls).cursor is not extensions.connection.cursor
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Make a cursor, of a class derived from the one that is asked for, so that it can be seen what it executes."""
+        """Make a cursor of a class that is derived from the one asked for and tells what it executes."""
         self.unused_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
@@ -126,7 +126,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         make = super().cursor if self._chooses_cursors else self._derive_cursor
         cursor = make(*args, **kwargs)
         if not isinstance(cursor, WatchedCursor):
-            self.session.note_unknown()  # Made in a way of its own, or by a factory that is no class.
+            self.session.note_unknown()  # It was made in the class's own way, or by a factory that is no class.
         return cursor
 
     def _derive_cursor(self, name: str | None = None, cursor_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -145,7 +145,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     # Between two holders
 
     def record_as_opened(self) -> None:
-        """Note that the session is as it should be for each of its holders."""
+        """Record the present state of the session, in which each holder is to get it."""
         super().record_as_opened()
         factory = self.cursor_factory
         self._opened = (factory, dict(self.string_types), dict(self.binary_types), self._typecasters())
@@ -156,7 +156,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         return tuple(map(self.get_parameter_status, REPORTED))
 
     def restore(self) -> bool:
-        """Put back what was changed on the connection object; True if anything was that Django doesn't change."""
+        """Put back what was changed on the connection object; True if that is more than what Django changes."""
         factory, string_types, binary_types, typecasters = self._opened
         if self.cursor_factory is factory and self._typecasters() == typecasters:
             return False
@@ -172,13 +172,13 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         return is_changed
 
     def _typecasters(self) -> tuple[int, ...]:
-        """Return the types that have typecasters, and the identities of these: it changes with any of them."""
-        # By identity: to psycopg2, two for the same type are equal, whatever they make of it.
+        """Return what changes with any typecaster: the types that have one, and the identities of these."""
+        # By identity: to psycopg2, two for the same type are equal, whatever they do.
         string, binary = self.string_types, self.binary_types
         return (*string, *map(id, string.values()), *binary, *map(id, binary.values()))
 
     def forget_news(self) -> None:
-        """Forget the notices and notifications that were received: they were for the holder."""
+        """Forget the notices and notifications that were received: they were for the last holder."""
         if self.notices or type(self.notices) is not list:
             self.notices = []
         if self.notifies or type(self.notifies) is not list:
@@ -190,10 +190,10 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         super().reset()
 
     def has_failed_to_begin(self) -> bool:
-        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        """Return whether the last statement failed because the BEGIN before it did, as the connection was lost."""
         return not self.autocommit and self.status == extensions.STATUS_READY
 
-    # Under gevent and eventlet, who asks for psycopg2's lock while another greenlet has it blocks them all for ever.
+    # Under gevent and eventlet, a greenlet that asks for psycopg2's lock while another has it blocks them all for ever
 
     def commit(self) -> None:
         """Commit the transaction."""

@@ -1,4 +1,4 @@
-"""The cursors of the pool's psycopg2 connections: whichever class they are of, what they execute is noted."""
+"""The cursors of the pool's psycopg2 connections: whatever their class, what they execute is recorded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 else:
     _Cursor = object
 
-#: How many cursor classes are remembered with what is made of them.
+#: How many derived cursor classes are kept.
 _CLASSES = 1000
 
 
 class WatchedCursor(_Cursor):
-    """Mixed into a cursor class, before it: tells the connection what SQL is executed."""
+    """A mixin for a cursor class, before it: tells the connection what SQL is executed."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ class WatchedCursor(_Cursor):
         super().execute(query, *args, **kwargs)
 
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
-        """Execute SQL with each of some rows of parameters."""
+        """Execute SQL once for each row of parameters."""
         self.connection.session.note(_text_of(query, self))
         super().executemany(query, *args, **kwargs)
 
@@ -45,10 +45,10 @@ class WatchedCursor(_Cursor):
 
 
 class WatchedServerCursor(WatchedCursor):
-    """The same for a cursor on the server, which needs no server any more to be closed when that has lost it."""
+    """The same for a cursor on the server: once the server has lost it, it can be closed without the server."""
 
     __slots__ = ()
-    #: The server doesn't have it, or others will close it there.
+    #: Whether the server doesn't have it, or the pool will close it there.
     is_gone: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,7 +66,7 @@ class WatchedServerCursor(WatchedCursor):
         try:
             super().execute(query, *args, **kwargs)
         except psycopg2.Error as error:
-            # Else psycopg2 would have the server close it, which it can't, and so stay open itself.
+            # Else psycopg2 would ask the server to close it, which fails and leaves it open here.
             self.is_gone = error.pgcode is not None
             raise
 
@@ -76,7 +76,7 @@ class WatchedServerCursor(WatchedCursor):
             return
         connection = self.connection
         if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
-            connection.session.changes |= CURSORS  # psycopg2 will only take note.
+            connection.session.changes |= CURSORS  # psycopg2 will close it on its own side only.
         super().close()
 
     def _check(self) -> None:

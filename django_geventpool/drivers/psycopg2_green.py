@@ -26,8 +26,8 @@ WaitCallback = Callable[[extensions.connection], None]
 def patch() -> None:
     """Set the wait callback of the active framework, unless it is set.
 
-    One that was set before (psycogreen's ``patch_psycopg``) is replaced: it lets the queries of killed tasks go on.
-    Connections that are not a pool's are waited for by psycogreen as ever.
+    One that was set before (psycogreen's ``patch_psycopg``) is replaced: it lets the queries of killed tasks go on. For
+    connections that are not a pool's, psycogreen's is still called.
     """
     callback = extensions.get_wait_callback()
     if getattr(callback, "__module__", None) == __name__:
@@ -38,16 +38,16 @@ def patch() -> None:
 
 
 def _make_callback(framework: green.Framework) -> WaitCallback:
-    others: WaitCallback
+    psycogreen_wait: WaitCallback
     if framework == "gevent":
-        from psycogreen.gevent import gevent_wait_callback as others
+        from psycogreen.gevent import gevent_wait_callback as psycogreen_wait
     else:
-        from psycogreen.eventlet import eventlet_wait_callback as others
+        from psycogreen.eventlet import eventlet_wait_callback as psycogreen_wait
     wait = wait_function()
 
     def wait_callback(connection: extensions.connection) -> None:
         if not isinstance(connection, Psycopg2Connection):
-            others(connection)
+            psycogreen_wait(connection)
             return
         try:
             _complete(connection, wait)
@@ -59,7 +59,7 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
 
 
 def _complete(connection: Psycopg2Connection, wait: Wait) -> None:
-    """Wait until psycopg2 has what it waits for."""
+    """Wait until psycopg2 has completed what it is doing."""
     deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
     _check(connection)
     is_answered = False

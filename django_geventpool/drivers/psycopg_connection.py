@@ -1,7 +1,7 @@
 """The pool's kind of psycopg 3 connection.
 
-psycopg 3 chooses how to wait when it is imported, for the whole process: with gevent only if that has patched before,
-under eventlet never. So the pool's connections wait for themselves, as the active framework does.
+psycopg 3 chooses how to wait when it is imported, for the whole process: for gevent only if that has patched before,
+for eventlet never. So the pool's connections do their own waiting, as the active framework does it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 #: The events that libpq waits for while it connects.
 _CONNECT_EVENTS = {pq.PollingStatus.READING: POLLIN, pq.PollingStatus.WRITING: POLLOUT}
-#: The same that psycopg waits for.
+#: The events that psycopg waits for.
 _EVENTS = {Wait.R: POLLIN, Wait.W: POLLOUT, Wait.RW: POLLIN | POLLOUT}
 _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Ready.RW}
 #: What the server reports that a holder may change, by libpq's names.
@@ -61,15 +61,15 @@ def _library() -> str:
 
 
 class _WatchedStatements(PrepareManager):
-    """What psycopg knows of prepared statements; it is asked about each query, whichever cursor it is of."""
+    """psycopg's record of prepared statements, which sees each query, whichever cursor it is of."""
 
     def __init__(self, session: SessionState) -> None:
         super().__init__()
         self._session = session
 
     def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
-        """Note a query that was sent."""
-        # Where cursors put in the parameters themselves, without these.
+        """Record what a query that was sent may change."""
+        # Without the parameters, which some kinds of cursors put into the query.
         self._session.note(getattr(query, "template", query.query))
         return super().maybe_add_to_cache(query, prep, name)
 
@@ -77,27 +77,27 @@ class _WatchedStatements(PrepareManager):
 class PsycopgConnection(RestoredConnection):
     """A connection of psycopg 3 that is green, and whose end on the server can be awaited."""
 
-    # Where tracers look which database it is of.
+    # Tracers tell the kind of database by this.
     __module__ = psycopg.Connection.__module__
 
     driver_error = psycopg.Error
-    #: A BEGIN was sent, and not yet confirmed.
+    #: Whether a BEGIN was sent, and not yet confirmed.
     _is_beginning = False
-    #: A pipeline has not ended well: the server may still wait for a Sync, with a transaction that libpq can't see.
+    #: Whether a pipeline was interrupted: the server may wait for a Sync, in a transaction that libpq can't see.
     may_lack_sync = False
 
     def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
-        # psycopg's own is a native one if it was imported before monkey-patching.
+        # psycopg's own lock is a native one if psycopg was imported before monkey-patching.
         self.lock = threading.Lock()
-        #: The greenlets and threads that wait for the server now, or work with libpq on what it has said, with the
-        #: frame of that: an exception out of a signal handler may keep one from signing off.
+        #: The greenlets and threads that are in ``wait``, each with its frame, which tells whether it still is: an
+        #: exception out of a signal handler may keep one from being removed.
         self._users: dict[int, FrameType | None] = {}
         # Else psycopg warns of a connection that ends with the process, or was inherited by a child.
         self._pool = None
 
     def own(self) -> None:
-        """Note that this process opens it."""
+        """Record that this process opens it."""
         super().own()
         self._prepared = _WatchedStatements(self.session)
 
@@ -110,9 +110,9 @@ class PsycopgConnection(RestoredConnection):
         :raises psycopg.OperationalError: if that fails.
         """
         timeout = timeout_from_conninfo(conninfo_to_dict(conninfo))
-        # libpq, which does not apply the timeout here, does when it cancels.
-        start = make_conninfo(conninfo, connect_timeout=timeout)
-        connection = cls(pq.PGconn.connect_start(start.encode()))
+        # libpq does not apply the timeout here, but when it cancels.
+        conninfo = make_conninfo(conninfo, connect_timeout=timeout)
+        connection = cls(pq.PGconn.connect_start(conninfo.encode()))
         door.begin(connection)
         try:
             connection._establish(timeout)
@@ -125,7 +125,7 @@ class PsycopgConnection(RestoredConnection):
         wait = wait_function()
         deadline = time.monotonic() + timeout
         is_answered = False
-        # What can't even begin fails with the first step.
+        # A connect that can't even begin fails at the first poll.
         while (status := self.pgconn.connect_poll()) != pq.PollingStatus.OK:
             if status == pq.PollingStatus.FAILED:
                 message = self.pgconn.error_message.decode("utf-8", "replace").strip()
@@ -142,10 +142,10 @@ class PsycopgConnection(RestoredConnection):
     # Waiting
 
     def wait(self, gen: PQGen[T], interval: float = _INTERVAL, timeout: float | None = None) -> T:
-        """Consume a generator of psycopg's, waiting for the socket as the active framework does.
+        """Run a generator of psycopg's, waiting for the socket as the active framework does.
 
-        What interrupts a query (a kill, a timeout) ends the connection, and the query on the server. Only where
-        nothing is patched it is psycopg that waits, and that cancels on Ctrl-C.
+        An interruption (a kill, a timeout) ends the connection, and the query on the server. Where nothing is patched,
+        psycopg itself waits, and cancels on Ctrl-C.
         """
         self._check_owner()
         user = threading.get_ident()
@@ -208,11 +208,11 @@ class PsycopgConnection(RestoredConnection):
             raise psycopg.InterfaceError("this connection belongs to the process that this one was forked from")
 
     def _check_not_revoked(self) -> None:
-        # Of a closed one, psycopg knows what may still be done with it.
+        # On a closed connection, psycopg itself says what can still be done.
         if self.is_revoked and not self.closed:
             raise psycopg.OperationalError(REVOKED)
 
-    # What is used without a cursor.
+    # Transactions and pipelines, which need no cursor
 
     def transaction(self, *args: Any, **kwargs: Any) -> Any:
         """Return a context manager for a transaction, or a savepoint in one."""
@@ -229,7 +229,7 @@ class PsycopgConnection(RestoredConnection):
 
     @contextlib.contextmanager
     def _watched(self, pipelines: AbstractContextManager[Pipeline]) -> Iterator[Pipeline]:
-        # What comes out on the way may leave it without a Sync, at whatever line.
+        # An exception at any line may leave the pipeline without a Sync.
         self.may_lack_sync = True
         with pipelines as pipeline:
             yield pipeline
@@ -237,7 +237,7 @@ class PsycopgConnection(RestoredConnection):
             self.may_lack_sync = False
 
     def synchronize(self) -> None:
-        """Have the server end what pipelines have left open there; what it has executed then counts.
+        """Make the server end what pipelines have left open there; what it has executed then counts.
 
         :raises psycopg.Error: if the connection is lost.
         """
@@ -256,46 +256,46 @@ class PsycopgConnection(RestoredConnection):
         self._is_beginning = False
 
     def has_failed_to_begin(self) -> bool:
-        """Tell whether the last statement failed because the BEGIN before it did, as the connection was lost."""
+        """Return whether the last statement failed because the BEGIN before it did, as the connection was lost."""
         return self._is_beginning
 
-    # The end
+    # Severing, cancelling, revoking, and who uses it
 
     def sever(self) -> None:
-        """Close the connection if it is in the middle of something, and have the server stop that."""
+        """Close the connection if it is in the middle of something, and make the server stop that."""
         if not self.is_ours() or self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
             return
         self.keep_socket()
         self.is_severed = self.is_revoked = True
         self.start_cancelling()
-        if not self.is_used_elsewhere():  # As a COPY may be, next to a query.
+        if not self.is_used_elsewhere():  # A COPY may use it, beside a query.
             self.withhold_end()
             self.pgconn.finish()
 
     def start_cancelling(self) -> None:
-        """Have the server stop what it is executing for this connection, without waiting for it."""
+        """Ask the server to stop what it is executing for this connection, without waiting for that."""
         pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
         if pointer is None:
             return
         self._cancelling = start_cancelling(_library(), pointer)
         if self._cancelling is None:
             with contextlib.suppress(psycopg.Error):
-                self.pgconn.get_cancel().cancel()  # Blocks everything, for a moment if the server answers.
+                self.pgconn.get_cancel().cancel()  # Blocks all greenlets, for a moment if the server answers.
 
     def revoke(self) -> bool:
-        """Get whoever is in the middle of something off the connection; False if that fails."""
+        """Stop whoever is in the middle of using the connection; False if that fails."""
         if not super().revoke():
             return False
-        self.sever()  # What was begun and left, such as a stream.
+        self.sever()  # A query may have been begun and left, such as a stream.
         return True
 
     def reported(self, name: str) -> str | None:
-        """Return what the server has said last of one of its parameters that it reports; None for others."""
+        """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         value = self.pgconn.parameter_status(name.encode())
         return None if value is None else value.decode()
 
     def is_used_elsewhere(self) -> bool:
-        """Tell whether another greenlet or thread is in the middle of something on this connection."""
+        """Return whether another greenlet or thread is in the middle of something on this connection."""
         if not self._users:
             return False
         me = threading.get_ident()
@@ -306,7 +306,7 @@ class PsycopgConnection(RestoredConnection):
     # Between two holders
 
     def is_busy(self) -> bool:
-        """Tell whether somebody is in the middle of something that can't be ended from outside."""
+        """Return whether somebody is in the middle of something that can't be ended from outside."""
         return (
             self.lock.locked()
             or self._num_transactions > 0
@@ -316,7 +316,7 @@ class PsycopgConnection(RestoredConnection):
         )
 
     def has_transaction(self) -> bool:
-        """Tell whether there is a transaction to be rolled back, or a two-phase one, which can't be."""
+        """Return whether there is a transaction to be rolled back, or a two-phase one, which can't be."""
         return self.pgconn.transaction_status != pq.TransactionStatus.IDLE or self._tpc is not None
 
     def _abandon(self, cursor: Any) -> None:
@@ -326,12 +326,12 @@ class PsycopgConnection(RestoredConnection):
         return tuple(map(self.pgconn.parameter_status, _REPORTED))
 
     def forget_news(self) -> None:
-        """Forget the notifications that were received: they were for the holder."""
+        """Forget the notifications that were received: they were for the last holder."""
         if backlog := getattr(self, "_notifies_backlog", None):  # New in 3.2.4.
             backlog.clear()
 
     def forget_prepared_statements(self) -> None:
-        """Know of no prepared statements any more, as the server after DISCARD ALL."""
+        """Forget all prepared statements, as the server has at DISCARD ALL."""
         self._prepared.clear()
 
     @property

@@ -1,4 +1,4 @@
-"""How a pool's connects get connections of its kind out of psycopg's own ``connect``."""
+"""How a pool gets connections of its kind out of psycopg's own ``connect``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .psycopg_connection import PsycopgConnection
 
 
 def open_behind_doors() -> None:
-    """Have psycopg's ``connect`` make connections of the pool's kind when it is a pool that has called it.
+    """Make psycopg's ``connect`` open connections of the pool's kind if it is a pool that has called it.
 
-    Of all that it does, who wraps it or not, this is the step that opens one connection to one address.
+    However ``connect`` is wrapped, the method replaced here opens one connection to one address.
     """
     original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -22,7 +22,7 @@ def open_behind_doors() -> None:
         door = entered()
         if door is None:
             return (yield from original(cls, conninfo, **kwargs))
-        # Somebody may have put a class of his own in the place of psycopg's.
+        # Another library may have put its own class in the place of psycopg's.
         kind: type[PsycopgConnection] = (
             PsycopgConnection
             if issubclass(PsycopgConnection, cls)

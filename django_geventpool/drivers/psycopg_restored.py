@@ -29,7 +29,7 @@ class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
     _opened: tuple[tuple[Any, ...], AdaptersMap]
 
     def record_as_opened(self) -> None:
-        """Note that the session is as it should be for each of its holders."""
+        """Record the present state of the connection, in which each holder is to get it."""
         super().record_as_opened()
         self._opened = (_choices_of(self), AdaptersMap(self.adapters))
 
@@ -73,7 +73,7 @@ class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
 
 
 def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
-    """Tell whether two maps that one was made from the other still are the same; they share what nobody has changed."""
+    """Return whether two maps, one made from the other, are still the same; they share what nobody has changed."""
     return (
         adapters._loaders == others._loaders  # noqa: SLF001
         and adapters._dumpers == others._dumpers  # noqa: SLF001

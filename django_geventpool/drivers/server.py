@@ -6,13 +6,13 @@ import os
 import re
 from typing import Any
 
-#: Parameters by which the user may have said so elsewhere.
+#: Parameters that point to settings elsewhere.
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
-#: How long to wait for that after a refusal, before the next attempt, in seconds. Who refuses us hangs up at once, but
-#: on a busy host its process may take a while to be gone: until then the server counts one connection more. Who has
-#: said nothing at all is not waited for.
+#: How long to wait for that after a refusal, before the next attempt, in seconds. A server that refuses us hangs up at once, but
+#: on a busy host its process may take a while to be gone: until then the server counts one connection more. One that
+#: has said nothing at all is not waited for.
 FAILED_CLOSE_TIMEOUT = 2.0
 
 _FULL = re.compile(
@@ -24,21 +24,21 @@ _FULL = re.compile(
     r"|client connections exceeded"
     r"|query_wait_timeout"
 )
-#: In a failed connect's message: an error that was sent, after a word for how bad it is. Who only hangs up has refused
-#: nothing; the network does that, too.
+#: In a failed connect's message: an error that the server has sent, after its severity. One that only hangs up has
+#: refused nothing; the network does that, too.
 _ANSWERED = re.compile(r"\S:  \S")
-#: It will take us in a moment.
+#: A server that starts or stops, and will take us in a moment.
 _PASSES = re.compile(r"the database system is ")
 _LOGIN_REFUSED = re.compile(r"authentication failed|\bpassword\b", re.IGNORECASE)
 
 
 def is_full(message: str) -> bool:
-    """Tell whether a connect failed because the server, the database or the role has no connection left (53300)."""
+    """Return whether a connect failed because the server, the database or the role has no connection left (53300)."""
     return _FULL.search(message) is not None
 
 
 def is_check_interval_refused(message: str) -> bool:
-    """Tell whether a connect failed because of ``client_connection_check_interval``.
+    """Return whether a connect failed because of ``client_connection_check_interval``.
 
     PostgreSQL before 14 and servers on other systems than Linux don't know it; PgBouncer lets no options pass.
     """
@@ -46,7 +46,7 @@ def is_check_interval_refused(message: str) -> bool:
 
 
 def may_be_check_interval(message: str, is_known: bool) -> bool:
-    """Tell whether a connect may succeed without ``client_connection_check_interval``.
+    """Return whether a connect may succeed without ``client_connection_check_interval``.
 
     :param is_known: whether one has succeeded with it.
     """
@@ -57,12 +57,12 @@ def may_be_check_interval(message: str, is_known: bool) -> bool:
 
 
 def is_login_refused(message: str) -> bool:
-    """Tell whether a server has refused the login: to try again, or elsewhere, may lock the account."""
+    """Return whether a server has refused the login: to try again, or elsewhere, may lock the account."""
     return _LOGIN_REFUSED.search(message.rpartition(" failed: ")[2]) is not None
 
 
 def add_check_interval(parameters: dict[str, Any], seconds: float) -> bool:
-    """Have the server look after its client while it works for it; False if the user has a say in that."""
+    """Make the server look after its client during queries; False if the user may have set that elsewhere."""
     options = parameters.get("options") or os.environ.get("PGOPTIONS", "")
     is_elsewhere = _ELSEWHERE & parameters.keys() or "PGSERVICE" in os.environ
     if "client_connection_check_interval" in options or is_elsewhere:
@@ -73,7 +73,7 @@ def add_check_interval(parameters: dict[str, Any], seconds: float) -> bool:
 
 
 def is_idle_too_long(message: str) -> bool:
-    """Tell whether the server ended a session for having been idle (57P05)."""
+    """Return whether the server ended a session for having been idle (57P05)."""
     return "terminating connection due to idle-session timeout" in message
 
 

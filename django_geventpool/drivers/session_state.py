@@ -1,6 +1,6 @@
 """What a holder may have changed on a connection, and what becomes of that before the next holder: the one list.
 
-Whatever the driver and POOL_MODE. docs/what-a-holder-changes.md says the same in words for users.
+It holds for both drivers and both modes. docs/what-a-holder-changes.md says the same in words for users.
 
 Put back always, with a statement only where there is something to end or to put back:
 
@@ -11,11 +11,11 @@ Put back always, with a statement only where there is something to end or to put
 - the time zone, at the next checkout, as the server reports each change of it (``set_up_session`` in
   ``backends/pooled.py``);
 - on the driver's connection: isolation level, read-only, deferrable; factories of cursors and rows; typecasters and
-  adapters; limits and handlers; notices and notifications that were received; and what each cursor was told, with it;
+  adapters; limits and handlers; notices and notifications that were received; and the cursors, with their settings;
 - attributes that code gives the connection object, when another holder gets it.
 
 Thrown away with the connection: another client encoding; psycopg2's ``set_session``; a two-phase transaction, a
-pipeline, a COPY or a ``transaction()`` block that is not at its end; whoever is still in the middle of a query.
+pipeline, a COPY or a ``transaction()`` block that is not at its end; a query that somebody is still in the middle of.
 
 Left for the next holder: every other ``SET``, ``LISTEN``, advisory locks of the session, temporary tables, ``PREPARE``
 and sequences' ``currval``. ON_RELEASE_DISCARD_ALL clears these with ``DISCARD ALL``, and configures the session again.
@@ -48,7 +48,7 @@ _RESETS = {
     CURSORS: "CLOSE ALL",
 }
 
-#: What the server reports by itself when it changes, and what is another then.
+#: The parameters that the server reports when they change, and what has changed then.
 REPORTED = {
     "client_encoding": ENCODING,
     "is_superuser": IDENTITY,
@@ -88,14 +88,14 @@ class SessionState:
         self.changes = 0
 
     def note(self, statement: str | bytes) -> None:
-        """Note what a statement, or several, may change that is about to be executed."""
+        """Record what a statement, or several, may change that is about to be executed."""
         if len(statement) > _LONGEST_REMEMBERED:
             self.changes |= changes_of(statement)
         elif changes := _remembered_changes_of(statement):
             self.changes |= changes
 
     def note_unknown(self) -> None:
-        """Note that statements are executed whose text is not seen."""
+        """Record that statements are executed whose text is not seen."""
         self.changes |= _ANY
 
 
@@ -105,10 +105,10 @@ def reset_statement(changes: int) -> str:
 
 
 def changes_of(statement: str | bytes) -> int:
-    """Return what SQL may change of what has to be put back: IDENTITY, CHARACTERISTICS, CURSORS.
+    """Return which of the changes that have to be put back SQL may make: IDENTITY, CHARACTERISTICS, CURSORS.
 
-    It is looked at, not parsed: what only looks as if it changed something costs a round trip for nothing. What
-    functions do that it calls can't be seen; what procedures do is taken for anything.
+    The text is searched, not parsed: a false alarm costs a round trip. What the functions do that it calls can't be
+    seen; procedures are taken to change anything.
     """
     text = (statement.encode("utf-8", "replace") if isinstance(statement, str) else statement).lower()
     changes = 0

@@ -1,4 +1,4 @@
-"""Waiting for a socket as the active framework does it, so that the others go on."""
+"""Waiting for a socket as the active framework does it, so that other greenlets go on."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class _TimeUp(Exception):
 
 
 def look(fd: int, events: int) -> int:
-    """Return which events a file descriptor is ready for now; all of them if there is something wrong with it."""
+    """Return which events a file descriptor is ready for now; all of them if it is broken."""
     return _poll(fd, events, 0)
 
 
 def green_wait() -> Wait | None:
-    """Return what waits under the active framework; None where nothing is patched."""
+    """Return the wait function of the active framework; None where nothing is patched."""
     framework = green.active()
     if framework == "gevent":
         return _gevent_wait()
@@ -39,7 +39,7 @@ def green_wait() -> Wait | None:
 
 
 def wait_function() -> Wait:
-    """Return what waits under the active framework, or blocks its thread where nothing is patched."""
+    """Return the wait function of the active framework, or one that blocks its thread where nothing is patched."""
     return green_wait() or _poll
 
 

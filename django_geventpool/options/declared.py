@@ -15,12 +15,12 @@ PoolMode = Literal["session", "transaction"]
 
 
 class Option(NamedTuple):
-    """What is declared of an option, beside its name, type and default."""
+    """What is declared of an option, besides its name, type and default."""
 
     kind: Kind
     #: What it does, as in README.md.
     meaning: str
-    #: What other pools, or people who guess, call it. Case, underscores and a leading "pool" make no difference.
+    #: What other pools call it, or people guess. Case, underscores and a leading "pool" make no difference.
     synonyms: tuple[str, ...]
 
 

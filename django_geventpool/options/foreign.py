@@ -1,4 +1,4 @@
-"""Settings of a database that look like the pool's, but that it doesn't read: in another place, or of another pool."""
+"""Settings of a database that look like the pool's, but aren't: in another place, or of another pool."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .declared import DECLARED, NAMES
 from .kinds import Seconds
 
-#: What needs no option here, and why.
+#: What other pools need an option for and this one doesn't, and why.
 _NEEDLESS = {
     **dict.fromkeys(
         ("pre_ping", "server_check_query", "test_on_borrow", "check_query", "conn_health_check"),
@@ -21,7 +21,7 @@ _NEEDLESS = {
     **dict.fromkeys(("pool_class", "poolclass", "pool_name", "echo_pool"), "there is one kind of pool for each alias"),
 }
 
-#: Where other engines have the options of their pools together.
+#: The names under which other engines group the options of their pools.
 _GROUPS = ("pool", "pool_options", "pool_args", "pool_kwargs", "pool_config", "database_pool_args")
 
 #: What Django reads beside OPTIONS.
@@ -43,7 +43,7 @@ _DJANGO = frozenset(
         "USER",
     }
 )
-#: How alike a name beside OPTIONS must be to one of the pool's to be a slip of the pen.
+#: How similar a name beside OPTIONS must be to one of the pool's to be taken for a slip of the pen.
 _ALIKE = 0.85
 
 
@@ -52,26 +52,26 @@ class Stray(NamedTuple):
 
     #: As it is written: ``["OPTIONS"]["max_conns"]``.
     place: str
-    #: What becomes of it there.
+    #: What happens to it there.
     fate: str
     #: What to do instead.
     advice: str
 
 
 def find(database: Mapping[str, Any]) -> Iterator[Stray]:
-    """Yield the strays of a database's settings; upper-case ones among the OPTIONS are an error, and not among them."""
+    """Yield the strays of a database's settings. Upper-case ones among the OPTIONS aren't strays, but errors."""
     for name, value in database.items():
         if str(name) not in _DJANGO and (advice := _advise(str(name), value, guess=True)):
             yield Stray(f'["{name}"]', "stands beside OPTIONS, where nothing reads it", advice)
     given = database.get("OPTIONS")
     for name, value in given.items() if isinstance(given, Mapping) else ():
-        # "pool" is Django's own, and refused.
+        # "pool" is Django's own option, which is refused.
         if not str(name).isupper() and name != "pool" and (advice := _advise(str(name), value)):
             yield Stray(f'["OPTIONS"]["{name}"]', "goes to the driver, which knows no such option", advice)
 
 
 def meant(name: str, value: object) -> str | None:
-    """Say what is meant by an upper-case name among the OPTIONS that the pool doesn't know; None if nobody can tell."""
+    """Return advice on an upper-case name among the OPTIONS that the pool doesn't know; None if nobody can tell."""
     known = _ours(name)
     if known is not None:
         return f"did you mean {known}?"
@@ -93,7 +93,7 @@ def _advise(name: str, value: object, *, guess: bool = False) -> str | None:
 
 
 def in_place_of(group: object) -> str:
-    """Name what is to be set for the options of another pool that stand together; nothing if none is known."""
+    """Return what to set instead of a group of another pool's options, in words; empty if none is known."""
     others: dict[str, list[str]] = {}
     for name in group if isinstance(group, Mapping) else ():
         known = _ours(str(name))
@@ -108,7 +108,7 @@ def _quoted(name: str) -> str:
 
 
 def _ours(name: str) -> str | None:
-    """Return the option of the pool's that a name, or a synonym of it, stands for."""
+    """Return the pool's option for a name that is it or a synonym of it."""
     synonyms = {_plain(other): ours for ours, option in DECLARED.items() for other in option.synonyms}
     return _find(name, {**synonyms, **{_plain(ours): ours for ours in DECLARED}})
 

@@ -1,4 +1,4 @@
-"""The options as a database's settings give them, parted from the driver's."""
+"""The options in a database's settings: the pool's, separated from the driver's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .declared import NAMES, PoolOptions
 
 
 def split(options: object) -> tuple[PoolOptions, dict[str, Any]]:
-    """Part ``DATABASES[alias]["OPTIONS"]`` into the pool's options and the driver's.
+    """Split ``DATABASES[alias]["OPTIONS"]`` into the pool's options and the driver's.
 
     :raises InvalidOption: for anything but a dictionary, for an upper-case name that the pool doesn't know, and for
         what PoolOptions refuses.

@@ -22,7 +22,7 @@ class Kind(Protocol):
 class Count:
     """A number of connections.
 
-    :param none: what None stands for; unless this is given, None is refused.
+    :param none: what None means; unless this is given, None is refused.
     """
 
     least: int = 0
@@ -41,7 +41,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Seconds:
-    """A time in seconds, which None leaves without an end.
+    """A time in seconds, or None for no limit.
 
     :param zero: what 0 does; unless this is given, 0 is refused.
     """
@@ -57,7 +57,7 @@ class Seconds:
 def _is_time(value: object) -> bool:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    # A whole number may be too large for a float; only infinity is none that a clock can be set to.
+    # Compared, not converted: a whole number may be too large for a float.
     return 0 <= value <= sys.float_info.max or value == math.inf
 
 

@@ -1,4 +1,4 @@
-"""The pool core: knows neither Django's backends, nor Celery, nor any driver."""
+"""The pool itself: knows nothing of Django's backends, of Celery, or of any driver."""
 
 from .driver import Driver
 from .pool import Pool

@@ -1,4 +1,4 @@
-"""How often it is said that holders end without giving their connections back."""
+"""How often the log says that holders ended without giving their connections back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ KINDS = 100
 
 
 class Abandoned:
-    """Holders that ended without giving back: of each kind, the first is news and the others are counted for a while.
+    """Holders that ended without giving back: the first of a kind is reported at once, others are counted for a while.
 
-    :param pause: how many seconds nothing more is said of a kind.
+    :param pause: for how many seconds they are only counted.
     """
 
     def __init__(self, pause: float) -> None:
@@ -22,7 +22,7 @@ class Abandoned:
         self._kinds: dict[str, _Kind] = {}
 
     def record(self, who: str) -> bool:
-        """Record a holder; return whether to speak of it now. If not, it is counted."""
+        """Record a holder; return whether to report it now. If not, it is counted."""
         key = naming.kind_key(who)
         if key not in self._kinds and len(self._kinds) >= KINDS:
             key = ""
@@ -35,11 +35,11 @@ class Abandoned:
         return False
 
     def due_at(self) -> float:
-        """When there is a number to be told (monotonic seconds); never if there is none."""
+        """Return when a number is to be reported (monotonic seconds); infinite if there is none."""
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 
     def to_tell(self, now: float) -> list[tuple[int, str]]:
-        """Return the number of those of each kind that nothing was said of, and the last one, when it is time to."""
+        """Return, for each kind whose pause is over, how many were counted, and the last one's name."""
         over = [(key, kind) for key, kind in self._kinds.items() if kind.until <= now]
         for key, kind in over:
             del self._kinds[key]
@@ -49,12 +49,12 @@ class Abandoned:
 
 
 class _Kind:
-    """Holders that are not worth telling apart."""
+    """Holders that the log doesn't tell apart."""
 
     __slots__ = ("count", "last", "until")
 
     def __init__(self, until: float) -> None:
-        #: When to tell of them (monotonic seconds).
+        #: When to report their number (monotonic seconds).
         self.until = until
         self.count = 0
         self.last = ""

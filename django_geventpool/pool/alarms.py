@@ -18,21 +18,21 @@ from .state import PoolState
 
 logger = logging.getLogger("geventpool.pool")
 
-#: How long somebody has to wait for a connection until the log says so, in seconds.
+#: After how long a wait for a connection the log says so, in seconds.
 WAIT_WARNING_AFTER = 5.0
-#: How long nothing more is said of that, in seconds.
+#: How long nothing more is said of waits, in seconds.
 WAIT_WARNING_PAUSE = 60.0
-#: How long holders of one kind that end without giving back are only counted, in seconds.
+#: How long further holders of one kind that end without giving back are only counted, in seconds.
 ABANDONED_WARNING_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What there is to warn of, or to look into."""
+    """What ``observe`` has found for ``report``."""
 
     #: Who holds and who waits, if nothing has moved for a while.
     scene: Scene | None
-    #: What to say of the longest wait.
+    #: What to say of the longest wait, None if nothing.
     wait: str | None = None
 
 
@@ -53,14 +53,14 @@ class Alarms:
         self._nested = Nested(driver)
         self._abandoned = Abandoned(ABANDONED_WARNING_PAUSE)
 
-    # What the pool calls with its lock held
+    # Called under the pool's lock
 
     def due_at(self, since: float | None) -> float:
-        """When to observe again (monotonic seconds), if somebody has waited since then; never for nobody."""
+        """Return when to observe again (monotonic seconds), given since when somebody has waited; infinite for None."""
         return min(self._wait_due_at(since), self._nested.due_at(since))
 
     def observe(self, now: float) -> Observed:
-        """Look at who waits and who holds; what comes of it is for ``report``."""
+        """Return what ``report`` is to warn of or look into."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
         if since is None or self._wait_due_at(since) > now:
@@ -70,11 +70,14 @@ class Alarms:
         return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}")
 
     def advise(self, request: Request) -> str:
-        """Say what to do about a request whose time is over."""
+        """Return what to do about a request whose time is over, in words."""
         standstill = self._nested.met_by(request, time.monotonic())
         return messages.of_full(self._state, self._driver, standstill, holder_above(request, self._state))
 
-    # What it calls without
+    def _wait_due_at(self, since: float | None) -> float:
+        return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
+
+    # Called without it
 
     def report(self, observed: Observed) -> float:
         """Warn of what was observed; return when there will be more to say (monotonic seconds)."""
@@ -86,9 +89,6 @@ class Alarms:
         for number, last in self._abandoned.to_tell(time.monotonic()):
             self._warn_of_more_abandoned(number, last)
         return self._abandoned.due_at()
-
-    def _wait_due_at(self, since: float | None) -> float:
-        return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
 
     def _warn_of_nested(self, standstill: Standstill) -> None:
         if standstill.seen >= self._nested_quiet_until:
@@ -106,7 +106,7 @@ class Alarms:
         )
 
     def warn_of_abandoned(self, who: str) -> None:
-        """Warn that a holder ended without giving its connection back; of each kind one at once, then by number."""
+        """Warn that a holder ended without giving back: the first of a kind at once, the others by number."""
         if self._abandoned.record(who):
             speak(
                 logger.warning,

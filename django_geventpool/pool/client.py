@@ -1,4 +1,4 @@
-"""Clients: what asks a pool for connections, one at a time, and may go without giving back."""
+"""Clients: the objects for which holders ask, which may be gone without giving their connection back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .slot import Request
 
 
 class Client:
-    """Stands for an object that takes connections, such as a wrapper of Django's: what it has comes back with its end.
+    """An object that takes connections, one at a time, such as a wrapper of Django's: its end reclaims what it has.
 
-    Which connection that is, the pool knows, not the client: an exception may arrive after a connection was lent, and
-    before anybody has noted it.
+    The pool knows which connection that is, not the client: an exception may arrive after a connection was lent, and
+    before the client has recorded it.
 
     :param owner: the object.
     """
@@ -22,22 +22,21 @@ class Client:
     __slots__ = ("_end", "_listeners", "request")
 
     def __init__(self, owner: object) -> None:
-        #: Its requests that are open, each with what to call at the owner's end: one, or two while the first is
-        #: being given back.
+        #: Its open requests, each with what to call at the owner's end: two while the first is being given back.
         self._listeners: dict[Request, Callable[[], object]] = {}
         self._end = end_of(owner, self._listeners)
         #: The last of them, for speed; None if there is none.
         self.request: Request | None = None
 
     def ask(self, request: Request, tell: Callable[[], object]) -> None:
-        """Note what it asks for, and what to call at its end if it still has something then."""
+        """Record a request, and what to call at the owner's end if that comes first."""
         self.request = request
         self._listeners[request] = tell
 
     def forget(self, request: Request) -> None:
-        """Note that it has nothing of a request any more.
+        """Forget a request that has nothing any more.
 
-        A finalizer may ask anew between any two steps, of another pool too, and what it has must not be forgotten.
+        Between any two steps, a finalizer may make another request, of another pool too, which must not be forgotten.
         """
         self._listeners.pop(request, None)
         while self.request is not (asked := [None, *self._listeners][-1]):
@@ -62,6 +61,6 @@ class Client:
 
 
 def clients() -> list[Client]:
-    """Return the clients for whom the running greenlet or thread holds something."""
+    """Return the clients for whom the running greenlet or thread holds a slot."""
     requests: list[Request | None] = [slot.request for slot in holders.held()]
     return [r.client for r in requests if r is not None and isinstance(r.client, Client)]

@@ -16,7 +16,7 @@ logger = logging.getLogger("geventpool.pool")
 
 
 class Closer:
-    """Closes the connections of evicted slots, each in a greenlet or thread of its own, and then frees the slots.
+    """The closing of evicted slots' connections, each in a greenlet or thread of its own; the slots are free then.
 
     :param name: the pool's alias, for messages.
     """
@@ -38,15 +38,15 @@ class Closer:
         try:
             green.start_thread(function, slot)
         except RuntimeError:
-            function(slot)  # There are no more threads to be had: too many, or the interpreter is shutting down.
+            function(slot)  # No thread can be started: there are too many, or the interpreter is shutting down.
 
     def close(self, slot: Slot) -> None:
         """Close an evicted slot's connection, and free the slot when the server has let go of it.
 
-        Whatever interrupts this, the slot is not free before: another goes on.
+        If this is interrupted, the slot is not free yet: another greenlet or thread goes on.
         """
         if self._process is not process.current or not self._lock.run(self._state.begin_to_close, slot):
-            return  # A greenlet that was forked along, or another one closes it.
+            return  # This greenlet was forked along, or somebody else closes the connection.
         try:
             self.end(slot.connection)
             self._lock.run(self._state.connection_closed, slot, self._driver.is_interrupted(slot.connection))

@@ -18,7 +18,7 @@ logger = logging.getLogger("geventpool.pool")
 
 
 class Connector:
-    """Has a slot that is lent have a connection that can be used.
+    """The opening and replacing of the connections of lent slots.
 
     :param name: the pool's alias, for messages.
     """

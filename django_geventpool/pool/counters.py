@@ -1,4 +1,4 @@
-"""What a pool counts over its life: events, reasons and times. Cheap to record, worked out when somebody asks."""
+"""What a pool counts over its life: events, reasons and times. Cheap to record, computed when somebody asks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .metric import Metric
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 #: Why a connection was closed: it was idle or had lived long enough, the server or the network had broken it off, its
-#: holder was killed in the middle of something, or ended without giving it back, it was one too many (a lower limit,
-#: REUSE_CONNS), others may have waited for it at a full server, or the pool was closed.
+#: holder was killed in a query, or ended without giving it back, it was one too many (a lower limit, REUSE_CONNS), it
+#: was left to other processes at a full server, or the pool was closed.
 Reason = Literal["idle", "lifetime", "broken", "killed", "reclaimed", "surplus", "yielded", "shutdown"]
 
 
 @dataclass(frozen=True)
 class Times:
-    """How often something took how long, in seconds."""
+    """Recorded times, in seconds: how many, by bucket, and their sum."""
 
-    #: By bucket, see BOUNDS.
+    #: How many, by bucket, see BOUNDS.
     counts: tuple[int, ...]
-    #: All times together.
+    #: The sum of all times.
     total: float
 
     @property
@@ -49,7 +49,7 @@ class Times:
 
 
 class Histogram:
-    """Records times."""
+    """A histogram of times, in seconds."""
 
     __slots__ = ("_counts", "_total")
 
@@ -63,14 +63,14 @@ class Histogram:
         self._total += seconds
 
     def times(self) -> Times:
-        """What was recorded until now."""
+        """Return what was recorded until now."""
         return Times(tuple(self._counts), self._total)
 
 
 class Counters:
-    """What happened in one pool, by the names of its metrics. Kept by its state, under the pool's lock.
+    """The counters and histograms of one pool, by the names of its metrics. Used under the pool's lock.
 
-    :param metrics: those that are declared.
+    :param metrics: all declared metrics.
     """
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
@@ -80,9 +80,9 @@ class Counters:
         self.times = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
 
     def count(self, name: str, part: str | None = None, number: int = 1) -> None:
-        """Count what happened, once or several times.
+        """Count an event, once or several times.
 
-        :param part: what is counted apart, as the metric's label says.
+        :param part: what it is counted under, for a metric with a label.
         :raises KeyError: when no such counter is declared.
         """
         if part is None:

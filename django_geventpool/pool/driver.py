@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-#: The server's words for it, in pg_stat_activity.
+#: In the server's words, those of pg_stat_activity.
 ConnectionState = Literal["active", "idle", "idle in transaction"]
 
 
 class Driver(Protocol):
-    """One connection's life, as the pool sees it. Connections are any hashable objects.
+    """What opens, checks and closes connections. These are any hashable objects.
 
     ``connect``, ``reset``, ``probe_full_server`` and ``close`` may wait on the network, and so may be interrupted by
     any BaseException; none is called under the pool's lock.
@@ -18,30 +18,29 @@ class Driver(Protocol):
 
     #: The package's name, for logs.
     name: str
-    #: The base of the errors that it raises; whatever else comes out of it is somebody else's.
+    #: The base of the driver's errors. What else its methods raise, such as a user's timeout, is passed on.
     error: type[Exception]
 
     def connect(self, opening: Callable[[Any], None]) -> Any:
         """Open a connection, ready for use: configured, and outside of any transaction.
 
-        Calls ``opening`` with the connection as soon as there is something that must be closed if this fails, and with
-        None when there is nothing any more. If it is called with one after the other, for several attempts, the pool
-        closes the former, without making anybody wait.
+        Calls ``opening`` with the connection as soon as there is something to close if this fails, and with None when
+        there is nothing any more. If several attempts each call it with a connection, the pool closes the earlier.
         """
 
     def is_alive(self, connection: Any) -> bool:
-        """Tell whether an idle connection can be used, without a round trip."""
+        """Return whether an idle connection can be used, without a round trip."""
 
     def time_zone(self, connection: Any) -> str | None:
         """Return the time zone of the session, without a round trip; None if the server doesn't say."""
 
     def is_in_transaction(self, connection: Any) -> bool:
-        """Tell whether the server has a transaction open for the connection, without a round trip."""
+        """Return whether the server has a transaction open for the connection, without a round trip."""
 
     def has_not_begun(self, connection: Any, error: BaseException) -> bool:
-        """Tell whether the error of a statement proves that the connection was lost before the server began it.
+        """Return whether the error of a statement proves that the connection was lost before the server began it.
 
-        False for what can't be known.
+        False if that can't be known.
         """
 
     def reset(self, connection: Any) -> bool:
@@ -53,15 +52,14 @@ class Driver(Protocol):
     def close(self, connection: Any) -> None:
         """Close a connection in whatever state it is, and return when the server has let go of it.
 
-        Stops a query that still runs on it. Gives up after a time limit of its own. May be called again after an
-        interruption.
+        Stops a query that still runs on it. Gives up after its own time limit. May be called again if interrupted.
         """
 
     def is_interrupted(self, connection: Any) -> bool:
-        """Tell whether somebody was interrupted in the middle of using a connection, which was severed then."""
+        """Return whether its holder was interrupted in the middle of using a connection, which was severed then."""
 
     def state(self, connection: Any) -> ConnectionState:
-        """Say what a lent connection is doing, without a round trip."""
+        """Return what a lent connection is doing, without a round trip."""
 
     def is_server_full(self, error: BaseException) -> bool:
-        """Tell whether connecting failed because the server or the role has no connection left (53300)."""
+        """Return whether connecting failed because the server or the role has no connection left (53300)."""

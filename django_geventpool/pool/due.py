@@ -1,4 +1,4 @@
-"""What the housekeeper has to do: it is found out under the pool's lock, and done without."""
+"""What the housekeeper has to do: collected under the pool's lock, done without it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .upkeep import Upkeep
 class Due:
     """What the housekeeper has to do."""
 
-    #: Evicted by now.
+    #: Slots that are evicted already.
     to_close: list[Slot]
     to_renew: list[Slot]
     #: Names of holders that ended.
     abandoned: list[str]
-    #: Names of those that have held a connection for too long, and where they took it.
+    #: Names of holders that have held a connection for too long, and where they took it.
     overdue: list[tuple[str, StackSummary | None]]
     #: What there is to warn of.
     observed: Observed

@@ -1,4 +1,4 @@
-"""The ends of objects, and how others hear of them: no exception on the way keeps an end from being known."""
+"""Noticing the end of an object, even if an exception arrives on the way."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 
 class End(weakref.ref[Any]):
-    """Knows whether an object is gone, and tells those who want to hear of it at once.
+    """A weak reference that calls its listeners as soon as the object is gone.
 
-    A finalizer would not do: an exception out of a signal handler that arrives in one, with the traceback that is
-    reported then, keeps the object alive.
+    A finalizer would not do: if a signal handler's exception arrives in one, its traceback keeps the object alive.
     """
 
     # Each task makes two, so there is no ``__init__`` in Python: see ``end_of``.
@@ -27,7 +26,7 @@ class End(weakref.ref[Any]):
 
 
 def end_of(thing: object, listeners: dict[Any, Callable[[], object]]) -> End:
-    """Return a weak reference to an object that tells of its end.
+    """Return a weak reference that tells of the end of an object.
 
     :param listeners: what to call when the object is gone; it may change until then.
     """
@@ -37,8 +36,8 @@ def end_of(thing: object, listeners: dict[Any, Callable[[], object]]) -> End:
 
 
 def _tell(end: End, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-    # If this is interrupted, nothing is lost but time: the pools look now and then for what is gone. At the end of the
-    # interpreter there may not be much left of it.
+    # If this is interrupted, only time is lost: the pools look now and then for what is gone. At the end of the
+    # interpreter, modules that the listeners need may be gone.
     if getattr(end, "listeners", None) and not is_finalizing():
         for tell in list(end.listeners.values()):
             tell()

@@ -16,8 +16,8 @@ def _nobody_knows() -> object | None:
     return None
 
 
-#: Says who is asking for a connection: an object whose ``str`` names the task, or None where there
-#: is none. Called in the holder's own greenlet or thread; set by ``celery_geventpool``.
+#: Returns who is asking for a connection: an object whose ``str`` names the task, or None where there is none. Called
+#: in the holder's own greenlet or thread; set by ``celery_geventpool``.
 describe: Callable[[], object | None] = _nobody_knows
 
 
@@ -25,8 +25,8 @@ def _nobody_hurries() -> bool:
     return False
 
 
-#: Called when the running greenlet or thread asks for a connection; says whether it does so for the process itself, and
-#: not for one of its tasks or requests: then that goes before all others. Set by ``celery_geventpool``.
+#: Called when the running greenlet or thread asks for a connection; returns whether that goes before all other
+#: requests, as it is for the process itself and not for a task or web request. Set by ``celery_geventpool``.
 begin_request: Callable[[], bool] = _nobody_hurries
 
 
@@ -46,8 +46,8 @@ class Holder:
     """A greenlet or thread, with what it holds.
 
     :param name: for messages.
-    :param is_dead: tells of the few whose end comes with no sign that it has come; None for all others.
-    :param arrange_call: has the framework call a function when the running greenlet ends, where it can.
+    :param is_dead: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
+    :param arrange_call: makes the framework call a function when the running greenlet ends, where it can.
     """
 
     __slots__ = ("_arrange_call", "_end", "_has_ended", "held", "is_dead", "name", "runner")
@@ -62,37 +62,36 @@ class Holder:
         self.is_dead = is_dead
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
-        #: Each slot that was lent to this holder and may be so still, with what tells its pool of the end.
+        #: The slots that were lent to this holder and may be still, each with what tells its pool of the holder's end.
         self.held: dict[Any, Callable[[], object]] = {}
         self._has_ended = False
         self._end: End | None = None
         self._arrange_call = arrange_call
 
     def end_with(self, life: object) -> None:
-        """Count as gone when an object is, which belongs to the greenlet or thread."""
+        """Count as ended when an object is gone that belongs to the greenlet or thread."""
         self._end = end_of(life, self.held)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the end has come with a sign."""
+        """Whether the end was noticed."""
         return self._has_ended or (self._end is not None and self._end.has_come)
 
     @property
     def is_gone(self) -> bool:
-        """Whether the greenlet or thread is no more, as far as can be told now."""
+        """Whether the greenlet or thread has ended; one whose end gives no sign is asked."""
         return self.has_ended or (self.is_dead is not None and self.is_dead())
 
     def watch(self) -> None:
-        """Have the end noticed, from the first time on that something is lent. Called in the greenlet itself."""
+        """Watch for the end, from the first loan on. Called in the greenlet itself."""
         arrange, self._arrange_call = self._arrange_call, None
         if arrange is not None:
             arrange(self.end)
 
     def end(self) -> None:
-        """Note that the greenlet or thread is gone, and have the pools look for what it still holds.
+        """Record that the greenlet or thread is gone, and make the pools look for what it still holds.
 
-        Runs wherever the end is noticed: in the hub, in a dying thread, in the middle of a garbage collection. So
-        it takes no lock.
+        Runs wherever the end is noticed: in the hub, a dying thread or a garbage collection. So it takes no lock.
         """
         self._has_ended = True
         for tell in list(self.held.values()):
@@ -100,7 +99,7 @@ class Holder:
 
 
 class _Life:
-    """Dies with the locals of its greenlet or thread."""
+    """An object in the locals of a greenlet or thread: when they go, it goes, and the holder has ended."""
 
     __slots__ = ("__weakref__", "holder")
 
@@ -113,7 +112,7 @@ def current() -> Holder:
     """Return the holder that stands for the running greenlet or thread."""
     local = _locals.get(threading.local)
     if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
+        local = _locals.setdefault(threading.local, threading.local())  # If two threads do this, the first wins.
     life: _Life | None = getattr(local, "life", None)
     # If it has ended, this is a late callback of a greenlet that counts as gone.
     if life is not None and not life.holder.has_ended:
@@ -147,5 +146,5 @@ def nobody() -> Holder:
 
 
 def forget_all() -> None:
-    """Start without holders, as a forked child must: those that it inherits stand for its parent's."""
+    """Start without holders, in a forked child: those that it inherits are its parent's greenlets and threads."""
     _locals.clear()

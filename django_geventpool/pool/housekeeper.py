@@ -1,4 +1,4 @@
-"""The housekeeper: a thread or greenlet of each pool that does what must be done when nobody asks."""
+"""The housekeeper: a thread or greenlet of each pool that does what nobody asks for."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .. import green
 
 logger = logging.getLogger("geventpool.pool")
 
-#: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
+#: How long a greenlet or thread may take to begin before it is taken to have been killed, in seconds.
 _PATIENCE = 1.0
 
-#: How often to look under a green framework, where native threads may not be able to wake it, in seconds.
+#: Longest sleep under a green framework, where native threads may not be able to wake it, in seconds.
 _PAUSE_UNWOKEN = 2.0
 
 
 class Housekeeper:
-    """Runs ``work`` again and again, each time when it asked for or when it is woken.
+    """A thread or greenlet that runs ``work`` whenever that is due, or it is woken.
 
-    :param work: does what is due, and returns the seconds until more is due, None if that is not known, or a
-        negative number to end.
+    :param work: does what is due, and returns the seconds until more is due, None if that is not known, or a negative
+        number to end.
     """
 
     def __init__(self, work: Callable[[], float | None]) -> None:
         self._work = work
-        #: Until when one that was started may take to begin (monotonic seconds): no need for another.
+        #: Until when a thread or greenlet that was started may take to begin (monotonic seconds): no need for another.
         self._patient_until = 0.0
         #: Held by the thread or greenlet that works.
         self._duty = threading.Lock()
@@ -41,7 +41,7 @@ class Housekeeper:
         return self._duty.locked()
 
     def watches_this_thread(self) -> bool:
-        """Return whether the housekeeper will tell those who wait in this thread that their time is over.
+        """Return whether the housekeeper wakes the waiters of this thread when their time is over.
 
         In a native thread beside a hub none can be started, and the hub may not be woken.
         """
@@ -51,14 +51,14 @@ class Housekeeper:
         """Start the thread or greenlet, unless it runs or this is a native thread beside a green framework's hub."""
         if self.is_running or time.monotonic() < self._patient_until or not green.is_in_main_hub():
             return
-        with contextlib.suppress(RuntimeError):  # There are no more threads to be had, or the interpreter ends.
+        with contextlib.suppress(RuntimeError):  # No thread can be started: too many, or the interpreter ends.
             green.start_thread(self._run)
             self._patient_until = time.monotonic() + _PATIENCE
 
     def wake(self) -> None:
-        """Have the work done now. Waits for nothing and takes no lock: it may be called from anywhere.
+        """Make the work run now. Waits for nothing and takes no lock: it may be called from anywhere.
 
-        Where that may not be, in a native thread beside a hub, it is done a little later.
+        In a native thread beside a hub, which it can't wake, the work runs a little later.
         """
         if not green.is_in_main_hub():
             return
@@ -67,7 +67,7 @@ class Housekeeper:
             self._gate.release()
 
     def _run(self) -> None:
-        # Two may have been started, if whoever started the first was interrupted before it was noted.
+        # Two may have been started, if the first start was interrupted before it was recorded.
         if not self._duty.acquire(blocking=False):
             return
         has_ended = False
@@ -78,7 +78,7 @@ class Housekeeper:
             self._patient_until = 0.0
             self._duty.release()
             if not has_ended:
-                self.start()  # It was killed; those who wait rely on it.
+                self.start()  # It was killed, and waiters rely on it.
 
     def _keep_working(self) -> None:
         pause: float | None = 0.0
@@ -93,11 +93,11 @@ class Housekeeper:
 
 
 def _longest() -> float:
-    """Return how long to sleep if nothing is to be expected (seconds); -1 for as long as nobody wakes it."""
+    """Return how long to sleep if nothing is planned (seconds); -1 for until somebody wakes it."""
     return -1 if green.active() == "threads" else _PAUSE_UNWOKEN
 
 
 def speak(log: Callable[..., None], *message: object, **options: object) -> None:
     """Log something in a greenlet or thread of its own: a handler may be slow, fail, or want a connection itself."""
-    with contextlib.suppress(RuntimeError):  # There are no more threads to be had.
+    with contextlib.suppress(RuntimeError):  # No thread can be started.
         green.start_thread(lambda: log(*message, **options))

@@ -23,7 +23,7 @@ def ancestors(running: Any) -> Iterator[Any]:
 
 
 def parents_of(waiters: Iterable[Any], holders: Iterable[Any]) -> tuple[set[int], set[int]]:
-    """Find out which holders have started some of the waiters, or wait for them.
+    """Return which holders have started some of the waiters, or wait for them.
 
     :param waiters: greenlets or threads, as the holders are.
     :return: the ids of those holders, and of those waiters.
@@ -53,19 +53,19 @@ class Kin:
         self.children: set[int] = set()
 
     def add(self, parent: Any, child: Any) -> None:
-        """Note that one waits for the other."""
+        """Record that a holder waits for a waiter."""
         self.parents.add(id(parent))
         self.children.add(id(child))
 
     def look_at_frames(self, waiters: list[Any], holders: list[Any]) -> None:
-        """Find the holders in whose frames there is something that stands for a waiter: its thread, or its future.
+        """Find the holders that have a waiter's thread, or its future, in their frames.
 
-        Python doesn't say who started a thread. But who waits for one has it at hand.
+        Python doesn't say who started a thread. But code that waits for one has it in a variable.
         """
         threads = sys._current_frames()  # noqa: SLF001
         at_hand = [(holder, [*_waited_for(_frame(holder, threads))]) for holder in holders]
         if any(not things and id(holder) not in self.parents for holder, things in at_hand):
-            return  # One that waits for nobody will go on, and spares a look at the waiters, which may be many.
+            return  # A holder that waits for nobody will go on: no need to look at the waiters, which may be many.
         self._match(at_hand, {id(waiter): waiter for waiter in waiters})
         unmatched = [waiter for waiter in waiters if id(waiter) not in self.children]
         if any(issubclass(type(thing), Future) for _, things in at_hand for thing in things):
@@ -73,7 +73,7 @@ class Kin:
             self._match(at_hand, {id(future): waiter for future, waiter in futures if future is not None})
 
     def _match(self, at_hand: list[tuple[Any, list[Any]]], waiters: dict[int, Any]) -> None:
-        """Note the waiters that holders have at hand.
+        """Record the waiters that holders have at hand.
 
         :param at_hand: the holders, each with what it may be waiting for.
         :param waiters: by the id of what stands for each.
@@ -123,7 +123,7 @@ def _waited_for(frame: FrameType | None) -> Iterator[Any]:
 
 
 def _is_greenlet(kind: type) -> bool:
-    # Not by an attribute: asked for one, a class may do whatever its metaclass wants.
+    # Not by an attribute: a metaclass may do anything when asked for one.
     module = sys.modules.get("greenlet")
     return module is not None and issubclass(kind, module.greenlet)
 

@@ -11,35 +11,35 @@ from ..frames import is_running
 
 R = TypeVar("R")
 
-#: How long to wait before trying again what somebody else has the lock for (seconds): least, and most.
+#: Shortest and longest pause before another attempt to enter, in seconds.
 _PAUSE = (0.00001, 0.001)
 
 
 class ReentryError(RuntimeError):
-    """Code that ran in the middle of the pool's own work, such as a finalizer, asked for more of it."""
+    """The pool was asked for something in the middle of its own work, as by a finalizer."""
 
 
 def is_refusal(error: RuntimeError) -> bool:
-    """Tell whether an error is that of a context which somebody else is in, caught where it was to be entered.
+    """Return whether an error is a context's refusal to be entered twice, caught where it was to be entered.
 
-    One that comes from within has been through other functions. Near the limit of recursion there may be none.
+    An error from inside the context has further functions in its traceback, save perhaps a RecursionError.
     """
     traceback = error.__traceback__
     return traceback is not None and traceback.tb_next is None and not isinstance(error, RecursionError)
 
 
 class Lock:
-    """Has one function at a time run, and whatever interrupts one is not held against the next.
+    """A lock that runs one function at a time, and that no interruption leaves locked.
 
     An exception out of a signal handler, such as that of a soft time limit, may arrive between any two steps of Python
-    code: after a lock was acquired and before anybody knows, in a ``finally`` before it is released, and in the middle
-    of bookkeeping. So this lock is entered and left in C: a context of ``contextvars`` runs one function at a time,
-    refuses a second with an error, and is left however the function ends. And who comes after a function that did not
-    reach its end repairs first what that has left half done.
+    code: just after a lock was acquired, in a ``finally`` before it is released, in the middle of bookkeeping. So this
+    lock is entered and left in C: a context of ``contextvars`` runs one function at a time, refuses a second with an
+    error, and is left however the function ends. If a function did not reach its end, the next caller first repairs
+    what it has left half done.
 
-    Nobody waits for long: functions that run here wait for nothing.
+    Nobody waits for long, as functions that run here don't wait for anything.
 
-    :param repair: puts in order what a function that was interrupted has left. It may be interrupted, too.
+    :param repair: puts in order what an interrupted function has left. It may be interrupted, too.
     """
 
     __slots__ = ("_context", "_is_intact", "_repair")
@@ -51,9 +51,9 @@ class Lock:
         self._is_intact = True
 
     def run(self, function: Callable[..., R], *arguments: Any) -> R:
-        """Return what a function returns that runs while no other does.
+        """Run a function while no other runs, and return what it returns.
 
-        :raises ReentryError: in the middle of such a function: in a finalizer that a garbage collection runs there.
+        :raises ReentryError: in the middle of another such function, as in a finalizer that runs there.
         """
         pause = _PAUSE[0]
         while True:
@@ -61,7 +61,7 @@ class Lock:
                 return self._context.run(self._run, function, arguments)
             except RuntimeError as error:
                 if not is_refusal(error):
-                    raise  # It comes from within the function.
+                    raise  # It comes from inside the function.
                 if self.is_mine():
                     raise ReentryError(
                         "a finalizer has asked for a connection in the middle of the pool's own work: finalizers "

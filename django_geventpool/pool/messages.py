@@ -10,7 +10,7 @@ from .state import PoolState
 
 
 def ways_out(mode: PoolMode, needed: int | None = None) -> str:
-    """Say how those can be helped who hold a connection while they wait for others that want one.
+    """Return what helps holders that wait for greenlets or threads which want a connection themselves.
 
     :param needed: how many connections would do for now; None if that is not known.
     """
@@ -32,15 +32,15 @@ def ways_out(mode: PoolMode, needed: int | None = None) -> str:
 
 
 def of_nested(standstill: Standstill, mode: PoolMode) -> str:
-    """Say what a standstill is, and how it can be helped."""
+    """Describe a standstill, and say what helps."""
     return f"{standstill}. {ways_out(mode, standstill.needed)}"
 
 
 def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
-    """Say why there is no connection to be had, and what to do. Called under the pool's lock.
+    """Say why no connection is to be had, and what to do. Called under the pool's lock.
 
-    :param standstill: the one in which it is, if so.
-    :param above: the slot held by who asks, or by one that started it.
+    :param standstill: the one that the pool is in, if it is.
+    :param above: the slot held by the greenlet or thread that asks, or by one that started it.
     """
     mode = state.options.POOL_MODE
     if standstill is not None:
@@ -54,7 +54,7 @@ def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = No
 
 
 def _what_is_in_the_way(state: PoolState) -> list[str]:
-    """Say what takes room beside the holders."""
+    """Return what takes room besides the holders, a sentence each."""
     found = []
     elsewhere, over = state.elsewhere(), len(state.slots) - state.limit
     states = [slot.state for slot in state.slots]
@@ -84,7 +84,7 @@ def _what_is_in_the_way(state: PoolState) -> list[str]:
 
 
 def _what_to_do(state: PoolState, driver: Driver) -> list[str]:
-    """Say how holders could be shorter, if there are any."""
+    """Return how connections could be held for less time, a sentence each; nothing if none is held."""
     states = [driver.state(slot.connection) for slot in state.slots if slot.state is State.IN_USE]
     if not states:
         return []
@@ -92,7 +92,7 @@ def _what_to_do(state: PoolState, driver: Driver) -> list[str]:
     found = [f"Hold connections for less time{raising}."]
     idle = len(states) - states.count("active")
     if idle * 2 >= len(states):
-        # Without a transaction, nothing but the mode keeps them.
+        # Outside of transactions, only the mode keeps them.
         waste = (
             f"{idle} of the {len(states)} in use are in no query now" if len(states) > 1 else "It is in no query now"
         )
@@ -108,5 +108,5 @@ def _them(number: int) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """Write a number of things; ``many`` is what more or less than one are called, if not by an s at the end."""
+    """Return a number with its noun; ``many`` is the plural, unless that is ``one`` with an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"

@@ -13,7 +13,7 @@ Kind = Literal["gauge", "counter", "histogram"]
 class Metric:
     """The declaration of a metric."""
 
-    #: That of the field.
+    #: The field's name.
     name: str
     kind: Kind
     #: What is counted, in the singular, or "s" for seconds.

@@ -1,4 +1,4 @@
-"""What greenlets and threads are called: by the function that they run, and by the task that started them."""
+"""Names of greenlets and threads: the function that they run, and the task that started them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .. import green
 #: Where a greenlet or thread keeps the label of the task that it runs, for those that it starts.
 _LABEL = "_geventpool_label"
 
-#: How far up the line of those who started each other to look.
+#: How many generations of starters to look at.
 GENERATIONS = 50
 
-#: What differs between runs of the same: ids, addresses, and numbers of threads and requests.
+#: What differs between runs of the same code: ids, addresses, and numbers of threads and requests.
 _ID = re.compile(r"\[[^\]]*\]| 0x[0-9a-f]+")
 _NUMBER = re.compile(r"\d+")
 
@@ -28,12 +28,12 @@ def runner(framework: green.Framework) -> Any:
 
 
 def mark(label: object | None) -> None:
-    """Have the running greenlet or thread, and those that it starts, known by what it works on."""
+    """Label the running greenlet or thread, and those that it starts, with what it works on."""
     setattr(runner(green.active()), _LABEL, label)
 
 
 def name(framework: green.Framework, running: Any) -> str:
-    """Name the running greenlet or thread, which is what ``runner`` returns."""
+    """Return the name of the running greenlet or thread, which is what ``runner`` returns."""
     if framework == "threads":
         return f"thread {running.name}"
     about = _function(running) or _name_of_outermost_frame(framework)
@@ -44,17 +44,17 @@ def name(framework: green.Framework, running: Any) -> str:
 
 
 def kind(who: str) -> str:
-    """Return what a holder's name has in common with those of other runs of the same."""
+    """Return what a holder's name has in common with those of other runs of the same code."""
     return _ID.sub("", who)
 
 
 def kind_key(who: str) -> str:
-    """Return the same for all holders that are not worth telling apart."""
+    """Return a key that is the same for all holders that warnings need not tell apart."""
     return _NUMBER.sub("", kind(who))
 
 
 def starters(running: Any) -> Iterator[Any]:
-    """Yield those that started each other, beginning with the one that started this greenlet, as far as they live."""
+    """Yield the greenlet that started this one, the one that started that, and so on, as far as they live."""
     for _ in range(GENERATIONS):
         running = starter_of(running)
         if running is None:
@@ -63,14 +63,14 @@ def starters(running: Any) -> Iterator[Any]:
 
 
 def starter_of(running: Any) -> Any:
-    """Return the greenlet that started this one; None if it is gone, or nobody knows."""
-    # Of gevent's making, and of ours for eventlet's.
+    """Return the greenlet that started this one; None if it is gone, or not known."""
+    # Set by gevent, and for eventlet by ``green.record_starters``.
     reference: Callable[[], Any] | None = getattr(running, "spawning_greenlet", None)
     return None if reference is None else reference()
 
 
 def name_of_starter(running: Any) -> str | None:
-    """Name the task that started this greenlet, itself or through others; else the greenlet; None if nobody knows."""
+    """Return the name of the task that started this greenlet, itself or through others; else that of the starter."""
     first = starter = starter_of(running)
     generations = 0
     while starter is not None and generations < GENERATIONS:
@@ -79,22 +79,22 @@ def name_of_starter(running: Any) -> str | None:
             return str(label)
         starter = starter_of(starter)
         generations += 1
-    # The main greenlet starts what nobody else does, and so does a hub; that says nothing.
+    # That the main greenlet or a hub is the starter says nothing.
     if first is None or first.parent is None or (function := _function(first)) is None:
         return None
     return f"greenlet {id(first):#x} ({function})"
 
 
 def _function(running: Any) -> str | None:
-    """Name the function that a greenlet was started with; None if nobody knows."""
+    """Return the name of the function that a greenlet was started with; None if it is not known."""
     if running.parent is None:
         return "main"
-    run = getattr(running, "_run", None)  # Of gevent's, until it ends.
+    run = getattr(running, "_run", None)  # gevent's have it until they end.
     return green.name_of_function(run) if run is not None else getattr(running, "spawned_function", None)
 
 
 def _name_of_outermost_frame(framework: green.Framework) -> str | None:
-    """Name the function of the running greenlet, of gevent's raw ones, which say nothing else."""
+    """Return the name of the running greenlet's outermost function, for gevent's raw greenlets, which have no other."""
     if framework != "gevent":
         return None
     frame = sys._getframe(1)  # noqa: SLF001

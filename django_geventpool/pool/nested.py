@@ -14,11 +14,10 @@ from .driver import Driver
 from .slot import Request, Slot, State
 from .state import PoolState
 
-#: For how long somebody has waited, and nothing has moved, when the pool looks whether it will ever. After two looks
-#: with the same outcome it is said.
+#: How often the pool looks for a standstill while somebody waits and nothing moves, in seconds. Two looks must agree.
 LOOK_EVERY = 0.4
 
-#: The most of its time that the pool spends on that.
+#: The largest part of its time that the pool spends on these looks.
 SHARE = 0.02
 
 
@@ -28,9 +27,9 @@ class Standstill:
 
     #: How many connections there are.
     limit: int
-    #: What the holders are, without what tells them apart, and how many of each.
+    #: The kinds of holders, and how many there are of each.
     holders: Counter[str]
-    #: How many have yet to get their first connection.
+    #: How many waiters have yet to get their first connection.
     to_come: int
     #: When it was last seen (monotonic seconds).
     seen: float
@@ -60,7 +59,7 @@ class Scene:
 
 
 class Nested:
-    """Finds out when the holders of all connections wait for those who wait for one. Costs nothing while nobody waits.
+    """The search for standstills: all holders wait for others that wait for a connection. Free while nobody waits.
 
     :param driver: says what the connections are doing.
     """
@@ -70,11 +69,11 @@ class Nested:
         self._wakes_at = -math.inf
         self._pause = LOOK_EVERY
         self._suspects: Sequence[tuple[Slot, float]] = ()
-        #: The last one, which may be over.
+        #: The last standstill, which may be over.
         self.last: Standstill | None = None
 
     def due_at(self, since: float | None) -> float:
-        """When to look (monotonic seconds), if somebody has waited since then; never for nobody."""
+        """Return when to look (monotonic seconds), given since when somebody has waited; infinite for None."""
         return math.inf if since is None else max(since + LOOK_EVERY, self._wakes_at)
 
     def observe(self, state: PoolState, now: float) -> Scene | None:
@@ -98,7 +97,7 @@ class Nested:
         )
 
     def judge(self, scene: Scene) -> Standstill | None:
-        """Return the standstill that this is, if so; called without the lock, as it takes a while."""
+        """Return the standstill that a scene shows, None if none; called without the lock, as it takes a while."""
         began = time.monotonic()
         is_one, children = self._is_standstill(scene)
         self._pause = max(LOOK_EVERY, (time.monotonic() - began) / SHARE)
@@ -110,12 +109,12 @@ class Nested:
         return self.last
 
     def _is_standstill(self, scene: Scene) -> tuple[bool, set[int]]:
-        """Tell whether all holders wait for waiters, and return the ids of those waiters."""
+        """Return whether all holders wait for waiters, and the ids of those waiters."""
         holders = [holder for holder in scene.holders if holder is not None]
         if len(holders) < len(scene.slots) or any(map(self._is_in_query, scene.connections)):
             return False, set()
         waiters = [waiter for waiter in scene.waiters if waiter is not None]
-        # Else they may be busy with other things, for however long.
+        # Holders that wait for no waiter may be busy with other things, for however long.
         parents, children = kinship.parents_of(waiters, holders)
         return parents.issuperset(map(id, holders)), children
 
@@ -123,11 +122,11 @@ class Nested:
         return self._driver.state(connection) == "active"
 
     def current(self, now: float) -> Standstill | None:
-        """Return the standstill that was seen at the last look or two."""
+        """Return the standstill that was seen at the last look or two; None if there was none."""
         return None if self.last is None or now - self.last.seen > 3 * LOOK_EVERY else self.last
 
     def met_by(self, request: Request, now: float) -> Standstill | None:
-        """Return the standstill in which a request ran out of time, if it was that."""
+        """Return the standstill in which a request ran out of time, None if there was none."""
         last = self.current(now)
         if last is None or request.timeout is None or request.deadline is None:
             return None
@@ -135,7 +134,7 @@ class Nested:
 
 
 def holder_above(request: Request, state: PoolState) -> Slot | None:
-    """Return the slot that is held by who asks, or by one that started it; None if there is none."""
+    """Return the slot held by the greenlet or thread that asks, or by one that started it; None if there is none."""
     asking = _running(request.holder)
     if asking is None:
         return None

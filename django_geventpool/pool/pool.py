@@ -1,4 +1,4 @@
-"""The pool: a bounded set of server connections, lent to greenlets and threads in the order of their asking."""
+"""The pool: a bounded set of server connections, lent to greenlets and threads in the order in which they ask."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from .upkeep import HOLDER_POLL_INTERVAL, Upkeep
 
 logger = logging.getLogger("geventpool.pool")
 
-#: Marks a timeout that was not given: CONN_WAIT_TIMEOUT holds.
+#: Stands for a timeout that was not given: CONN_WAIT_TIMEOUT applies.
 _DEFAULT: Any = object()
 
 
 class Pool:
     """A bounded pool of connections of one process to one server.
 
-    One lock guards the state, held for a few steps in memory and never for I/O. A server connection takes its slot
-    before it is opened and keeps it until the server has let go of it, so that the server never counts more than the
-    limit. Whatever is interrupted, by whatever exception, leaves its slot to somebody who closes or lends it.
+    One lock guards the state, held for a few steps in memory and never for I/O. A connection has its slot from before
+    it is opened until the server has let go of it, so the server never counts more than the limit. If an exception
+    interrupts a caller, its slot is closed or lent again, never lost.
 
     :param name: the alias, for messages.
     :param driver: opens and closes the connections.
@@ -84,11 +84,11 @@ class Pool:
 
     @property
     def closed(self) -> bool:
-        """Whether the pool lends no more: it was closed, or is the parent process's."""
+        """Whether the pool lends nothing any more: it was closed, or is the parent process's."""
         return self._state.closed or self._process is not process.current
 
     def succeed(self, predecessor: Pool) -> None:
-        """Take the place of a pool that is closed, or about to be: its connections count until they are gone.
+        """Replace a pool that is closed, or about to be: its connections count against this limit until they are gone.
 
         Called before this pool lends.
         """
@@ -100,14 +100,14 @@ class Pool:
         """Lend a connection to the running greenlet or thread, waiting for one if there is none.
 
         :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT.
-        :param client: for whom; it may have one connection at a time, and what it still has comes back before.
+        :param client: whom it is for. A client has one connection at a time: one that it still has is taken back first.
         :raises PoolTimeout: when none comes free in time.
         :raises PoolClosed: when the pool is closed, also while waiting.
-        :raises ClientBusy: when another greenlet or thread is doing the same for the client.
+        :raises ClientBusy: when another greenlet or thread is taking a connection for the same client.
         :raises Exception: what the driver raises when it can't connect.
         """
         if self.closed:
-            raise self._refusals.closed()  # Without the lock: a thread that was not forked may have it for ever.
+            raise self._refusals.closed()  # Without the lock: a thread that was not forked may hold it for ever.
         if client is not None:
             self.give_back(client)
             if client.request is not None and not client.request.is_served:
@@ -130,7 +130,7 @@ class Pool:
             self._withdraw(request)
             raise
         finally:
-            # Their tracebacks have the frames of this, and of all that called it.
+            # Their tracebacks would keep the frames of this call and of its callers.
             request.error = request.refused = None
 
     def _serve(self, request: Request) -> Any:
@@ -139,10 +139,10 @@ class Pool:
         while True:
             if request.held is None and request.gate is not None:
                 self._announce(request)
-                # From here: each waiter keeps the frames on the way to where it waits.
+                # Called from here, as each waiter keeps all frames down to the one in which it waits.
                 while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
                     self._keep_house()
-                    self._wakes_at = math.inf  # The housekeeper doesn't know: who wants it to look wakes it.
+                    self._wakes_at = math.inf  # The housekeeper planned no look itself, so `_wake_by` must wake it.
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
@@ -160,31 +160,31 @@ class Pool:
                 return slot.connection
 
     def _announce(self, request: Request) -> None:
-        """Have the housekeeper look at a request that is about to wait, in time."""
+        """Plan the housekeeper's next look early enough for a request that is about to wait."""
         self._wake_by(self._alarms.due_at(request.since))
         if request.deadline is not None:
             self._wake_by(request.deadline)
 
     def _receive(self, request: Request) -> Slot:
-        """Return what a request has been given.
+        """Return the slot that a request was given.
 
-        :raises PoolTimeout, PoolClosed: if that is nothing.
+        :raises PoolTimeout, PoolClosed: if it was given none.
         """
-        # Without a housekeeper it has told the time for itself, and may have been answered after all.
+        # Without a housekeeper the waiter watches its own deadline, and may have been answered just after it.
         slot = request.held or self._lock.run(self._accept, request)
         if slot is None:
             raise request.error or (self._refusals.closed() if self.closed else self._refusals.timed_out(request))
         return slot
 
     def _accept(self, request: Request) -> Slot | None:
-        """Return what a request has been given, and have it wait no more if that is nothing."""
+        """Return the slot that a request was given; if there is none, take the request out of the queue."""
         slot = request.held
         if slot is None:
             self._state.withdraw(request)
         return slot
 
     def _withdraw(self, request: Request) -> None:
-        """Have a request come to nothing: it waits no more, and what it has comes back."""
+        """Cancel a request: take it out of the queue, and take back what it was given."""
         if self._process is process.current:
             self._close_soon(self._lock.run(self._state.withdraw, request))
 
@@ -192,11 +192,13 @@ class Pool:
         if slot is not None:
             self._closer.close_soon(slot)
 
+    # What was lent: taken back, reassigned, watched
+
     def putconn(self, connection: Any) -> None:
         """Take a connection back. One that isn't lent, or not by this process, is left alone.
 
-        :raises Exception: what interrupts the giver meanwhile, such as a timeout of his own. The connection is taken
-            from him all the same.
+        :raises Exception: what interrupts the caller meanwhile, such as its own timeout. The connection is taken back
+            all the same.
         """
         slot = self._state.by_connection.get(connection)
         if slot is None or self._process is not process.current:
@@ -205,10 +207,10 @@ class Pool:
             self._returns.take(slot, slot.request)
 
     def give_back(self, client: Client) -> None:
-        """Take back what a client has, and what it asked for if somebody was interrupted who did so for it.
+        """Take back what a client has, or cancel its request if whoever made that was interrupted.
 
-        What another greenlet or thread is giving back is left to it. In a forked child the client has nothing of its
-        parent process's pool any more.
+        What another greenlet or thread is taking or giving back is left to it. In a forked child, the parent's
+        connection is only forgotten.
 
         :raises Exception: see ``putconn``.
         """
@@ -216,10 +218,10 @@ class Pool:
         if request is None:
             return
         if self._process is not process.current:
-            client.forget(request)  # Else the next pool that it asks would take the parent's connection for its own.
+            client.forget(request)  # Else its next pool would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
-            return  # Another greenlet or thread, which shares the client, is still at it.
+            return  # Another greenlet or thread, which shares the client, is still taking it.
         slot = request.slot
         if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
@@ -228,26 +230,26 @@ class Pool:
         client.forget(request)
 
     def reassign(self, client: Client, holder: Holder) -> None:
-        """Have what a client has count as a holder's, whose end reclaims it."""
+        """Let the end of another holder, not of the one that took it, reclaim a client's connection."""
         if client.request is not None and client.request.held is not None and self._process is process.current:
             self._lock.run(self._state.reassign, client.request, holder)
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
-        """Have the end of a holder noticed, and the housekeeper look at what it was lent, in time."""
+        """Watch for the end of a holder, and plan the housekeeper's next look at the slot that it was lent."""
         holder.watch()
         if holder.is_dead is not None:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
         if self.options.LEAK_WARNING_AFTER is not None:
             self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
 
-    # Operating: close, resize, look
+    # Operating: close, resize, numbers
 
     def close(self, timeout: float = 5.0) -> None:
         """Close the idle connections, and those in use when they come back; send the waiters away.
 
-        Does nothing to a pool that is closed, nor to the parent process's in a forked child.
+        Does nothing to a pool that is closed, or that is the parent process's.
 
-        :param timeout: seconds to wait at the most until the server has let go of the idle connections.
+        :param timeout: how many seconds to wait, at most, until the server has let go of the idle connections.
         """
         if self.closed:
             return
@@ -294,7 +296,7 @@ class Pool:
         ]
 
     def close_idle(self) -> int:
-        """Close the connections that nobody uses, MIN_CONNS or not, without waiting; return how many."""
+        """Close all idle connections, MIN_CONNS or not, without waiting; return how many."""
         evicted = self._lock.run(self._state.drain)
         self._closer.close_soon(*evicted)
         return len(evicted)
@@ -302,8 +304,8 @@ class Pool:
     # Housekeeping
 
     def wake(self) -> None:
-        """Have the housekeeper look, as a holder or a client has gone. It may be called from anywhere."""
-        if self._process is process.current:  # Else it is a forked child that drops what it inherited.
+        """Wake the housekeeper, as a holder or a client is gone. May be called from anywhere."""
+        if self._process is process.current:  # Else a forked child drops what it inherited.
             self._housekeeper.wake()
 
     def _wake_by(self, when: float) -> None:
@@ -312,9 +314,9 @@ class Pool:
             self._housekeeper.wake()
 
     def _keep_house(self) -> float | None:
-        """Do what is due; return the seconds until more is, None for unknown, a negative number for never."""
+        """Do what is due; return the seconds until more is: None for unknown, a negative number for never."""
         if self._process is not process.current:
-            return -1  # A greenlet that was forked along with its parent's pool.
+            return -1  # The parent's housekeeper, forked along as a greenlet.
         due = self._lock.run(self._find_due)
         self._predecessors.wake_successor()
         self._closer.close_soon(*due.to_close)
@@ -326,14 +328,14 @@ class Pool:
             self._alarms.warn_of_leak(who, self.options.LEAK_WARNING_AFTER, stack)
         self._wakes_at = min(self._wakes_at, self._alarms.report(due.observed))
         if self._predecessors.is_drained:
-            self._predecessors.wake_successor()  # The last may have gone since.
+            self._predecessors.wake_successor()  # The last connection may have gone since.
             return -1
         return None if self._wakes_at == math.inf else max(0.0, self._wakes_at - time.monotonic())
 
     def _find_due(self) -> Due:
-        """Say what is due, under the lock."""
+        """Return what is due. Called under the lock."""
         if self._predecessors.has_successor:
-            self._state.closed = True  # Whoever was to close it may have been interrupted.
+            self._state.closed = True  # The call that was to close it may have been interrupted.
         due, self._wakes_at = find_due(
             self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )

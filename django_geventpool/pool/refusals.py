@@ -1,4 +1,4 @@
-"""What those who get no connection are told."""
+"""The errors for requests that get no connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .stats import PoolStats
 
 
 class Refusals:
-    """Makes the pool's own errors.
+    """The errors of one pool.
 
     :param name: the pool's alias.
     """
@@ -23,11 +23,11 @@ class Refusals:
         self._alarms = alarms
 
     def closed(self) -> PoolClosed:
-        """Return the error for requests to a pool that lends no more."""
+        """Return the error for requests to a closed pool."""
         return PoolClosed(f'Pool "{self._name}" is closed: take a new one from django_geventpool.pools.')
 
     def timed_out(self, request: Request) -> PoolTimeout:
-        """Return the error for a request whose time is over, which is counted."""
+        """Return the error for a request whose time is over, and count that."""
         stats, advice = self._lock.run(self._count_timeout, request)
         limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
         error = PoolTimeout(
@@ -37,6 +37,6 @@ class Refusals:
         return error
 
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
-        """Count it, under the lock; return the pool's numbers, and what to do."""
+        """Count a timeout, under the lock; return the pool's numbers, and what to do."""
         self._state.counters.count("timeouts")
         return self._state.snapshot(), self._alarms.advise(request)

@@ -12,7 +12,7 @@ from .waiters import Waiters
 def repair(state: PoolState) -> None:
     """Put in order what an exception in the middle of a change has left.
 
-    What was not finished counts as not begun, or is closed.
+    An unfinished change counts as not begun, or the connection is closed.
     """
     for slot in list(state.slots):
         if slot.request is None and slot.state in (State.IN_USE, State.CONNECTING):

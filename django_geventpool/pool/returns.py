@@ -1,4 +1,4 @@
-"""Taking connections back: once, clean, and whatever interrupts it."""
+"""Taking connections back: once, clean, and even if the caller is interrupted."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .upkeep import Upkeep
 
 logger = logging.getLogger("geventpool.pool")
 
-#: What came back in the middle of the pool's own work: slots, whose they were, and why to close them, if so.
+#: What came back in the middle of the pool's own work: slots, their requests, and why to close them, None to keep.
 Deferred = deque[tuple[Slot, Request, "Reason | None"]]
 
 
 class Returns:
-    """Takes slots back from their holders.
+    """The way of slots back from their holders.
 
-    Of several that give the same back at the same time, only the first touches the connection: when it has done so,
-    somebody else may have it.
+    If several callers give the same slot back at the same time, only the first touches the connection: once it is done,
+    the connection may be somebody else's.
 
     :param name: the pool's alias, for messages.
-    :param wake_by: has the housekeeper look at a time (monotonic seconds).
-    :param wake: has it look now.
+    :param wake_by: makes the housekeeper look by a time (monotonic seconds).
+    :param wake: makes it look now.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Returns:
         self.deferred: Deferred = deque()
 
     def take(self, slot: Slot, request: Request) -> bool:
-        """Take a slot back from a request, cleaned; False if somebody else is doing that, who goes on with it.
+        """Clean a slot and take it back from a request; False if another caller is doing that, and will finish it.
 
-        :raises Exception: what interrupts this, such as the giver's own timeout. The slot is taken all the same.
+        :raises Exception: what interrupts this, such as the caller's own timeout. The slot is taken back all the same.
         """
-        # The giver's context goes along, for tracers and the like that look into it.
+        # In a copy of the caller's context, which tracers look into.
         context = contextvars.copy_context()
         try:
             request.return_guard.run(context.run, self._take, slot, request)
         except RuntimeError as error:
             if is_refusal(error):
                 return False
-            raise  # It comes from within.
+            raise  # It comes from inside.
         return True
 
     def _take(self, slot: Slot, request: Request) -> None:
@@ -85,7 +85,7 @@ class Returns:
             else:
                 flaw = None
         except self._driver.error:
-            # The connection is of no more use, but whoever gives it back has no use for it either.
+            # The connection is lost, but its holder, who gives it back, has no use for the error.
             logger.debug('Pool "%s": a connection could not be cleaned', self._name, exc_info=True)
             flaw = "broken"
         finally:
@@ -101,7 +101,7 @@ class Returns:
                 return False
             self._lock.run(self._state.server.record_yield)
         except ReentryError:
-            return False  # Others get theirs another time.
+            return False  # Other processes get a connection another time.
         return True
 
     def put_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:

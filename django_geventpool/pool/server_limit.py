@@ -1,6 +1,6 @@
 """What a full server means: when to try again, how many at a time, and when to leave room to other processes.
 
-``Pool._serve`` meets its refusals (``driver.is_server_full``), and has the request wait on in its old place.
+``Pool._serve`` gets the refusals (``driver.is_server_full``), and queues the request again, in its old place.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Callable
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
 
-#: A pool with this part of its limit, or less, pauses for this part of the longest pause at the most. One with more
-#: leaves the others more time.
+#: A pool with at most this part of its limit pauses for at most this part of the longest pause, others for longer.
 NEEDY = 0.5
 
-#: Least and most time for others after a connection was given up, in parts of the longest pause. The needy pause less.
+#: Least and most time for others after a connection was given up, in parts of the longest pause: above NEEDY.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
@@ -36,7 +35,7 @@ Uniform = Callable[[float, float], float]
 
 
 class ServerLimit:
-    """Keeps off a server that has no room. The pool calls each method with its lock held.
+    """When to connect to a server that was full, and how many at a time. The pool calls each method with its lock held.
 
     :param clock: monotonic seconds.
     :param uniform: a random number between two others.
@@ -54,14 +53,14 @@ class ServerLimit:
         self.max_connecting = math.inf
 
     def may_connect(self, connecting: int) -> bool:
-        """Return whether another may connect, while so many do.
+        """Return whether another may connect, while so many are connecting.
 
-        After a refusal one tries at a time, after each success one more.
+        After a refusal one at a time may, and after each success one more.
         """
         return not (self.backoff and self._clock() < self.retry_at) and connecting < self.max_connecting
 
     def connected(self, limit: int) -> bool:
-        """Record that the server had room; return whether others, who may not have been allowed to, may connect now."""
+        """Record that the server had room; return whether others, which may have been held back, may connect now."""
         if not self.backoff and self.max_connecting >= limit:
             return False
         self.backoff = self.retry_at = 0.0
@@ -69,7 +68,7 @@ class ServerLimit:
         return True
 
     def refused(self, size: int, limit: int) -> None:
-        """Record that the server was full: no connect before a pause, unlike one of our own connections.
+        """Record that the server was full: nobody connects before a pause, while our own connections are lent on.
 
         :param size: how many connections the pool has.
         :param limit: how many it may have.
@@ -83,12 +82,12 @@ class ServerLimit:
         self._pause(min(max(2 * self.backoff, least), most), self._uniform(0.5, 1))
 
     def record_yield(self) -> None:
-        """Record that one of the connections will be closed to leave its room on a full server to other processes."""
+        """Record that a connection will be closed to leave its room on a full server to other processes."""
         self.share.record_yield()
         self.leave_to_others()
 
     def leave_to_others(self) -> None:
-        """Have nobody connect for a while: others can have what was given up only when the server has let go of it."""
+        """Let nobody connect for a while: others can have the room only when the server has let go of it."""
         self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:
@@ -104,12 +103,12 @@ class ServerLimit:
 class FairShare:
     """When a pool yields one of its connections to other processes, although tasks of its own wait for it.
 
-    A pool that has all that it may have connects no more, and so hears nothing of others that find the server full:
-    they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for
-    it, the pool probes over it whether the server is full. If so, it closes the connection, and leaves the room to
-    others for longer than a pool with few connections pauses between its attempts. If somebody has taken it, there will
-    be another probe soon, for a pool with many connections sooner than for one with few. If the pool gets all back that
-    it may have, it probes less often, and again less often each time.
+    A pool that has all connections it may have opens no more, and so hears nothing of others that find the server full:
+    they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for it,
+    the pool probes over it whether the server is full. If so, it closes the connection, and leaves the room to others
+    for longer than a pool with few connections pauses between its attempts. If somebody has taken the room, the next
+    probe comes soon, sooner for a pool with many connections than for one with few. If the pool gets all its
+    connections back, it probes less and less often.
 
     The only connection is never given up: each process needs room for one.
 
@@ -122,7 +121,7 @@ class FairShare:
         self._uniform = uniform
         #: How long the next pause will be if nobody else is known to want a connection.
         self._probe_pause = PROBE_INTERVAL[0]
-        #: No probe before.
+        #: No probe before this time (monotonic seconds).
         self._next = clock() + self._probe_pause
         #: Whether others are known to want more connections than there are.
         self._is_contested = False
@@ -146,12 +145,12 @@ class FairShare:
         self._next = self._clock() + pause * self._uniform(0.75, 1.25)
 
     def record_yield(self) -> None:
-        """Record that a connection was given up: nobody else wants it, until it turns out that somebody does."""
+        """Record that a connection was given up: nobody is known to want it, until a refusal shows otherwise."""
         self._full_at = self._clock()
         self._is_contested = False
 
     def refused(self, size: int) -> None:
-        """Record that the server was full: others have what this pool would like."""
+        """Record that the server was full: others have the connections that this pool would like."""
         self._full_at = self._clock()
         if not self._is_contested:
             self._is_contested = True
@@ -159,7 +158,7 @@ class FairShare:
             self._begin(max(1, size))
 
     def idle_timeout(self, usual: float | None) -> float | None:
-        """Return how long a connection may be idle, seconds: less than usual if others may be in need of it."""
+        """Return how long a connection may be idle (seconds): less than usual if others may need it."""
         if self._clock() - self._full_at > FULL_FOR:
             return usual
         return IDLE_AT_FULL_SERVER if usual is None else min(usual, IDLE_AT_FULL_SERVER)

@@ -1,4 +1,4 @@
-"""The two small records that the pool keeps: a slot for each server connection, a request for each who wants one."""
+"""The two small records that the pool keeps: a slot for each server connection, a request for each wish for one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .holder import Holder
 
 _tickets = itertools.count()
 
-#: How often those who wait look after the pool themselves where no housekeeper does, in seconds.
+#: How often a waiter looks after the pool itself where no housekeeper does, in seconds.
 UNWATCHED_POLL_INTERVAL = 0.5
 
-#: How much of a holder's name is shown, in characters: of a task's, its id is the end.
+#: How many characters of a holder's name are shown: enough for the id at the end of a task's.
 _LENGTH_OF_NAME = 500
 
 
@@ -36,24 +36,24 @@ class State(enum.Enum):
 
 
 class Client(Protocol):
-    """For whom a holder asks, see ``client.py``."""
+    """The object that a holder asks for, see ``client.py``."""
 
-    #: What it asked for last that it may have something of.
+    #: Its latest request that is not over.
     request: Request | None
 
     @property
     def is_gone(self) -> bool:
-        """Whether it needs nothing any more."""
+        """Whether the object is gone."""
 
     def ask(self, request: Request, tell: Callable[[], object]) -> None:
-        """Note what it asks for, and what to call at its end."""
+        """Record a request, and what to call at the object's end."""
 
 
 class Slot:
     """Room for one server connection, from before it is opened until the server has let go of it.
 
-    Its state is what counts: everything else that the pool knows of it can be told from that, and is put in order if an
-    exception has come in between. So a change of state is the last step of lending it, and the first of taking it back.
+    Its state decides: everything else that the pool knows of it follows from that, and is put in order if an exception
+    has come in between. So a change of state is the last step of lending it, and the first of taking it back.
     """
 
     __slots__ = (
@@ -70,23 +70,23 @@ class Slot:
 
     def __init__(self, request: Request | None) -> None:
         self.state = State.CONNECTING
-        #: Whose it is, while it is lent.
+        #: The request that has it, while it is lent.
         self.request: Request | None = request
         self.connection: Any = None
-        #: Why the connection is closed, while it is.
+        #: Why the connection is being closed, while it is.
         self.reason: Reason | None = None
-        #: Whether somebody sees to that.
+        #: Whether somebody is closing it.
         self.is_being_closed = False
         #: When the connection has lived long enough (monotonic seconds); None for never.
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).
         self.since = 0.0
         self.warned = False
-        #: Whether it was lent with a connection: a checkout, even if that proves to be lost.
+        #: Whether it was lent with a connection: a checkout, even if the connection proves to be lost.
         self.counts = False
 
     def lend(self, request: Request, now: float) -> None:
-        """Note who has the slot from now on."""
+        """Lend the slot to a request."""
         request.slot = self
         self.request = request
         self.since = now
@@ -105,7 +105,7 @@ class Slot:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether it is lent to somebody who is gone, and nobody is giving it back."""
+        """Whether its holder or client is gone, and nobody is giving it back."""
         request = self.request
         if request is None or self.state not in _LENT:
             return False
@@ -116,7 +116,7 @@ class Slot:
         return is_orphaned and not request.is_coming_back
 
     def who(self) -> str:
-        """Name the holder: its task, or else its greenlet or thread; in one line."""
+        """Return the name of the holder, in one line: that of its task, or else of its greenlet or thread."""
         if self.request is None:
             return "nobody"
         label = self.request.label
@@ -140,8 +140,8 @@ class Request:
     :param holder: who asks.
     :param label: names the task that asks, None where there is none.
     :param timeout: how many seconds to wait at the most; None for as long as it takes.
-    :param stack: where the connection is asked for, None if nobody wants to know.
-    :param client: for whom the holder asks; None if only its own end tells that it has no more use for the connection.
+    :param stack: where the connection is asked for, None if that isn't recorded.
+    :param client: the object that the holder asks for; None if only the end of the holder reclaims the connection.
     :param is_urgent: whether it goes before all that are not.
     :param has_own_timeout: whether the timeout is the caller's own, and not CONN_WAIT_TIMEOUT.
     """
@@ -188,33 +188,33 @@ class Request:
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = (not is_urgent, next(_tickets))
         self.gate: threading.Lock | None = None
-        #: In which native thread alone it can be woken; None if anybody can wake it.
+        #: The only native thread that can wake it; None if any can.
         self.waking_thread: int | None = None
-        #: Whether it need not wait any more.
+        #: Whether its wait is over.
         self.is_answered = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
-        #: What it was given. It has it still if the slot says so.
+        #: The slot that it was given last; ``held`` if it still has it.
         self.slot: Slot | None = None
-        #: Whether the holder knows of it.
+        #: Whether the holder has received the slot.
         self.is_received = False
-        #: Whether that was ready, and is in the hands of who asked.
+        #: Whether the slot was made ready, and its connection was returned to the caller.
         self.is_served = False
-        #: Entered by who gives back: one at a time, and left however that ends, as the pool's lock is.
+        #: Entered by whoever gives the slot back: one at a time, and left however that ends, as the pool's lock is.
         self.return_guard = contextvars.Context()
         self.error: Exception | None = None
-        #: The error of a server that was full, if it was.
+        #: The error of the full server that refused it, if one did.
         self.refused: BaseException | None = None
 
     @property
     def held(self) -> Slot | None:
-        """The slot that it has now."""
+        """The slot that it has now, None if it has none."""
         slot = self.slot
         return slot if slot is not None and slot.is_lent_to(self) else None
 
     @property
     def is_coming_back(self) -> bool:
-        """Whether somebody is giving back what it has."""
+        """Whether somebody is giving its slot back."""
         try:
             self.return_guard.run(bool)
         except RuntimeError:
@@ -251,18 +251,18 @@ class Request:
         )
 
     def answer(self, error: Exception | None = None) -> bool:
-        """Wake the waiter: it has a slot by now, or gets an error, or nothing as its time is over.
+        """End the wait: the request has a slot by now, or gets an error, or nothing as its time is over.
 
         Called under the pool's lock.
 
-        :return: whether it can be woken from here.
+        :return: whether the waiter can be woken from here.
         """
         self.error = error
         self.is_answered = True
         return self.wake()
 
     def wake(self) -> bool:
-        """Have the waiter go on, which has been answered; False if it can't be woken from here."""
+        """Wake the waiter, which has been answered; False if it can't be woken from here."""
         if self.waking_thread is not None and self.waking_thread != green.waking_thread():
             return False
         assert self.gate is not None

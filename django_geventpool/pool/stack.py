@@ -12,13 +12,12 @@ from typing import Any
 #: How many frames are kept.
 LIMIT = 20
 
-#: Packages and modules that stand between a user's code and the pool, or below all of it. None has anything to do with
-#: why a connection is held.
+#: Packages and modules between a user's code and the pool, or below both. None is a reason why a connection is held.
 LIBRARIES = frozenset(
     {
         # Ours, Django's and the drivers'.
         *("django_geventpool", "celery_geventpool", "django", "psycopg", "psycopg2", "psycopg_pool", "psycogreen"),
-        # Engines that are Django's made larger.
+        # Engines that extend Django's.
         *("django_tenants", "tenant_schemas", "psqlextra", "django_prometheus", "django_multitenant", "cacheops"),
         # What watches queries and tasks.
         *("opentelemetry", "ddtrace", "sentry_sdk", "newrelic", "elasticapm", "aws_xray_sdk", "scout_apm", "wrapt"),
@@ -31,7 +30,7 @@ LIBRARIES = frozenset(
 
 
 def take() -> StackSummary:
-    """Return the caller's frames that are a user's, the innermost first; all kinds if there are none of his.
+    """Return the caller's frames that run the user's code, the innermost first; all frames if there are none.
 
     Cheap, as it is done for each checkout: no line of source is read, and no file looked at, until it is shown.
     """
@@ -44,7 +43,7 @@ def take() -> StackSummary:
 
 
 def is_librarys(frame: FrameType) -> bool:
-    """Tell whether a frame is one of Django, the pool, the drivers, or what wraps them."""
+    """Return whether a frame is one of Django, the pool, the drivers, or what wraps them."""
     name: str = frame.f_globals.get("__name__") or ""
     return name.partition(".")[0] in LIBRARIES
 
@@ -65,11 +64,11 @@ def variables(frame: FrameType) -> dict[str, Any]:
         and frame.f_trace is None
         and sys.getrefcount(found) == _REFERENCES
     ):
-        # It is a copy that the frame would keep, with all that is in it, for as long as it runs.
+        # The frame would keep this copy, with all that is in it, for as long as it runs.
         found.clear()
     return copied
 
 
-#: How many references there are to such a copy if the frame's code has not got it, by locals(): the frame's, that of
-#: the variable here, and that of an argument.
+#: How many references such a copy has, unless the frame's own code got it with locals(): the frame's, that of the
+#: variable here, and that of an argument.
 _REFERENCES = 3

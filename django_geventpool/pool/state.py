@@ -27,8 +27,8 @@ class PoolState:
     Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
     held. Numbers are derived from the slots, never counted beside them.
 
-    An exception may arrive between any two steps. The slots and the requests that wait are the record; what else is
-    kept for the sake of speed is made anew from it then, see ``repair.py``.
+    An exception may arrive between any two steps. The slots and the waiting requests are the record; everything else is
+    kept for speed, and ``repair.py`` rebuilds it then.
 
     :param options: limits and times, see PoolOptions.
     :param tell: called when a holder ends that may still hold something.
@@ -42,33 +42,33 @@ class PoolState:
         #: All slots, whatever their state: as many connections as the server may count.
         self.slots: set[Slot] = set()
         self.by_connection: dict[Any, Slot] = {}
-        #: The most recently used is at the right and used again first, so that the others grow old and are closed.
+        #: The last one used is at the right and lent first, so that the others grow old and are closed.
         self.idle: deque[Slot] = deque()
         self.waiting = Waiters()
-        #: Those that were answered by who can't wake them. The housekeeper can, and the others look for themselves.
+        #: Requests answered in a thread that can't wake them: the housekeeper does, or they poll.
         self.unheard: deque[Request] = deque()
-        #: How many connections are still open of pools that this one has taken the place of.
+        #: How many connections of its predecessors are still open.
         self.elsewhere: Callable[[], int] = _none
-        #: Called when a closed pool has one slot less.
+        #: Called when a slot of a closed pool is gone.
         self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
         self.counters = Counters(METRICS)
         self._tell = tell
         self._clock = clock
-        #: Has the slots that are being renewed.
+        #: The request that has the slots being renewed.
         self.renewal = Request(nobody(), None, None)
 
     # Lending
 
     def ask(self, request: Request) -> None:
-        """Lend a slot to a request, or have it wait, or give it an error."""
+        """Lend a slot to a request, or queue it, or refuse it."""
         if request.client is not None:
             request.client.ask(request, self._tell)
         if not self.take(request):
             self._queue(request)
 
     def _queue(self, request: Request) -> None:
-        """Have a request wait, unless its time is over or nothing is lent any more."""
+        """Queue a request, unless its time is over or the pool is closed."""
         if self.closed or request.has_expired(self._clock()):
             request.gate = None
             self.record_wait(request)
@@ -77,7 +77,7 @@ class PoolState:
             self.waiting.add(request)
 
     def take(self, request: Request) -> bool:
-        """Lend a slot, with a connection or room for one, unless others asked before or there is none."""
+        """Lend a slot, with a connection or room for one; False if others asked before, or there is none."""
         if self.closed or (self.waiting and next(iter(self.waiting)).ticket < request.ticket):
             return False
         if self.idle:
@@ -99,7 +99,7 @@ class PoolState:
         return len(self.slots) + self.elsewhere()
 
     def dispatch(self) -> None:
-        """Give what is free to those who have waited longest; the only place that does."""
+        """Give what is free to the longest waiters; the only place that does."""
         while self.waiting:
             request = next(iter(self.waiting))
             if not request.holder.has_ended:
@@ -111,7 +111,7 @@ class PoolState:
     def hand_over(self, request: Request) -> None:
         """Wake a request that has been given a slot."""
         if request.slot is not None and request.slot.connection is not None:
-            self.record_wait(request)  # Else it has yet to connect, which may send it back to wait.
+            self.record_wait(request)  # Else it must connect first, and may have to wait again.
         self._answer(request)
 
     def _answer(self, request: Request, error: Exception | None = None) -> None:
@@ -119,13 +119,13 @@ class PoolState:
             self.unheard.append(request)
 
     def wake_unheard(self) -> None:
-        """Wake those of the main hub that were answered in another thread. Called in that hub."""
+        """Wake the waiters of the main hub that were answered in another thread. Called in that hub."""
         while self.unheard:
             self.unheard[0].wake()
             self.unheard.popleft()
 
     def expire(self, now: float) -> None:
-        """Wake those whose time is over, with nothing."""
+        """Wake the waiters whose time is over, without a slot."""
         while (request := self.waiting.first_to_give_up()) is not None and request.has_expired(now):
             self.record_wait(request)
             self._answer(request)
@@ -138,26 +138,26 @@ class PoolState:
             request.since = None
 
     def waiting_since(self) -> float | None:
-        """Since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
+        """Return since when the longest waiter has waited (monotonic seconds); None if nobody waits."""
         return next((request.since for request in self.waiting), None)
 
     def withdraw(self, request: Request) -> Slot | None:
-        """Take back what a request has, if anything, and have it wait no more; return what is to be closed."""
+        """Take a request out of the queue, and its slot back; return the slot if it is to be closed."""
         if request in self.waiting:
-            self._answer(request)  # It may be another greenlet or thread that waits.
+            self._answer(request)  # Another greenlet or thread may be the one that waits.
             self.waiting.remove(request)
         self.record_wait(request)
         slot = request.held
         if slot is None:
             return None
         if slot.state is State.IN_USE and not request.is_received:
-            to_close = self.take_back(slot, request, None)  # Nobody has touched it.
+            to_close = self.take_back(slot, request, None)  # Its connection is untouched.
         else:
             to_close = self.evict(slot, "broken")
         return slot if to_close else None
 
     def requeue(self, request: Request, error: BaseException) -> Slot | None:
-        """Have a request that found the server full wait once more, in its old place; return what is to be closed."""
+        """Queue a request that found the server full, in its old place; return its slot if it is to be closed."""
         request.refused = error.with_traceback(None)
         self.server.refused(len(self.by_connection), self.limit)
         slot = request.held
@@ -168,17 +168,20 @@ class PoolState:
         return slot if to_close else None
 
     def reassign(self, request: Request, holder: Holder) -> None:
-        """Have what a request has count as another holder's."""
+        """Make a request's slot another holder's."""
         slot, before = request.held, request.holder
         if slot is not None and before is not holder:
             holder.held[slot] = self._tell
             request.holder = holder
             before.held.pop(slot, None)
 
-    def opening(self, slot: Slot, connection: Any) -> Slot | None:
-        """Record what is being opened in a slot, None for nothing any more; return what is to be closed.
+    # What becomes of a lent slot: its connection opened, the slot taken back, evicted, closed
 
-        That is what an attempt before has left: it has a slot of its own until it is closed, so that it counts.
+    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+        """Record the connection that is being opened in a slot, or None; return a slot to be closed, if any.
+
+        None says that there is nothing to close any more. If an earlier attempt has left its connection, that gets a
+        slot of its own, and so counts until it is closed.
         """
         left = None
         if slot.connection is not None and connection is not None:
@@ -189,10 +192,8 @@ class PoolState:
         slot.connection = connection
         return left
 
-    # Slots that come back
-
     def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
-        """Record that a slot's connection is there to be used, and how long it took to open it."""
+        """Record that a slot's connection is open, and how long that took."""
         slot.connection = connection
         slot.since = self._clock()
         lifetime = self.options.CONN_MAX_LIFETIME
@@ -204,13 +205,13 @@ class PoolState:
         self.counters.count("connects")
         self.counters.times["create_time"].record(seconds)
         if self.server.connected(self.limit):
-            self.dispatch()  # The next may connect too.
+            self.dispatch()  # Others may connect now.
 
     def _why_not_keep(self, slot: Slot) -> Reason | None:
-        """Say why a slot that comes back with a sound connection should not be lent again; None if it should."""
+        """Return why a slot that comes back with a sound connection is not to be lent again; None if it is."""
         if self.closed:
             return "shutdown"
-        # Asked for each that comes back, so that the number is looked at before it is counted up.
+        # This runs at each return: the slots are counted by state only if there are too many of them.
         if ((len(self.slots) > self.limit or self.elsewhere is not _none) and self._excess() > 0) or not (
             self.waiting or len(self.idle) < self.options.reuse_conns
         ):
@@ -220,12 +221,12 @@ class PoolState:
         return None
 
     def _excess(self) -> int:
-        """How many connections are open that should not be, besides those that are being closed; 0 or less for none."""
+        """Return how many connections are open above the limit, without those being closed; 0 or less for none."""
         excess = self._count() - self.limit
         return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
     def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
-        """Take a slot back from a request: it is idle then, or goes to the next, or is evicted.
+        """Take a slot back from a request, and put it idle, lend it to the next, or evict it.
 
         :param flaw: why its connection is to be closed; None if it is fit to be lent again.
         :return: whether there is a connection to close; None if the request doesn't have the slot any more.
@@ -263,7 +264,7 @@ class PoolState:
         if slot.connection is None:
             self.slot_closed(slot, dispatch=dispatch)
         elif was_connecting and dispatch:
-            self.dispatch()  # Another may try in its place.
+            self.dispatch()  # Another may connect in its place.
         return slot.connection is not None
 
     def replacing(self, slot: Slot, reason: Reason) -> None:
@@ -273,19 +274,19 @@ class PoolState:
         slot.connection = slot.expires_at = None
 
     def _forget(self, slot: Slot, reason: Reason) -> None:
-        """Count a connection as one that was open once."""
+        """Count a slot's connection as closed, if it was opened."""
         if self.by_connection.pop(slot.connection, None) is not None:
             self.counters.count("closed", reason)
 
     def begin_to_close(self, slot: Slot) -> bool:
-        """Have somebody close a slot's connection; False if it is closed, or another does."""
+        """Claim the closing of a slot's connection; False if it is closed, or somebody else is closing it."""
         if slot not in self.slots or slot.state is not State.CLOSING or slot.is_being_closed:
             return False
         slot.is_being_closed = True
         return True
 
     def connection_closed(self, slot: Slot, was_interrupted: bool) -> None:
-        """Record that an evicted slot's connection is closed, and whether somebody was interrupted in using it."""
+        """Record that an evicted slot's connection is closed, and whether its holder was interrupted in using it."""
         if was_interrupted:
             self.counters.count("cancelled")
         self.slot_closed(slot)
@@ -304,22 +305,24 @@ class PoolState:
         """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
         return bool(self.waiting) and self.server.share.begin_probe_if_due(len(self.by_connection))
 
+    # Closing the pool
+
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Lend no more; see ``empty``."""
+        """Lend nothing any more; see ``empty``."""
         self.closed = True
         return self.empty(error)
 
     def empty(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Send the waiters of a closed pool away, each with an error, and take out the idle slots, evicted."""
+        """Refuse the waiters of a closed pool, each with an error, and evict the idle slots; return those."""
         for request in list(self.waiting):
             self._answer(request, error())
             self.waiting.remove(request)
         return self.evict_idle(list(self.idle), "shutdown")
 
-    # Housekeeping
+    # Idle slots: too many, drained, renewed
 
     def resize(self, options: PoolOptions) -> list[Slot]:
-        """Have another limit from now on; take out the idle slots that are too many, evicted."""
+        """Change the limit; evict the idle slots that are too many, and return them."""
         self.options = options
         self.limit = options.MAX_CONNS
         over = max(0, min(self._excess(), len(self.idle)))
@@ -328,11 +331,11 @@ class PoolState:
         return surplus
 
     def drain(self) -> list[Slot]:
-        """Take out all idle slots, evicted."""
+        """Evict all idle slots, and return them."""
         return self.evict_idle(list(self.idle), "surplus")
 
     def begin_to_renew(self, slot: Slot) -> Request | None:
-        """Take out an idle slot, to have its connection replaced; None if it is not idle any more."""
+        """Take a slot out of the idle ones, to replace its connection; None if it is not idle any more."""
         if slot.state is not State.IDLE or slot not in self.slots:
             return None
         slot.request = self.renewal
@@ -341,20 +344,20 @@ class PoolState:
         return self.renewal
 
     def evict_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
-        """Take out some of the idle slots, evicted."""
+        """Evict some of the idle slots, and return them."""
         for slot in slots:
             self.evict(slot, reason)
             self.idle.remove(slot)
         return slots
 
-    # What is shown
+    # Numbers for display
 
     def in_use(self) -> list[tuple[Slot, Request]]:
-        """The slots whose connections are lent, and to whom."""
+        """Return the slots whose connections are lent, each with the request that has it."""
         return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
 
     def snapshot(self) -> PoolStats:
-        """The numbers of this moment."""
+        """Return the numbers of this moment."""
         now = self._clock()
         held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
         longest = min(held, key=lambda slot: slot.since, default=None)

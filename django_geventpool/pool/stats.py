@@ -45,7 +45,7 @@ class PoolStats:
     reconnects: int = metric("counter", "connection", "Connections opened in the place of one that was lost while idle")
     closed: Mapping[Reason, int] = metric("counter", "connection", "Connections closed, by reason", label="reason")
 
-    wait_time: Times = metric("histogram", "s", "How long those waited for a connection who had to")
+    wait_time: Times = metric("histogram", "s", "How long requests waited that were not served at once")
     use_time: Times = metric("histogram", "s", "How long connections were held")
     create_time: Times = metric("histogram", "s", "How long it took to connect")
 

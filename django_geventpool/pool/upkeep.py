@@ -1,6 +1,6 @@
-"""What time brings: connections that were idle, or lived, or were held for long enough, and holders that are gone.
+"""What comes due with time: connections idle, open or held for long enough, and holders that are gone.
 
-``due.py`` asks for that under the lock, at each look of the housekeeper, and ``Pool._keep_house`` does it.
+``due.py`` collects it under the lock, each time the housekeeper looks, and ``Pool._keep_house`` acts on it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import math
 from .slot import Slot, State
 from .state import PoolState
 
-#: How often to look whether holders are gone that give no sign of it, in seconds.
+#: How often to look for the end of holders that give no sign of it, in seconds.
 HOLDER_POLL_INTERVAL = 0.5
 
-#: How often at the most to look after slots with nothing to do yet, in seconds.
+#: Shortest pause before the next look at slots that are not due yet, in seconds.
 SLOT_POLL_INTERVAL = 1.0
 
-#: How often to look at slots although nobody has told that there is anything to see (seconds): who should have may have
-#: been interrupted.
+#: How often to look at slots unasked, in seconds: whoever should have woken the housekeeper may have been interrupted.
 BACKSTOP = 2.0
 
 
 class Upkeep:
-    """Looks after the slots of a pool. The pool calls each method with its lock held.
+    """The rules by which slots are closed, renewed and reclaimed. The pool calls each method with its lock held.
 
     :param state: the pool's.
     """
@@ -36,14 +35,14 @@ class Upkeep:
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
-        If the next look is planned, it is sooner than twice BACKSTOP, which even a full server lets it be idle for.
+        A look that is planned already comes within twice BACKSTOP, for which a connection may be idle at a full server.
         """
         timeout = self.state.options.CONN_IDLE_TIMEOUT
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
     def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
-        """Take out the idle slots whose idle time or lifetime is over: evicted, or to be renewed for MIN_CONNS."""
+        """Evict the idle slots whose idle time or lifetime is over; return them, and those to renew for MIN_CONNS."""
         timeout = self._idle_timeout()
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         old: list[Slot] = []
@@ -63,11 +62,11 @@ class Upkeep:
         return evicted, renewed
 
     def abandoned(self) -> list[Slot]:
-        """The slots of holders and clients that are gone."""
+        """Return the slots of holders and clients that are gone."""
         return [slot for slot in self.state.slots if slot.is_abandoned]
 
     def forgotten(self, now: float) -> list[Slot]:
-        """The slots that are to be closed, by somebody who was interrupted before he had it done."""
+        """Return the evicted slots that nobody is closing: whoever was to do so was interrupted before."""
         return [
             slot
             for slot in self.state.slots
@@ -75,7 +74,7 @@ class Upkeep:
         ]
 
     def overdue(self, now: float) -> list[Slot]:
-        """The slots held for longer than LEAK_WARNING_AFTER, each told once."""
+        """Return the slots held for longer than LEAK_WARNING_AFTER, each only once."""
         after = self.state.options.LEAK_WARNING_AFTER
         if after is None:
             return []
@@ -85,14 +84,14 @@ class Upkeep:
         return late
 
     def next_wake(self, now: float) -> float:
-        """When the housekeeper has something to do next; infinite if nothing is to be expected.
+        """Return when the housekeeper has something to do next; infinite if nothing is to be expected.
 
         :param now: from before the rest of the work, so that nothing that comes due meanwhile is missed.
         """
         times = [slot.expires_at for slot in self.state.slots if slot.expires_at is not None and slot.expires_at > now]
         timeout, leak_after = self._idle_timeout(), self.state.options.LEAK_WARNING_AFTER
         if self.state.slots:
-            # Nothing that is lent or comes back from now on is due before, so that none needs to wake the housekeeper.
+            # What is lent or comes back from now on is due later than this, so it need not wake the housekeeper.
             times.append(now + max(SLOT_POLL_INTERVAL, min(timeout or math.inf, leak_after or math.inf, BACKSTOP)))
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         if timeout is not None and spare > 0:

@@ -1,4 +1,4 @@
-"""Those who wait for a connection, in the order of their asking, and when their time is over."""
+"""The requests that wait for a connection, in the order in which they asked, and their deadlines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Waiters(OrderedDict[Request, None]):
             self.add(request)
 
     def add(self, request: Request) -> None:
-        """Queue a request: last, or, when it was served before in vain, where it would be now."""
+        """Queue a request: last, or, when it has to wait once more, in its old place."""
         self._deadlines.add(request)
         newest = next(reversed(self), None)
         self[request] = None
@@ -43,7 +43,7 @@ class Waiters(OrderedDict[Request, None]):
         return self._deadlines.first()
 
     def next_deadline(self) -> float:
-        """Return when its time is over (monotonic seconds); infinite if there is none."""
+        """Return the earliest deadline (monotonic seconds); infinite if there is none."""
         return self._deadlines.next()
 
 
@@ -51,7 +51,7 @@ class Deadlines:
     """The deadlines of the requests that wait.
 
     Requests with the same timeout come in the order of their deadlines. So there is a queue for each timeout, nearly
-    always one, and the cost of an entry doesn't grow with their number.
+    always one, and adding a request costs the same however many wait.
     """
 
     def __init__(self) -> None:
@@ -59,14 +59,14 @@ class Deadlines:
         self._queues: dict[float, OrderedDict[Request, None]] = {}
 
     def add(self, request: Request) -> None:
-        """Note the deadline of a request that is about to wait, if it has one."""
+        """Record the deadline of a request that is about to wait, if it has one."""
         if request.timeout is None:
             return
         queue = self._queues.setdefault(request.timeout, OrderedDict())
         last = next(reversed(queue), None)
         queue[request] = None
         if last is not None and _deadline(request) < _deadline(last):
-            # It has waited before, and begins again.
+            # It has to wait once more, with an earlier deadline than the last.
             self._queues[request.timeout] = OrderedDict.fromkeys(sorted(queue, key=_deadline))
 
     def remove(self, request: Request) -> None:

@@ -12,7 +12,7 @@ class DatabaseWrapper(FirstStatementMixin, base.DatabaseWrapper):
     """Django's PostGIS engine, with connections from a pool."""
 
     def configure(self, connection: Any) -> None:
-        """Set up a connection's session, and have psycopg 3 adapt geometries."""
+        """Set up a connection's session, and make psycopg 3 adapt geometries."""
         super().configure(connection)
         if is_psycopg3:
             # Django does so for the first connection of each wrapper.
