@@ -38,7 +38,7 @@ from django_geventpool.checks.settings import check_databases
 
 
 def derived(name: str, more: dict[str, Any] | None = None, patch: str = "", *, stock: bool = False) -> str:
-    """Return the beginning of a program with an engine that is derived from ours or, of the same name, from Django's."""
+    """Return the beginning of a program with an engine derived from ours or, by the same name, from Django's."""
     engine, settings, library = DERIVED[name]
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
