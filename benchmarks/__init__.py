@@ -1,1 +1,1 @@
-"""The pool and its peers side by side; `python -m benchmarks --help`. Not distributed."""
+"""Benchmarks of the pool and its peers, side by side: ``python -m benchmarks --help``. Not distributed."""

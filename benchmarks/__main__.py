@@ -1,4 +1,4 @@
-"""The benchmarks' command line: `python -m benchmarks --help`, `python -m benchmarks micro`."""
+"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["micro"]:
-        # It patches the standard library, which must come before anything else is imported.
+        # In a process of its own: it patches the standard library, before anything else is imported.
         sys.exit(subprocess.call([sys.executable, "-m", "benchmarks.micro", *sys.argv[2:]]))
     from benchmarks.main import main
 

@@ -1,4 +1,4 @@
-"""Who is measured."""
+"""The contenders: ways to give greenlets database connections."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from .workloads import Place
 
-#: Connections that a contender may have, where it lets itself be told.
+#: The limit of connections, for contenders that know a limit.
 LIMIT = 10
 
-#: Seconds that a task may wait for a connection: nobody should fail for having to wait.
+#: How long a task may wait for a connection (seconds): so long that no task should fail.
 _PATIENCE = 60
 
 _PSYCOPG2 = ("psycopg2-binary", "psycogreen")
@@ -21,26 +21,26 @@ Family = Literal["ours", "peer", "bound"]
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to give greenlets database connections."""
+    """One of them."""
 
     name: str
     title: str
     family: Family
     engine: str
-    #: The driver, and the packages of its own that go into its environment.
+    #: The driver and packages that go into its environment.
     requirements: tuple[str, ...] = _PSYCOPG2
-    #: Connections that it is allowed; None for one that knows no limit.
+    #: The connections that it may have; None if it knows no limit.
     limit: int | None = LIMIT
     #: Entries of DATABASES["default"].
     database: dict[str, Any] = field(default_factory=dict)
     apps: tuple[str, ...] = ()
-    #: Whether psycopg2 is made green for it, as its users must.
+    #: Whether psycopg2 has to be made green for it, as its users do.
     needs_psycogreen: bool = False
-    #: Whether connections stay with who has them: so many greenlets, or wrappers in the worker.
+    #: Whether connections are never given back: each stays with its greenlet or, in the worker, its wrapper.
     is_persistent: bool = False
-    #: Whether each task has a greenlet of its own all the same, as it has with the others.
+    #: Whether each task has a greenlet of its own, although connections are never given back.
     has_greenlet_per_task: bool = False
-    #: Where it is measured.
+    #: The places where it is measured.
     places: tuple[Place, ...] = ("in process", "worker")
     #: Whether PgBouncer stands between it and the server.
     through_pgbouncer: bool = False
@@ -130,5 +130,5 @@ CONTENDERS = (
     ),
 )
 
-#: What ratios are given to.
+#: The contenders that others are divided by.
 REFERENCES = ("transaction", "persistent")

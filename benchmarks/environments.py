@@ -1,4 +1,4 @@
-"""A virtual environment for each set of requirements, as contenders need drivers that exclude each other."""
+"""A virtual environment for each set of requirements, as contenders need drivers that can't be used together."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TOP = Path(__file__).resolve().parent.parent
 _PROJECT = Path(__file__).resolve().parent / "project"
 _OUR_PACKAGES = ("celery_geventpool", "django_geventpool")
 
-# In every environment, in the version that is installed beside this program: so all contenders have the same.
+# Installed in every environment, in the version that this program has, so that all contenders have the same.
 _COMMON = ("Django", "celery", "gevent", "greenlet", "kombu", "psutil")
 
-#: The packages whose versions are of interest.
+#: The packages whose versions are reported.
 _REPORTED = (
     *("Django", "celery", "kombu", "gevent", "greenlet", "psycopg2-binary", "psycopg", "psycopg-pool", "SQLAlchemy"),
     *("django-db-geventpool", "django-db-connection-pool", "django-pg-real-pool"),
@@ -31,7 +31,7 @@ _REPORTED = (
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python with what a contender needs."""
+    """A Python with the packages that a contender needs."""
 
     python: Path
     #: Versions by package.
@@ -39,9 +39,9 @@ class Environment:
 
 
 class Environments:
-    """Makes the environments below `folder`, once for each set of requirements, and takes a copy of our packages.
+    """Makes the environments below a folder, once for each set of requirements, and copies our packages.
 
-    The copy is what is measured: the checkout may change meanwhile.
+    The copy is measured, as the checkout may change meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,11 +59,11 @@ class Environments:
 
     @property
     def python_path(self) -> str:
-        """What contenders' processes have as PYTHONPATH."""
+        """The PYTHONPATH of contenders' processes."""
         return os.pathsep.join((str(_PROJECT), str(self._copy)))
 
     def obtain(self, contender: Contender) -> Environment:
-        """Return the contender's environment, made if there is none.
+        """Return a contender's environment, which is made if there is none.
 
         :raises RuntimeError: when pip fails.
         """
@@ -74,7 +74,7 @@ class Environments:
         return self._made[requirements]
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of the packages of interest, over all environments that were asked for."""
+        """Return the versions of the reported packages in all environments that were obtained."""
         found: dict[str, str] = {}
         for environment in self._made.values():
             found.update({name: environment.packages[name] for name in _REPORTED if name in environment.packages})
@@ -85,7 +85,7 @@ class Environments:
         folder = self._folder / f"env-{key}"
         python = folder / "bin" / "python"
         packages = folder / "packages.json"
-        if not packages.exists():  # Which is written last.
+        if not packages.exists():  # The file that is written last.
             _run(sys.executable, "-m", "venv", "--clear", str(folder))
             _run(str(python), "-m", "pip", "install", "--quiet", *requirements)
             found = json.loads(_run(str(python), "-m", "pip", "list", "--format=json"))

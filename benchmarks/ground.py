@@ -1,4 +1,4 @@
-"""What stands while the contenders come and go: the server with its table, the monitor, the environments."""
+"""What all contenders use: the server with its table, the monitor, the environments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .workloads import CONCURRENCY, Workload
 
 _DATABASE = "bench"
 _ROWS = 1000
-# Contenders without a limit, and those that don't keep theirs, get what they want.
+# Enough for contenders that have no limit, or don't keep theirs.
 _MAX_CONNECTIONS = 500
 
 _TABLE = f"""
@@ -34,7 +34,7 @@ _TABLE = f"""
 
 @dataclass(frozen=True)
 class Ground:
-    """The servers, and what is needed to start a contender's process."""
+    """The servers, and what starts a contender's process."""
 
     server: PostgresServer
     monitor: ConnectionMonitor
@@ -43,9 +43,9 @@ class Ground:
 
     @contextmanager
     def environment_for(self, contender: Contender, plans: Mapping[str, Plan]) -> Iterator[dict[str, str]]:
-        """Give the environment variables of a contender's process, with the pooler that it needs running.
+        """Yield the environment variables of a contender's process, while the pooler that it needs runs.
 
-        Before and after, nobody has a connection. What the monitor counts meanwhile is the contender's.
+        There is no connection before and after, so that all that the monitor counts are the contender's.
         """
         self.monitor.wait_for_none()
         self.monitor.reset()
@@ -87,9 +87,9 @@ class Ground:
 
 @contextmanager
 def prepared(environments: Environments, pgbouncer: str | None) -> Iterator[Ground]:
-    """Start the servers and fill the table; all is ended and removed in the end."""
+    """Start the servers and fill the table; at the end, stop and remove everything."""
     with ExitStack() as stack:
-        # Django would set the time zone of each new connection if it had to. Vacuuming would come at any time.
+        # In UTC, Django need not set the time zone of each new connection. Vacuuming could disturb any measurement.
         server = PostgresServer(max_connections=_MAX_CONNECTIONS, timezone="UTC", autovacuum=False)
         stack.enter_context(server)
         server.query(f"CREATE DATABASE {_DATABASE} OWNER {server.user}")
@@ -100,16 +100,16 @@ def prepared(environments: Environments, pgbouncer: str | None) -> Iterator[Grou
 
 
 def make_plan(workload: Workload, tasks: int) -> Plan:
-    """Return how many tasks to run so that about `tasks` of them are measured."""
+    """Return how many tasks to run so that about ``tasks`` of them are measured."""
     return Plan(warm_up=2 * CONCURRENCY, tasks=max(1, round(tasks * workload.share)), cool_down=CONCURRENCY)
 
 
 def timeout_for(plan: Plan) -> float:
-    """Return the seconds after which whatever has not ended is given up."""
+    """Return after how many seconds tasks that have not ended are given up."""
     return 30 + plan.total / 20
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a log, where errors say what they are."""
+    """Return the last line of a log, which has an error's message."""
     lines = path.read_text(errors="replace").split("\n") if path.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "nothing")

@@ -1,4 +1,4 @@
-"""Measures in one process, without Celery."""
+"""Measures in a process without Celery."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from .ground import Ground, last_line, make_plan, timeout_for
 from .results import Measurement, Plan
 from .workloads import CONCURRENCY, Workload
 
-# What a worker does for other workers and for monitors has nothing to do with the database.
+# Messages between workers and to monitors have nothing to do with the database.
 _ARGUMENTS = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 _QUEUE = "bench"
 
@@ -26,7 +26,7 @@ _QUEUE = "bench"
 def measure_in_worker(
     ground: Ground, contender: Contender, workloads: Sequence[Workload], round_number: int, tasks: int
 ) -> Iterator[Measurement]:
-    """Run the workloads, one after the other, in a worker; one that hangs or dies is replaced for the next."""
+    """Run the workloads one after the other in a worker; if it hangs or dies, the next ones have a new worker."""
     left = list(workloads)
     while left:
         for measurement in _measure(ground, contender, tuple(left), round_number, tasks):
@@ -37,7 +37,7 @@ def measure_in_worker(
 def _measure(
     ground: Ground, contender: Contender, workloads: Sequence[Workload], round_number: int, tasks: int
 ) -> Iterator[Measurement]:
-    """Run workloads in one worker until one of them does not end."""
+    """Run workloads in one worker until all are done, or one of them doesn't end."""
     plans = {workload.name: make_plan(workload, tasks) for workload in workloads}
     with (
         tempfile.TemporaryDirectory(prefix="geventpool-bench-") as name,
@@ -56,7 +56,7 @@ def _measure(
             arguments=(*_ARGUMENTS, "-Q", _QUEUE),
             log_file=folder / "worker.log",
         )
-        # It is the contender's Python that runs, not this one.
+        # The contender's Python, not this one.
         worker.command[0] = str(ground.environments.obtain(contender).python)
         try:
             worker.start()
@@ -89,15 +89,15 @@ def _measure(
                 note=f"; the worker did not start: {last_line(worker.log_file)}",
             )
         finally:
-            # A worker takes seconds to end when it is asked to.
+            # A worker that is asked to end takes seconds.
             worker.kill()
 
 
 def _run(worker: CeleryWorker, messages: Path, workload: Workload, plan: Plan) -> bool:
-    """Send the tasks as files in `messages`, and say whether all of them ended in time."""
+    """Send the tasks as files in ``messages``; return whether all of them ended in time."""
     folder = worker.log_file.parent
-    # The transport writes messages in place, where a worker could read half of one; and whoever sends tasks needs as
-    # much CPU as the worker. So all are written elsewhere first, and then appear as quickly as files can be renamed.
+    # The transport writes messages in place, where a worker could read half of one, and sending tasks takes as much CPU
+    # as running them. So all are written elsewhere first, and then renamed.
     staging = filesystem_broker(folder / "staging")
     with Celery(set_as_current=False) as app:
         app.conf.update(staging)

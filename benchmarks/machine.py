@@ -1,4 +1,4 @@
-"""Where and when it was measured."""
+"""The machine, time and versions of a run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _TOP = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Machine:
-    """The circumstances of a run."""
+    """What a run was measured on."""
 
     date: str
     cpus: int
     cpu_model: str
-    #: The system's load average at the start, to tell a busy machine.
+    #: The load average at the start: a high one means that the machine was busy.
     load: float
     system: str
-    #: By name: Python, packages, servers.
+    #: Of Python, packages and servers, by name.
     versions: dict[str, str]
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Machine:
 
 
 def describe_machine(ground: Ground, load: float) -> Machine:
-    """Look at the machine, the servers and the environments that were made."""
+    """Return the description of the machine, the servers and the environments."""
     versions = {"celery-geventpool": _revision(), "Python": platform.python_version(), **ground.environments.versions()}
     versions["PostgreSQL"] = ground.server.query("SHOW server_version")[0][0]
     if ground.pgbouncer is not None:
@@ -63,7 +63,7 @@ def _cpu_model() -> str:
 
 
 def _revision() -> str:
-    """The commit of the checkout, with a mark if it was changed since."""
+    """Return the commit of the checkout, with a mark if files were changed since."""
     command = ["git", "describe", "--always", "--dirty", "--tags"]
     try:
         result = subprocess.run(command, cwd=_TOP, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""A run from its start to the exit status."""
+"""A run of the benchmarks, from the command line to the exit status."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks; returns the exit status."""
+    """Run the benchmarks; return the exit status."""
     options = parse_options(arguments)
     for number in _STOP_SIGNALS:
         signal.signal(number, _stop)
@@ -73,7 +73,7 @@ def _run(options: BenchOptions, console: Console) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End the program by way of all its `finally`s, which must not be interrupted in turn."""
+    """End the program through all its ``finally`` blocks, which another signal must not interrupt."""
     for other in _STOP_SIGNALS:
         signal.signal(other, lambda *_: None)
     print("\nStopping ...", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""What the pool itself costs, without a server: `python -m benchmarks micro`.
+"""The costs of the pool itself, without a server: ``python -m benchmarks micro``.
 
-The cost of a checkout while few and while many greenlets wait, the memory that a waiting greenlet takes, and what the
-statistics cost.
+Measures a checkout while few and while many greenlets wait, the memory of a waiting greenlet, and the share of the
+statistics.
 """
 
 from gevent import monkey
@@ -29,7 +29,7 @@ from django_geventpool.options import PoolOptions  # noqa: E402
 from django_geventpool.pool import Pool  # noqa: E402
 from django_geventpool.pool.counters import Histogram  # noqa: E402
 
-#: Takes the number of waiters and of checkouts.
+#: A function of the numbers of waiters and of checkouts.
 Cost = Callable[[int, int], float]
 
 _FEW, _MANY = 10, 10_000
@@ -37,12 +37,12 @@ _CHECKOUTS = 50_000
 _TURNS = 100
 _MOST_RATIO = 1.2
 _MOST_BYTES = 2048
-# Longer than anything here takes; each waiter has a deadline all the same.
+# Longer than any measurement, so that each waiter has a deadline, and none meets it.
 _PATIENCE = 3600.0
 
 
 class _Connection:
-    """Stands for a connection."""
+    """Stands in for a connection."""
 
 
 class _NoServer:
@@ -102,7 +102,7 @@ def _make_pool() -> Pool:
 
 
 def checkout_cost(waiters: int, checkouts: int) -> float:
-    """Return the seconds of a checkout and its return, while so many greenlets wait for the one connection."""
+    """Return the seconds of a checkout and its return, while a number of greenlets wait for the one connection."""
     pool = _make_pool()
     held = pool.getconn()
 
@@ -116,7 +116,7 @@ def checkout_cost(waiters: int, checkouts: int) -> float:
 
 
 def handoff_cost(waiters: int, checkouts: int) -> float:
-    """Return the same of gevent's locks alone: the least that a switch to the longest waiter can cost."""
+    """Return the same for gevent's lock alone: the least that a switch to the longest waiter can cost."""
     queue: deque[threading.Lock] = deque()
 
     def next_one() -> None:
@@ -134,27 +134,27 @@ def handoff_cost(waiters: int, checkouts: int) -> float:
 
 
 class _Forgetful(Histogram):
-    """Records nothing: what a checkout would cost without statistics."""
+    """Records nothing, as a pool without statistics would."""
 
     def record(self, seconds: float) -> None:
         """Do nothing."""
 
 
 class _Quiet(_NoServer):
-    """A driver whose connections are looked at before they are lent, as the real ones do."""
+    """A driver that looks at a connection's socket before it is lent, as the real ones do."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     def is_alive(self, connection: _Connection) -> bool:
-        """Look whether the socket has news."""
+        """Return whether there is nothing to read."""
         return not green.is_readable(self._fd)
 
 
 def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
-    """Return the seconds of a checkout and its return with statistics, and without them.
+    """Return the seconds of a checkout and its return, with statistics and without.
 
-    Nobody waits, so that there is nothing else to pay for. Many short turns of both meet the same noise.
+    Nobody waits, so that nothing else costs time. Both take many short turns, so that noise hits them alike.
     """
     one, other = socket.socketpair()
     pools = [Pool("micro", _Quiet(one.fileno()), PoolOptions(MAX_CONNS=1)) for _ in range(2)]
@@ -178,7 +178,7 @@ def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
 def _cost(
     checkout: Callable[[], Callable[[], object]], let_go: Callable[[], object], waiters: int, checkouts: int
 ) -> float:
-    """Have greenlets check out, and return, as often; each return wakes the next, and none waits for less than all."""
+    """Return the seconds of a checkout and its return by greenlets that take turns, each waiting for all others."""
     left = checkouts
 
     def cycle() -> None:
@@ -189,7 +189,7 @@ def _cost(
             give_back()
 
     greenlets = [gevent.spawn(cycle) for _ in range(waiters + 1)]
-    gevent.sleep(0)  # All of them wait now.
+    gevent.sleep(0)  # Lets all of them begin to wait.
     began = time.perf_counter()
     let_go()
     while left > 0:
@@ -213,7 +213,7 @@ def _bytes_of(wait: Callable[[], object], let_go: Callable[[], object], waiters:
 
 
 def waiter_bytes(waiters: int) -> tuple[float, float]:
-    """Return the bytes of Python's memory of a greenlet that waits for a connection, and at a bare lock."""
+    """Return the bytes of Python's memory that a greenlet takes: waiting for a connection, and at a bare lock."""
     pool = _make_pool()
     held = pool.getconn()
     in_pool = _bytes_of(lambda: pool.putconn(pool.getconn()), lambda: pool.putconn(held), waiters)

@@ -1,4 +1,4 @@
-"""Counts the connections of whoever is measured, on the server, from a process of its own."""
+"""Counts a contender's connections on the server, from a process of its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
 
 
 class ConnectionMonitor:
-    """Asks pg_stat_activity fifty times a second how many connections there are to a database; a context manager.
+    """Asks pg_stat_activity fifty times a second how many connections a database has; a context manager.
 
-    Its own is to another one. A connection that comes and goes between two looks is not seen.
+    A connection that comes and goes between two samples is not seen.
 
-    :param dsn: of another database of the same server.
+    :param dsn: another database of the same server, for its own connection.
     :param database: whose connections to count.
     """
 
@@ -51,7 +51,7 @@ class ConnectionMonitor:
 
     @property
     def peak(self) -> int:
-        """The most connections since the last `reset`."""
+        """The greatest number of connections since the last ``reset``."""
         return self._peak.value
 
     def reset(self) -> None:
@@ -61,7 +61,7 @@ class ConnectionMonitor:
     def wait_for_none(self) -> None:
         """Return when there is no connection left.
 
-        :raises RuntimeError: when some stay, or nobody counts any more.
+        :raises RuntimeError: when some stay, or the counting process has ended.
         """
         self._wait_for_sample()
         if not wait_until(lambda: self._current.value == 0, _GONE_SECONDS):
@@ -69,7 +69,7 @@ class ConnectionMonitor:
 
     def _wait_for_sample(self) -> None:
         before = self._samples.value
-        # The second look began after this was called.
+        # The second sample from now was certainly begun after this call.
         if not wait_until(lambda: self._samples.value >= before + 2, _GONE_SECONDS):
             raise RuntimeError("the connection monitor has ended")
 
@@ -80,7 +80,7 @@ def _sample(
     connection = psycopg2.connect(**dsn)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        # The owner may be killed, and then nobody ends this process.
+        # If the owner is killed, nothing else ends this process.
         while os.getppid() == owner:
             cursor.execute(_COUNT, [database])
             row = cursor.fetchone()

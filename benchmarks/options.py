@@ -1,4 +1,4 @@
-"""The command line."""
+"""The benchmarks' command line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from .contenders import CONTENDERS, Contender
 from .workloads import WORKLOADS, Place, Workload
 
-#: Environments and results; not for the repository.
+#: Environments and results; git ignores it.
 WORK_FOLDER = Path(".bench")
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to run."""
+    """The options of a run."""
 
     rounds: int
     tasks: int
@@ -27,7 +27,7 @@ class BenchOptions:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> BenchOptions:
-    """Read the command line; leaves the program with a message when it makes no sense."""
+    """Parse the command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measures the pool and its peers side by side on a PostgreSQL server that it starts, and writes a "

@@ -22,7 +22,7 @@ _PANEL_WIDTH, _BAR_HEIGHT, _PANEL_MARGIN = 6.0, 0.24, 0.8
 
 
 def write_plot(summaries: Sequence[Summary], machine: Machine, path: Path) -> None:
-    """Draw tasks a second, a panel for each place and workload, as SVG."""
+    """Draw the tasks per second as SVG, with a panel for each place and workload."""
     panels = [list(group) for _, group in groupby(order(summaries), key=lambda one: (one.place, one.workload))]
     rows = -(-len(panels) // _COLUMNS)
     height = rows * (_PANEL_MARGIN + _BAR_HEIGHT * max(map(len, panels))) + 0.6
@@ -35,13 +35,13 @@ def write_plot(summaries: Sequence[Summary], machine: Machine, path: Path) -> No
     figure.suptitle(
         f"Tasks a second ({machine.date}, {machine.cpus} CPUs, {machine.cpu_model})", fontsize="medium", x=0.5
     )
-    # The same numbers give the same file.
+    # So that the same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _draw(axis: Axes, panel: Sequence[Summary]) -> None:
-    shown = list(reversed(panel))  # The first one goes to the top.
+    shown = list(reversed(panel))  # Bars are drawn from the bottom to the top.
     values = [one.tasks_per_second or 0.0 for one in shown]
     bars = axis.barh(
         [TITLES[one.contender] for one in shown],

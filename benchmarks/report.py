@@ -30,7 +30,7 @@ _REASON_CHARACTERS = 300
 
 
 def order(summaries: Iterable[Summary]) -> list[Summary]:
-    """Sort by place, workload and contender, as these are listed."""
+    """Sort by place, workload and contender, each in the order of its list."""
     places, workloads, contenders = list(PLACE_TITLES), list(WORKLOAD_TITLES), list(TITLES)
     return sorted(
         summaries,
@@ -39,7 +39,7 @@ def order(summaries: Iterable[Summary]) -> list[Summary]:
 
 
 def as_markdown(summaries: Sequence[Summary], machine: Machine, notes: Sequence[str]) -> str:
-    """Return tables, one for each place and workload, after what is to be said of them all."""
+    """Return a table for each place and workload, after the notes on all of them."""
     rounds = max((one.rounds for one in summaries), default=0)
     parts = [
         str(machine),
@@ -57,7 +57,7 @@ def as_markdown(summaries: Sequence[Summary], machine: Machine, notes: Sequence[
 def as_json(
     summaries: Sequence[Summary], measurements: Sequence[Measurement], machine: Machine, notes: Sequence[str]
 ) -> str:
-    """Return everything: the circumstances, the medians, each measurement."""
+    """Return the machine, the notes, the medians and each measurement."""
     return json.dumps(
         {
             "machine": asdict(machine),

@@ -1,4 +1,4 @@
-"""What was measured, and what is made of several rounds of it."""
+"""Measurements, and their summaries over several rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .workloads import Place, Workload
 
 @dataclass(frozen=True)
 class Plan:
-    """How many tasks run: before the measured ones, measured, and after them, so that these never run alone."""
+    """How many tasks run before the measured ones, are measured, and run after them, so that these never run alone."""
 
     warm_up: int
     tasks: int
@@ -22,7 +22,7 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all tasks."""
         return self.warm_up + self.tasks + self.cool_down
 
 
@@ -40,7 +40,7 @@ class Measurement:
     peak: int
     #: Tasks that failed, and those that did not end in time.
     errors: int
-    #: Why, and how many.
+    #: Why tasks failed, and how many each.
     reasons: Mapping[str, int]
 
     @classmethod
@@ -56,7 +56,7 @@ class Measurement:
         peak: int,
         note: str = "",
     ) -> Measurement:
-        """Make one of what the measured process wrote, None if nothing."""
+        """Make a measurement of what the measured process wrote; ``outcome`` is None if it wrote nothing."""
         outcome = outcome or {"seconds": 0.0, "cpu_seconds": 0.0, "ended": 0, "errors": {}}
         reasons = dict(outcome["errors"])
         lost = plan.total - outcome["ended"]
@@ -78,7 +78,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rounds of one contender with one workload: medians, the highest peak, the sum of errors."""
+    """The rounds of one contender with one workload: medians, the greatest peak, the sum of errors."""
 
     contender: str
     place: Place
@@ -91,12 +91,12 @@ class Summary:
     peak: int
     errors: int
     reasons: Mapping[str, int]
-    #: Its tasks a second over those of each reference.
+    #: Its tasks per second divided by those of each reference.
     ratios: Mapping[str, float] = field(default_factory=dict)
 
 
 def summarize(measurements: Iterable[Measurement]) -> list[Summary]:
-    """Bring the rounds together, in the order in which contenders and workloads first come."""
+    """Return the summaries, in the order in which contenders and workloads first appear."""
     groups: dict[tuple[Place, str, str], list[Measurement]] = {}
     for one in measurements:
         groups.setdefault((one.place, one.workload, one.contender), []).append(one)
@@ -132,7 +132,7 @@ def summarize(measurements: Iterable[Measurement]) -> list[Summary]:
 
 
 def find_faults(summaries: Iterable[Summary], contenders: Sequence[Contender]) -> list[str]:
-    """Say what a contender of ours did that it must not do."""
+    """Return messages about contenders of ours that had errors, or too many connections."""
     ours = {contender.name: contender for contender in contenders if contender.family == "ours"}
     faults = []
     for summary in summaries:

@@ -1,4 +1,4 @@
-"""Who is measured when."""
+"""The order of measuring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .workloads import Workload
 
 
 def run_rounds(options: BenchOptions, contenders: Sequence[Contender], ground: Ground) -> list[Measurement]:
-    """Measure all contenders in each round, so that what comes and goes on the machine meets them alike."""
+    """Measure all contenders in each round, so that changing load on the machine hits them alike."""
     in_process = [workload for workload in options.workloads if "in process" in workload.places]
     by_place = {place: sum(place in contender.places for contender in contenders) for place in options.places}
     per_round = by_place.get("in process", 0) * len(in_process) + by_place.get("worker", 0) * len(options.workloads)
@@ -25,7 +25,7 @@ def run_rounds(options: BenchOptions, contenders: Sequence[Contender], ground: G
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=options.rounds * per_round)
         for number in range(options.rounds):
-            # Nobody is always the one who comes after the same other.
+            # Each round starts with another contender.
             turn = number * len(contenders) // options.rounds
             order = [*contenders[turn:], *contenders[:turn]]
             for measurement in _run_round(options, order, in_process, ground, number + 1):

@@ -1,4 +1,4 @@
-"""What is measured, and where."""
+"""The workloads, and the places where they are measured."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Literal
 
 Place = Literal["in process", "worker"]
 
-#: As many tasks at a time, in each place.
+#: How many tasks run at a time, in each place.
 CONCURRENCY = 100
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What each task does; the work itself is in ``project/subject/workloads.py``, by the same name."""
+    """What each task does. The function has the same name, in ``project/subject/workloads.py``."""
 
     name: str
     title: str
-    #: The part of the tasks that is measured of this workload: slow ones take as long as fast ones.
+    #: The part of the tasks that this workload runs: fewer of slow ones, so that all take about as long.
     share: float
     places: tuple[Place, ...] = ("in process", "worker")
 

@@ -12,6 +12,6 @@ class CeleryGeventpoolConfig(AppConfig):
     verbose_name = "Celery connection pool"
 
     def ready(self) -> None:
-        """Register only: nothing connects, nothing is patched before a worker starts."""
+        """Register handlers and checks only: nothing connects, and nothing is patched, before a worker starts."""
         checks.register()
         install()

@@ -24,6 +24,6 @@ def check_reuse(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
 
 
 def register() -> None:
-    """Have Django run the checks, those of the backend included."""
+    """Register this check and the backend's with Django."""
     backend_checks.register()
     checks.register(check_reuse)

@@ -1,7 +1,7 @@
-"""What this package adds to Celery's command line, which imports this module in each of its processes.
+"""Additions to Celery's command line, which imports this module in each of its processes.
 
-The entry point "celery.commands" names it: ``celery -A proj geventpool top``. It makes ``inspect`` and ``control`` know
-the pools' commands too: they set up no Django, and so import none of its apps.
+The entry point "celery.commands" names it: ``celery -A proj geventpool top``. Importing it also makes the pools'
+commands known to ``inspect`` and ``control``, which set up no Django, and so import none of its apps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import control
 
 __all__ = ["control", "geventpool"]
 
-# What Celery does with an app's user_options, which only its own module can add to in time.
+# As Celery does with an app's user_options, to which only the app's own module could add in time.
 worker.params += [
     CeleryOption(
         ["--pool-metrics-port"],
@@ -34,7 +34,7 @@ worker.params += [
 ]
 
 
-# Options that an app adds to all commands come as further keyword arguments.
+# Options that an app adds to all commands come as additional keyword arguments.
 @click.group()
 def geventpool(**_kwargs: Any) -> None:
     """Watch the connection pools of the workers."""

@@ -11,7 +11,7 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.control import control_command, inspect_command
 
-# The commands import what else they need: each of Celery's programs imports this module, but only workers run them.
+# The commands import the rest when they run: each of Celery's programs imports this module, but only workers run them.
 
 _OPTIONS = ("holders", "buckets")
 
@@ -38,7 +38,7 @@ def pools(state: Any, options: object = (), **_kwargs: Any) -> dict[str, Any]:
 
 
 def _checked(options: object) -> list[str]:
-    """Return what ``inspect pools`` is to show beside the numbers. Who sends commands himself may send anything."""
+    """Return the options of ``inspect pools``; refuse others, as commands sent by programs may bring anything."""
     from django_geventpool.text import printable, show
 
     from . import operations

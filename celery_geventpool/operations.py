@@ -1,4 +1,4 @@
-"""What can be asked of the pools of one process, in answers that JSON can carry."""
+"""The operations on the pools of one process; their answers can be written as JSON."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .task import TaskLabel
 #: A JSON object.
 Answer = dict[str, Any]
 
-#: What may be asked for beside the numbers.
+#: What ``show`` can add to the numbers.
 HOLDERS, BUCKETS = "holders", "buckets"
 
 
 class Refused(ValueError):
-    """What was asked for can't be done; the message says what to do instead. Nothing was changed."""
+    """The operation can't be done, and nothing was changed; the message says what to do instead."""
 
 
 def limits() -> dict[str, int]:
-    """Return the limit, by alias, of the pools that there are and of those that the first query will make."""
-    # A worker of another project, where this package happens to be installed, has no settings of Django's.
+    """Return limits by alias: of the pools that exist, and of those that a first query will make."""
+    # In a worker that doesn't use Django, where this package happens to be installed, there are no settings.
     databases = pooled_databases() if settings.configured else {}
     return {alias: options.split(database.get("OPTIONS", {}))[0].MAX_CONNS for alias, database in databases.items()}
 
@@ -43,7 +43,7 @@ def limits() -> dict[str, int]:
 def show(more: Collection[str] = ()) -> list[Answer]:
     """Return the numbers of the pools of this process, each with its alias and the process id.
 
-    :param more: "holders" adds who holds connections now, "buckets" adds the counts of the times' buckets.
+    :param more: "holders" adds who holds connections now; "buckets" adds the histograms' counts by bucket.
     """
     return [_describe(alias, pool, more) for alias, pool in sorted(pools.items())]
 
@@ -83,16 +83,16 @@ def _holder(held: HeldConnection) -> Answer:
 
 
 def resize(alias: object, limit: object) -> Answer:
-    """Change the limit of an alias in this process, for as long as the process lives.
+    """Change the limit of an alias in this process, until the process ends.
 
-    The pool need not be there yet, and one that takes its place has the new limit too.
+    The pool need not exist yet, and its successors have the new limit too.
 
-    :param limit: a whole number of at least 1 and MIN_CONNS, or the text of one.
-    :raises Refused: for an alias without a pool, and any other limit.
+    :param limit: a whole number, or the text of one: at least 1, and at least MIN_CONNS.
+    :raises Refused: for an alias without a pool, or any other limit.
     """
     alias = _known(alias)
     number = int(limit) if isinstance(limit, str) and re.fullmatch("[0-9]{1,9}", limit) else limit
-    # Wrappers that are made from now on, and the pools that are made for them, go by the settings.
+    # Wrappers and pools that are made from now on read the settings.
     database = connections.settings[alias]
     changed = {**database["OPTIONS"], "MAX_CONNS": number}
     try:
@@ -109,7 +109,7 @@ def resize(alias: object, limit: object) -> Answer:
 
 
 def close_idle(alias: object) -> dict[str, int]:
-    """Close the idle connections of an alias, or of all if it is None, in this process; return how many by alias.
+    """Close the idle connections of an alias, or of all for None, in this process; return how many, by alias.
 
     :raises Refused: for an alias without a pool.
     """
@@ -119,7 +119,7 @@ def close_idle(alias: object) -> dict[str, int]:
 
 
 def _known(alias: object) -> str:
-    """Return an alias that has a pool; remote commands may bring anything."""
+    """Return an alias that has a pool; refuse anything else, as remote commands may bring anything."""
     known = limits()
     if isinstance(alias, str) and alias in known:
         return alias

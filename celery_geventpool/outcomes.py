@@ -1,10 +1,10 @@
-"""What becomes of tasks that don't tell it themselves, stored in the order in which it came about.
+"""Stores the outcomes of tasks that can't store them themselves, in order.
 
-Celery stores that a task was revoked, or isn't known, in a greenlet or thread that has many things to do: it kills one
-task after the other, or takes messages from the broker. With a result backend in the database it would wait there for
-a connection that the next task on its list holds. So a clerk does it, in a greenlet or thread that lives as long as
-there is something to store. Whoever hands it over waits until it is stored or, if that takes a connection of a pool,
-until the clerk asks for one. Result backends that need none work as they do without this package.
+Celery stores that a task was revoked, or is unknown, in a greenlet or thread with other duties: it kills one task after
+the other, or takes messages from the broker. With a result backend in the database, it would wait there for a
+connection that the next task on its list holds. So a clerk stores it, in a greenlet or thread that lives as long as
+there is something to store. Its caller waits until that is done or, if it takes a connection of a pool, until the
+clerk asks for one. Result backends that need none work as they do without this package.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from .own_work import Scope, release
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: How long a greenlet or thread that was started may take to begin, until it is taken to have been killed (seconds).
+#: After how many seconds a greenlet or thread that was started and hasn't begun counts as killed.
 _PATIENCE = 1.0
-#: How often to look whether everything is done, at the end of a worker (seconds).
+#: The pause between looks whether everything is done, at the end of a worker (seconds).
 _LOOK_INTERVAL = 0.02
 
 logger = logging.getLogger("geventpool.worker")
 
 
 class _Item:
-    """Something to do."""
+    """A call that the clerk is to make."""
 
     __slots__ = ("call", "error", "is_detached", "may_go_on", "what")
 
@@ -43,32 +43,32 @@ class _Item:
         self.call = call
         self.what = what
         self.error: BaseException | None = None
-        #: Set when it is done, and when nobody should wait for it any more.
+        #: Set when the call has returned, or its caller shall wait no longer.
         self.may_go_on = threading.Event()
-        #: Whether it is left to the clerk, errors and all.
+        #: Whether its caller waits no longer: errors go to the log.
         self.is_detached = False
 
 
 class Clerk:
-    """Does one thing after the other, with one connection of each pool, which it gives back when nothing is left."""
+    """Makes one call after the other, with one connection of each pool, given back when no call is left."""
 
     def __init__(self) -> None:
-        #: What is to be done; what is being done is the first.
+        #: The calls to make; the first is being made.
         self._items: deque[_Item] = deque()
         #: Held by the greenlet or thread that works.
         self._duty = threading.Lock()
-        #: Its identifier, None while nobody works.
+        #: The identifier of that greenlet or thread; None while none works.
         self._ident: int | None = None
-        #: Until when one that was started may take to begin, so that no other is needed (monotonic seconds).
+        #: Until when one that was started may take to begin, before another one is (monotonic seconds).
         self._patient_until = 0.0
-        #: Whether it has asked for a connection since it began.
+        #: Whether the one that works has asked for a connection.
         self._has_asked = False
 
     def do(self, call: Callable[[], object], what: str) -> bool:
-        """Have a function called, after those that were handed over before; return whether that is over.
+        """Let the clerk call a function, after those given to it before; return whether the call is over.
 
-        :param what: says in the log what could not be done.
-        :return: False if it is left to the clerk, which waits for a connection: then errors go to the log.
+        :param what: what the log says if the call fails, or isn't made before the worker ends.
+        :return: False if the clerk has to wait for a connection and makes the call later; errors go to the log then.
         :raises BaseException: what the function raises.
         """
         if self._ident == threading.get_ident():
@@ -93,7 +93,7 @@ class Clerk:
         return not item.is_detached
 
     def wait(self, timeout: float) -> bool:
-        """Wait until nothing is left to do, so many seconds at the most; return whether that is so."""
+        """Wait until no call is left, for a number of seconds at the most; return whether none is."""
         deadline = time.monotonic() + timeout
         while self._items and time.monotonic() < deadline:
             self._start()
@@ -101,21 +101,21 @@ class Clerk:
         return not self._items
 
     def pending(self) -> list[str]:
-        """Return what is still to be done."""
+        """Return the descriptions of the calls that are left."""
         return [item.what for item in list(self._items)]
 
     def _start(self) -> None:
-        """Have somebody work, unless one does: the last may have been killed before its first step."""
+        """Start a greenlet or thread unless one works or was just started: one may be killed before it begins."""
         if self._duty.locked() or time.monotonic() < self._patient_until:
             return
         try:
             green.start_thread(self._work)
             self._patient_until = time.monotonic() + _PATIENCE
         except RuntimeError:
-            self._work()  # There are no more threads to be had: too many, or the interpreter is shutting down.
+            self._work()  # No thread could be started: there are too many, or the interpreter is shutting down.
 
     def _work(self) -> None:
-        # Two may have been started.
+        # Two threads may have been started.
         if not self._duty.acquire(blocking=False):
             return
         try:
@@ -126,7 +126,7 @@ class Clerk:
             self._has_asked = False
             self._patient_until = 0.0
             self._duty.release()
-            if self._items:  # They came when this was on its way out, or it was killed.
+            if self._items:  # They came while this one was ending, or it was killed.
                 self._start()
 
     def _do_all(self) -> None:
@@ -138,7 +138,7 @@ class Clerk:
             item.call()
         except BaseException as error:
             if _is_kill(error):
-                item.is_detached = True  # The kill was meant for this greenlet, not for the one that waits.
+                item.is_detached = True  # The kill was meant for this greenlet, not for its caller.
             if not item.is_detached:
                 item.error = error
                 return
@@ -151,7 +151,7 @@ class Clerk:
             release(but=[wrapper for wrapper in connected() if _is_clean(wrapper)])
 
     def _release(self) -> None:
-        """Let all go that wait: from here on it may take time."""
+        """Let all callers go on: from here on the clerk may have to wait."""
         if self._has_asked:
             return
         self._has_asked = True
@@ -164,16 +164,16 @@ class Clerk:
 
 @functools.cache
 def clerk() -> Clerk:
-    """Return the clerk of this process, made when first asked for."""
+    """Return the clerk of this process; the first call makes it."""
     return Clerk()
 
 
 def _is_clean(wrapper: BaseDatabaseWrapper) -> bool:
-    """Tell whether a wrapper's connection can serve for the next thing to do."""
+    """Return whether a wrapper's connection can be used for the next call."""
     return wrapper.autocommit and not wrapper.errors_occurred
 
 
 def _is_kill(error: BaseException) -> bool:
-    """Tell whether an error is what greenlets are killed with."""
+    """Return whether an error is the one that greenlets are killed with."""
     greenlet = sys.modules.get("greenlet")
     return greenlet is not None and isinstance(error, greenlet.GreenletExit)

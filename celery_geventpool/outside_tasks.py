@@ -1,6 +1,6 @@
-"""Where Celery runs code in a worker outside of tasks: there it is made to give back what that takes.
+"""The places where Celery runs code in a worker outside tasks, wrapped so that its connections are given back.
 
-Each place is one through which all code of its kind goes, whatever is connected, registered or scheduled, and when.
+All code of a kind goes through one place, whatever is connected, registered or scheduled, and whenever.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .worker import shares_process
 #: The methods of bootsteps that are called while a worker runs; the others are called while it is put together.
 _STEP_METHODS = ("start", "stop", "close", "terminate", "shutdown", "register_with_event_loop")
 
-#: What a pool calls before and after a task, or in its stead.
+#: What Celery's pool calls before and after a task, or instead of it.
 _CALLBACKS = ("accept_callback", "callback", "error_callback", "timeout_callback")
 
 
 def install() -> None:
-    """Have this process, a worker's, give back what is taken outside of tasks; once is enough."""
+    """Wrap the places in this process, which is a worker's; further calls change nothing."""
     for owner, name, wrap in _PLACES:
         replace(owner, name, wrap)
 
@@ -38,7 +38,7 @@ def _send(send: Callable[..., Any]) -> Callable[..., Any]:
     def send_in_scope(signal: Signal, /, *args: Any, **kwargs: Any) -> Any:
         if not signal.receivers:
             return send(signal, *args, **kwargs)
-        # A task, or what it has started, may send signals too.
+        # Not the worker's own work, as a task, or what it has started, may send signals too.
         return Scope(is_own=False).run(send, signal, *args, **kwargs)
 
     return send_in_scope
@@ -50,7 +50,7 @@ def _send_postrun(send: Callable[..., Any]) -> Callable[..., Any]:
             return send(*args, **kwargs)
         finally:
             if not kwargs["task"].request.is_eager:
-                release()  # What receivers took that came after ours, with which the task has given back.
+                release()  # Receivers that were called after ours, which gave back for the task, may have taken more.
 
     return send_and_release
 
@@ -73,7 +73,7 @@ def _apply_async(apply_async: Callable[..., Any]) -> Callable[..., Any]:
         for name in _CALLBACKS:
             callback = options.get(name)
             if callback is not None:
-                # In green pools and in threads they keep nobody waiting.
+                # In greenlets and threads, a callback that waits keeps no other waiting.
                 options[name] = in_scope(callback, is_patient=shares_process(type(pool)))
         return apply_async(pool, *args, **options)
 
@@ -92,8 +92,8 @@ def _on_message(on_message: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_message_apart(box: pidbox.Pidbox, *args: Any) -> None:
         if isinstance(box, pidbox.gPidbox):
-            # One that waits for a connection must not keep the next from being heard: it may be the one that kills what
-            # holds the connections.
+            # A command that waits for a connection must not delay the next one, which may kill the tasks that hold the
+            # connections.
             box.c.pool.spawn_n(on_message, box, *args)  # type: ignore[attr-defined]
         else:
             on_message(box, *args)
@@ -102,7 +102,7 @@ def _on_message(on_message: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _end_of_turn(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Give back what this turn of a loop has taken, whoever was called in it."""
+    """Wrap one turn of a loop, so that all connections taken in it are given back."""
 
     def run_and_release(*args: Any, **kwargs: Any) -> Any:
         try:

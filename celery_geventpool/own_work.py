@@ -1,9 +1,9 @@
-"""The worker's own work: what Celery runs in a worker outside of tasks, and the connections that it takes.
+"""The worker's own work: what Celery runs in a worker outside tasks, and the connections that this work takes.
 
 Receivers of signals, bootsteps, timers, remote commands, callbacks and the results of tasks that could not store them
 run in greenlets and threads that live as long as the worker, or just before and after a task. Nothing in Celery gives
-their connections back; ``Scope`` does. It also says whose work it is, so that the pool can let it go first: tasks may
-wait for what the worker has to do, and it must not wait for them.
+their connections back; ``Scope`` does. It also marks their requests as urgent, so that the pool serves them before
+those of tasks: tasks may wait for the worker's own work, which must not wait for them.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ R = TypeVar("R")
 
 logger = logging.getLogger("geventpool.worker")
 
-#: By class, as locals made before monkey-patching would be shared by all greenlets.
+#: By class of local: one that was made before monkey-patching would be shared by all greenlets.
 _locals: dict[type, Any] = {}
 
 
 class Scope:
-    """Runs one call, and gives back at its end the connections that were taken in it.
+    """Runs one call, and at its end gives back the connections that were taken in it.
 
-    What this greenlet or thread held before is left alone, and so is all that happens inside a task: that gives back at
-    its own end. Costs next to nothing where no connection is asked for.
+    Connections that this greenlet or thread held before the call stay with it. So do those taken inside a task, which
+    gives them back at its own end. A scope costs next to nothing when no connection is asked for.
 
-    An exception out of a signal handler may keep the end of a scope from being noted. It counts as ended all the same:
-    the frames tell whether its call goes on.
+    An exception out of a signal handler may interrupt the end of a scope before it is recorded. The scope counts as
+    ended all the same: the frames show whether its call goes on.
 
-    :param is_own: whether the call is the worker's own work, which goes first. Inside of a scope that is, it always is.
-    :param is_patient: whether connections are waited for as long as it takes, instead of CONN_WAIT_TIMEOUT.
+    :param is_own: whether the call is the worker's own work, which goes first; inside a scope of own work it always is.
+    :param is_patient: whether to wait for connections without limit, instead of for CONN_WAIT_TIMEOUT.
     :param before_asking: called before each request for a connection.
     """
 
@@ -55,26 +55,26 @@ class Scope:
         self.is_own = is_own
         self.is_patient = is_patient
         self.before_asking = before_asking
-        #: The scope that was entered before this one, and may be left by now.
+        #: The scope that was entered before this one; it may have ended by now.
         self.outer: Scope | None = None
-        #: What had a connection when the call first asked for one; None until it does.
+        #: The wrappers that had a connection when the call first asked for one; None until it does.
         self._held: list[BaseDatabaseWrapper] | None = None
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what a function returns, called in this scope."""
+        """Call a function in this scope, and return what it returns."""
         local = _local()
         self.outer = getattr(local, "scope", None)
         try:
             local.scope = self
             return function(*args, **kwargs)
         finally:
-            # If this is interrupted, the next request for a connection finishes it.
+            # If this is interrupted, the next request for a connection gives back in its place.
             self.give_back()
             local.scope = self.outer
 
     @property
     def is_running(self) -> bool:
-        """Whether the running greenlet or thread is in the middle of the call."""
+        """Whether the current greenlet or thread is inside the call."""
         return is_running(Scope.run.__code__, self)
 
     def begin_request(self) -> None:
@@ -85,27 +85,27 @@ class Scope:
             self.before_asking()
 
     def give_back(self) -> None:
-        """Give back what was taken since the call first asked."""
+        """Give back the connections that were taken since the call first asked for one."""
         if self._held is not None:
             release(but=self._held)
 
 
 def release(but: Container[BaseDatabaseWrapper] = ()) -> None:
-    """Give back what this greenlet or thread has of the pools, outside of tasks.
+    """Give back the connections of this greenlet or thread, outside tasks.
 
-    :param but: what stays.
+    :param but: the wrappers that keep theirs.
     """
     try:
         give_back(connected(), but=but)
     except Error:
-        # Nobody waits for what this would tell, and a worker ends when its loop hears of it.
+        # No caller could handle the error, and a worker whose event loop gets it ends.
         logger.warning(
             "A connection that the worker used outside of tasks could not be given back cleanly", exc_info=True
         )
 
 
 def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool = False) -> Callable[P, R]:
-    """Return a function that runs another one in a scope of its own."""
+    """Return a function that calls another one in a scope of its own."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,7 +115,7 @@ def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool 
 
 
 def begin_request() -> bool:
-    """Record that this greenlet or thread asks for a connection; return whether it does so for the worker itself."""
+    """Record that this greenlet or thread asks for a connection; return whether it is for the worker's own work."""
     is_own = False
     for scope in _current():
         scope.begin_request()
@@ -124,15 +124,15 @@ def begin_request() -> bool:
 
 
 def limit_wait(timeout: float | None) -> float | None:
-    """Return how many seconds this greenlet or thread may wait for a connection; None for as long as it takes.
+    """Return how many seconds this greenlet or thread may wait for a connection; None for without limit.
 
-    :param timeout: how long it may if nothing else is known of it.
+    :param timeout: the seconds outside patient scopes.
     """
     return None if [scope for scope in _current() if scope.is_patient] else timeout
 
 
 def _current() -> list[Scope]:
-    """Return the scopes whose calls go on, the innermost first; none inside of tasks."""
+    """Return the scopes whose calls go on, the innermost first; none inside tasks."""
     local = _local()
     scope: Scope | None = getattr(local, "scope", None)
     if scope is None or _state.get_current_task() is not None:
@@ -148,7 +148,7 @@ def _current() -> list[Scope]:
 
 
 def _forget(scope: Scope, inner: Scope | None) -> None:
-    """Leave a scope whose end was interrupted."""
+    """Take a scope whose end was interrupted out of the chain, and give back for it."""
     if inner is not None:
         inner.outer = scope.outer
     else:
@@ -159,5 +159,5 @@ def _forget(scope: Scope, inner: Scope | None) -> None:
 def _local() -> Any:
     local = _locals.get(threading.local)
     if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # Lets one of two threads win.
+        local = _locals.setdefault(threading.local, threading.local())  # Of two threads, one wins.
     return local

@@ -1,4 +1,4 @@
-"""Putting functions around Celery's own."""
+"""Wraps functions of Celery's."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 logger = logging.getLogger("geventpool.worker")
 
-#: The attribute of functions that are put around others.
+#: The attribute that marks our wrappers.
 _MARK = "_celery_geventpool"
 
 
 def replace(owner: type | ModuleType, name: str, wrap: Wrap) -> None:
-    """Put a function around a method of a class or a function of a module, once.
+    """Replace a method of a class, or a function of a module, by a wrapper around it; further calls change nothing.
 
-    A place that this version of Celery doesn't have is left out, and said so.
+    If this version of Celery doesn't have it, a warning is logged.
     """
     original = vars(owner).get(name)
     if original is None:

@@ -1,7 +1,7 @@
-"""The processes of one worker: its main process, which is asked, and prefork's children, which have pools of their own.
+"""The processes of one worker: the main one, which gets remote commands, and prefork's children, with their own pools.
 
-Each child listens on a socket of its own in a folder that only the worker's user can enter, in a thread that sleeps
-until it is asked: an answer is of the moment, and costs nothing as long as nobody wants one.
+Each child listens on a socket of its own, in a folder that only the worker's user can enter, with a thread that sleeps
+until it is asked. So answers are up to date, and cost nothing until somebody asks.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from . import operations
 
 logger = logging.getLogger("geventpool.worker")
 
-#: How long to wait for the children, all together, in seconds. Celery's command line waits for a second.
+#: How long to wait for all children together (seconds). Celery's command line waits for a second.
 PATIENCE = 0.6
-#: How long a child waits for a request, and for its answer to be taken: less, as the next may be waiting meanwhile.
+#: How long a child waits for a request, and for its answer to be taken (seconds): less, as another may be waiting.
 _PATIENCE_OF_CHILD = 0.3
-#: How long a child pauses that has no room for a connection.
+#: How long a child pauses when it can open no more files (seconds).
 _PAUSE = 1.0
-#: The most that is read of a request, and of an answer (bytes).
+#: The greatest length of a request, and of an answer (bytes).
 _LONGEST_REQUEST, _LONGEST_ANSWER = 100_000, 100_000_000
 
 _METHODS: dict[str, Callable[..., Any]] = {
@@ -39,19 +39,19 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "close_idle": operations.close_idle,
 }
 
-#: Where the children's sockets are, named by process id, and the process that made it; None without children.
+#: The folder of the children's sockets, named by process id, and the id of the main process; None without children.
 _folder: tuple[Path, int] | None = None
 
 
 def expect_children() -> None:
-    """Make this process, a prefork worker's main one, ready to ask children that it forks from now on."""
+    """Make the folder for the sockets of children that this process, a prefork worker's main one, will fork."""
     global _folder
     if _folder is None:
         _folder = Path(tempfile.mkdtemp(prefix="geventpool-")), os.getpid()
 
 
 def listen() -> None:
-    """Have this process answer, if it is such a child."""
+    """Let this process answer requests, if it is such a child."""
     if _folder is None or has_children():
         return
     listener = socket.socket(socket.AF_UNIX)
@@ -66,12 +66,12 @@ def listen() -> None:
 
 
 def has_children() -> bool:
-    """Tell whether this is the main process of a worker whose children have the pools."""
+    """Return whether this is the main process of a worker whose children have the pools."""
     return _folder is not None and _folder[1] == os.getpid()
 
 
 def forget_children() -> None:
-    """Clean up, at the end of the main process."""
+    """Remove the folder, at the end of the main process."""
     global _folder
     if _folder is not None and has_children():
         shutil.rmtree(_folder[0], ignore_errors=True)
@@ -79,10 +79,10 @@ def forget_children() -> None:
 
 
 def ask_all(method: str, **arguments: Any) -> tuple[list[Any], list[int]]:
-    """Have a function of ``operations`` run in each process of this worker, in this one first.
+    """Call a function of ``operations`` in each process of this worker, in this one first.
 
-    :return: what it returned, and the process ids of those that didn't answer in time.
-    :raises Refused: when this process refuses; then no other was asked.
+    :return: what it returned in each, and the ids of the processes that didn't answer in time.
+    :raises Refused: when this process refuses; no other was asked then.
     """
     answers = [_METHODS[method](**arguments)]
     if _folder is None or not has_children():
@@ -101,18 +101,18 @@ def ask_all(method: str, **arguments: Any) -> tuple[list[Any], list[int]]:
     return answers, silent
 
 
-# The main process
+# The main process asks.
 
 
 def _call(path: Path, request: bytes) -> socket.socket | None:
-    """Send a request to a child, and return the socket to read its answer from; None if it is gone."""
+    """Send a request to a child; return the socket to read its answer from, None if the child can't be reached."""
     call = socket.socket(socket.AF_UNIX)
     try:
         call.settimeout(PATIENCE)
         call.connect(str(path))
         call.sendall(request)
     except ConnectionRefusedError:
-        path.unlink(missing_ok=True)  # It was killed.
+        path.unlink(missing_ok=True)  # The child was killed.
     except OSError:
         logger.debug("Process %s could not be asked", path.name, exc_info=True)
     else:
@@ -122,7 +122,7 @@ def _call(path: Path, request: bytes) -> socket.socket | None:
 
 
 def _read_answer(call: socket.socket, deadline: float) -> dict[str, Any] | None:
-    """Return an answer; None from a child that gives none in time, or can't."""
+    """Return a child's answer; None if there is none in time, or it is an error."""
     with call:
         try:
             answer = json.loads(_read_line(call, deadline, _LONGEST_ANSWER))
@@ -132,10 +132,10 @@ def _read_answer(call: socket.socket, deadline: float) -> dict[str, Any] | None:
 
 
 def _read_line(connection: socket.socket, deadline: float, longest: int) -> bytes:
-    """Read up to the end of the line.
+    """Read until the end of the line.
 
-    :raises OSError: if it doesn't come in time, or at all.
-    :raises ValueError: if it is too long.
+    :raises OSError: if the end doesn't come in time, or at all.
+    :raises ValueError: if the line is too long.
     """
     parts: list[bytes] = []
     length = 0
@@ -154,16 +154,16 @@ def _read_line(connection: socket.socket, deadline: float, longest: int) -> byte
     return b"".join(parts)
 
 
-# A child
+# A child answers.
 
 
 def _serve(listener: socket.socket) -> None:
-    """Answer one request after the other, as long as the process lives, whatever they are."""
+    """Answer one request after the other, good or bad, for as long as the process lives."""
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
-            # There are as many open files as there may be.
+            # The process can't open any more files.
             logger.debug("A question for the pools' numbers could not be accepted", exc_info=True)
             time.sleep(_PAUSE)
             continue
@@ -180,16 +180,16 @@ def _answer(connection: socket.socket) -> None:
     line = _read_line(connection, time.monotonic() + _PATIENCE_OF_CHILD, _LONGEST_REQUEST)
     try:
         answer = {"answer": _call_method(json.loads(line))}
-    except (ValueError, RecursionError) as error:  # What is refused is a ValueError, too.
+    except (ValueError, RecursionError) as error:  # ``Refused`` is a ValueError.
         answer = {"error": str(error)}
     connection.settimeout(_PATIENCE_OF_CHILD)
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _call_method(request: Any) -> Any:
-    """Do what a request asks for.
+    """Call the function that a request names.
 
-    :raises ValueError: for anything but a request.
+    :raises ValueError: if it isn't a request.
     """
     method, arguments = (request.get("method"), request.get("arguments")) if isinstance(request, dict) else (None, None)
     if not isinstance(method, str) or method not in _METHODS or not isinstance(arguments, dict):

@@ -1,7 +1,7 @@
-"""Revoking tasks: first they are killed, then what became of them is stored.
+"""Revoking tasks: they are all killed first, then their outcomes are stored.
 
-Celery does both for one task after the other. In a pool that is full of such tasks, the first result waits for a
-connection that the next task holds.
+Celery does both for one task after the other. When such tasks hold all of the pool's connections, storing the first
+outcome would wait for a connection that the next task holds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = logging.getLogger("geventpool.worker")
 
 
 def install() -> None:
-    """Have this process, a worker's that runs its tasks itself, store later what became of tasks; once is enough."""
+    """Let a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
     replace(Request, "_announce_revoked", _announce_later)
     replace(Request, "_announce_cancelled", _announce_later)
     replace(Consumer, "on_unknown_task", _note_later)
@@ -31,7 +31,7 @@ def install() -> None:
 
 
 def kill_apart(pool: BasePool) -> None:
-    """Have a pool of eventlet's kill tasks without waiting for their ends: one may itself wait for a connection."""
+    """Let an eventlet pool kill tasks without waiting for their ends: a task may wait for a connection to end."""
     terminate_job = pool.terminate_job
 
     def kill(pid: int, signal: int | None) -> None:
@@ -48,7 +48,7 @@ def kill_apart(pool: BasePool) -> None:
 
 def _announce_later(announce: Callable[..., Any]) -> Callable[..., Any]:
     def leave_to_clerk(request: Request, *args: Any, **kwargs: Any) -> None:
-        # Now, as nobody should find it any more and announce it once again.
+        # At once, so that nothing else finds the request, and announces it a second time.
         state.task_ready(request)
         what = f"What became of task {request.name!r}, id {request.id!r}, could not be stored"
         clerk().do(functools.partial(announce, request, *args, **kwargs), what)
@@ -60,7 +60,7 @@ def _note_later(on_unknown_task: Callable[..., Any]) -> Callable[..., Any]:
     def leave_to_clerk(consumer: Consumer, body: Any, message: Any, exc: Exception) -> None:
         def note() -> None:
             try:
-                raise exc  # It is logged as the error that is being handled.
+                raise exc  # Celery logs the error that is being handled.
             except type(exc):
                 on_unknown_task(consumer, body, message, exc)
 
@@ -78,7 +78,7 @@ def _kill_first(revoke: Callable[..., Any]) -> Callable[..., Any]:
         found = {task_id: request for task_id in ids if (request := state.requests.get(task_id)) is not None}
         running = {task_id for task_id, request in found.items() if request in state.active_requests}
         if terminate:
-            for task_id in found.keys() - running:  # Should it begin while others are looked up.
+            for task_id in found.keys() - running:  # Each of them might begin meanwhile.
                 found[task_id].terminate(panel_state.consumer.pool, signal=signal)
             if running:
                 revoke(panel_state, running, terminate, signal, **kwargs)
@@ -86,7 +86,7 @@ def _kill_first(revoke: Callable[..., Any]) -> Callable[..., Any]:
         else:
             others = ids
         if others:
-            # Newer versions of Celery ask the result backend for the state of each.
+            # Newer versions of Celery ask the result backend for each task's state.
             call = functools.partial(revoke, panel_state, others, terminate, signal, **kwargs)
             clerk().do(call, f"That the tasks {sorted(others)!r} were revoked could not be stored")
         if terminate:

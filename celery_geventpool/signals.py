@@ -1,4 +1,4 @@
-"""What the worker does, and when: handlers of Celery's signals."""
+"""Handlers of Celery's signals: what the worker does, and when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .task import describe_current_task, describe_current_work
 
 
 def connect() -> None:
-    """Connect the handlers, each once, and have the pools name tasks and requests."""
+    """Connect the handlers, each once, and let the pools name tasks and requests."""
     web_request.connect()
     holder.describe = describe_current_work
     holder.begin_request = own_work.begin_request
@@ -39,7 +39,7 @@ def connect() -> None:
 
 
 def on_worker_creation(instance: WorkController, **_kwargs: Any) -> None:
-    """The first of a worker that is started as a program: it has no steps yet."""
+    """The first signal of a worker that is started as a program: it has no steps yet."""
     instance.app.steps["worker"].add(endpoint.PoolMetrics)
 
 
@@ -57,33 +57,33 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
 
 
 def on_process_init(**_kwargs: Any) -> None:
-    """A process that runs tasks: prefork's children, and solo's only one."""
+    """The start of a process that runs tasks: each of prefork's children, and solo's only one."""
     endpoint.leave_to_parent()
-    outside_tasks.install()  # Such a process may be one that was not forked.
+    outside_tasks.install()  # A process that was not forked inherits nothing.
     _start_clean()
     processes.listen()
 
 
 def _start_clean() -> None:
-    # What was opened until now (at import, by system checks) was opened for another purpose.
+    # Connections that were opened until now (at import, by system checks) are not for tasks.
     give_back_all()
     pools.close_all()
     patch_psycopg()
 
 
 def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
-    """The worker's log is there to be written to."""
+    """The worker's logging is set up."""
     worker.log_start(instance)
 
 
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
-    """The start of a task, in its own greenlet: those that it starts are known by it, also when it has ended."""
+    """The start of a task, in its own greenlet: greenlets that it starts are named after it, also when it has ended."""
     if not task.request.is_eager:
         naming.mark(describe_current_task())
 
 
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:
-    """The end of a task, in its own greenlet, however it ended: its connections go back, by ``close`` of wrappers."""
+    """The end of a task, in its own greenlet, however it ended: wrappers' ``close`` gives its connections back."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
     if not task.request.is_eager:
         end_task()

@@ -1,4 +1,4 @@
-"""What has to happen in a worker when it starts, runs and ends, beside its signals."""
+"""What happens when a worker starts, runs and ends and Celery has no signal for."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from .outcomes import clerk
 
 logger = logging.getLogger("geventpool.worker")
 
-#: How long a worker that ends waits for what it has to store when no task runs, or it is in a hurry, in seconds.
+#: How long a worker that ends waits for outcomes to be stored when no task runs, or it is in a hurry (seconds).
 PATIENCE = 5.0
 
 
 class OwnWork(bootsteps.StartStopStep):
-    """Has the worker's own work give back what it takes, and done before the worker ends."""
+    """Lets the worker's own work give back its connections, and finish before the worker ends."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: WorkController) -> None:
-        """Have tasks killed one beside the other, where that may take time."""
+        """Let eventlet's pool kill tasks without waiting for each."""
         if parent.pool is not None and "eventlet" in type(parent.pool).__module__:
             revoking.kill_apart(parent.pool)  # type: ignore[arg-type]
 
     def register_with_event_loop(self, _parent: WorkController, hub: Any) -> None:
-        """Give back what callbacks took, before the loop waits for the next event."""
+        """Let the loop give back what its callbacks took, before it waits for the next event."""
         hub.on_tick.add(own_work.release)
 
     def stop(self, _parent: WorkController) -> None:
-        """Store what became of tasks, while the worker still waits for those that run, and has its broker.
+        """Wait until outcomes are stored, while tasks still run and the broker is still connected.
 
-        Those hold the connections that this may wait for. When none is left it takes no longer than a moment.
+        Those tasks may hold the connections that this waits for. Once none runs, it waits for ``PATIENCE`` at the most.
         """
         while not clerk().wait(PATIENCE) and state.active_requests:
             pass
 
     def terminate(self, _parent: WorkController) -> None:
-        """The same, but not for long: nobody waits for the tasks."""
+        """Wait for ``PATIENCE`` at the most, as nobody waits for the tasks."""
         finish()
 
 
 def finish() -> None:
-    """Wait a little for what is to be stored, and name what is not."""
+    """Wait a little for outcomes to be stored, and log those that are not."""
     if not clerk().wait(PATIENCE):
         for what in clerk().pending():
             logger.error("%s: the worker ends while all its connections are in use", what)

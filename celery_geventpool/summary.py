@@ -1,4 +1,4 @@
-"""The answers of the remote control commands in words."""
+"""The answers of the remote control commands as text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from django_geventpool.pool.messages import count
 from django_geventpool.pool.metric import Metric
 from django_geventpool.pool.stats import METRICS
 
-#: Those that have a place of their own, or, as a sum, none.
+#: Gauges that are shown elsewhere in the text, or (as they are sums of others) nowhere.
 _PLACED = {"limit", "size", "in_use", "longest_held"}
 _GAUGES = [each for each in METRICS if each.kind == "gauge" and each.name not in _PLACED]
-#: Those that have parts come last.
+#: Counters with a label come last.
 _COUNTERS = sorted((each for each in METRICS if each.kind == "counter"), key=lambda each: each.label is not None)
 _HISTOGRAMS = [each for each in METRICS if each.kind == "histogram"]
 _IN_A_LINE = 5
 
 
 def summarize(answer: Mapping[str, Any]) -> str:
-    """Say what ``inspect pools`` has found."""
+    """Return the text of ``inspect pools``."""
     lines = [line for pool in answer["pools"] for line in _pool(pool, several=_is_in_several(pool, answer["pools"]))]
     lines += [f"{alias}: not used yet, limit {limit}" for alias, limit in answer["unused"].items()]
     return "\n".join([*(lines or ["no database with a pool"]), *_silence(answer["silent"])])
@@ -45,7 +45,7 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
 
 
 def _gauge(metric: Metric, value: float) -> str:
-    """Write a gauge; most are left out while they are 0."""
+    """Return a gauge as text; most are left out while they are 0."""
     if not value and metric.name not in ("idle", "waiting"):
         return ""
     return f", {seconds(value) if metric.unit == 's' else value} {metric.name.replace('_', ' ')}"
@@ -55,7 +55,7 @@ def _counter(metric: Metric, value: Any) -> str:
     if metric.label is not None:
         parts = ", ".join(f"{number} {part}" for part, number in sorted(value.items()))
         return f"{metric.name}: {parts or 'none'}"
-    # It stands beside the connects.
+    # It follows the connects, and so needs only "failed".
     name = "failed" if metric.name == "failed_connects" else metric.name.replace("_", " ")
     return count(value, name[:-1]) if name.endswith("s") else f"{value} {name}"
 
@@ -68,7 +68,7 @@ def _times(metric: Metric, times: Mapping[str, Any]) -> str:
 
 
 def summarize_resize(answer: Mapping[str, Any]) -> str:
-    """Say what ``control pool_resize`` has done."""
+    """Return the text of ``control pool_resize``."""
     text = f"{answer['alias']}: limit {answer['limit']}, was {answer['before']}"
     if answer["processes"] > 1:
         children = answer["processes"] - 1
@@ -77,7 +77,7 @@ def summarize_resize(answer: Mapping[str, Any]) -> str:
 
 
 def summarize_closed(closed: Mapping[str, int], silent: list[int]) -> str:
-    """Say what ``control pool_close_idle`` has done."""
+    """Return the text of ``control pool_close_idle``."""
     lines = [f"{alias}: {count} closed" for alias, count in sorted(closed.items())] or ["no pool is in use yet"]
     return "\n".join([*lines, *_silence(silent)])
 
@@ -88,10 +88,10 @@ def _silence(silent: list[int]) -> Iterator[str]:
 
 
 def quantile(time: float) -> str:
-    """Write an estimate of Times.quantile, as one: all that is known is between which bounds it is."""
+    """Return a quantile as text, marked as an estimate: only the bucket that it lies in is known."""
     return f"~{seconds(time)}" if time < BOUNDS[-1] else f"over {BOUNDS[-1]:.0f} s"
 
 
 def seconds(time: float) -> str:
-    """Write a time with its unit."""
+    """Return a time as text, with its unit."""
     return f"{time * 1000:.3g} ms" if time < 1 else f"{time:.1f} s"

@@ -1,4 +1,4 @@
-"""What runs in this greenlet or thread, as the pool names it."""
+"""Labels by which the pool names the task or request of a greenlet or thread."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class TaskLabel:
 
 
 def describe_current_task() -> TaskLabel | None:
-    """Return the label of the task that runs in this greenlet or thread, None outside of tasks."""
-    # Of tasks that call each other as functions, the one that the worker runs.
+    """Return the label of the task that runs in this greenlet or thread; None outside tasks."""
+    # When tasks call each other as functions, this is the one that the worker runs.
     task: Task[..., Any] | None = _state.get_current_worker_task()
     return None if task is None else TaskLabel(task.name, task.request.id)
 
 
 def describe_current_work() -> object | None:
-    """Return the label of the task or, in a web process, of the request; None outside of both."""
+    """Return the label of the task or, in a web process, of the request; None outside both."""
     return describe_current_task() or describe_current_request()

@@ -1,4 +1,4 @@
-"""What a worker checks and says when it starts."""
+"""What a worker checks and logs when it starts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("geventpool.worker")
 
 
 def check() -> None:
-    """End a worker whose pools can't work.
+    """Check that this worker's pools can work, and end the worker if they can't.
 
-    :raises SystemExit: with the message of what is wrong. Celery would log any other error of a signal handler, and
-        go on until the first task fails.
+    :raises SystemExit: with a message that says what is wrong. Any other error of a signal handler would only be
+        logged by Celery, and the worker would go on.
     """
     try:
         for alias in engines.pooled_databases():
@@ -38,26 +38,26 @@ def check() -> None:
 
 
 def _options_of(alias: str) -> PoolOptions:
-    """Return the options of a pool; importing its engine, but connecting nothing.
+    """Return the options of an alias's pool; imports its engine, but opens no connection.
 
-    :raises ImproperlyConfigured: for those that can't be used, or an engine without its driver.
+    :raises ImproperlyConfigured: for options that can't be used, or an engine whose driver is missing.
     """
     pool_options: PoolOptions = connections[alias].pool_options  # type: ignore[attr-defined]
     return pool_options
 
 
 def spare_collections() -> None:
-    """Leave what is loaded by now out of garbage collections.
+    """Exclude the objects that are loaded by now from garbage collections.
 
-    It stays for as long as the worker does. With hundreds of tasks at a time, which live long enough to have everything
-    collected again and again, looking at it took a good part of the worker's time, and all tasks waited meanwhile.
+    They live as long as the worker. Hundreds of tasks at a time live long enough to cause one full collection after the
+    other, in which all tasks wait while these objects are looked at.
     """
     gc.collect()
     gc.freeze()
 
 
 def log_start(worker: WorkController) -> None:
-    """Say in the log what the tasks of this worker share, and what will not work."""
+    """Log which pools the tasks of this worker share, and what will not work."""
     for alias, database in engines.pooled_databases().items():
         pool_options = _options_of(alias)
         logger.info(
@@ -98,12 +98,12 @@ def _framework_of(worker: WorkController) -> green.Framework:
 
 
 def is_prefork(worker: WorkController) -> bool:
-    """Tell whether a worker runs its tasks in child processes."""
+    """Return whether a worker runs its tasks in child processes."""
     return any(name in _pool_module(worker) for name in ("prefork", "processes"))
 
 
 def shares_process(pool_class: type | str) -> bool:
-    """Tell whether tasks of a pool class run beside the worker's own work: in greenlets or threads of one process."""
+    """Return whether a pool class runs tasks in the worker's main process, in greenlets or threads."""
     names_one = any(name in _module(pool_class) for name in ("gevent", "eventlet", "thread"))
     return names_one or bool(getattr(pool_class, "is_green", False))
 

@@ -1,1 +1,1 @@
-"""The example project under load: servers, measuring, a display."""
+"""The example project under load: starts servers, measures, and shows the numbers."""

@@ -1,4 +1,4 @@
-"""A schema of the demo's own, so that it can work in any database."""
+"""A schema of its own, so that the demo can run in any database."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.db import OperationalError, connection
 
 @contextmanager
 def migrated_schema(name: str) -> Iterator[None]:
-    """Create the schema, which must be the connections' search path, with the example's tables.
+    """Create the schema, which must be the connections' search path, and the example's tables in it.
 
-    It is dropped at the end. No connection is held meanwhile.
+    It is dropped at the end. In between, no connection is held.
     """
     try:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The progress while the worker works: a live bar, or plain lines where there is no terminal."""
+"""The progress of the worker: live bars, or plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _BAR_WIDTH = 30
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show at one moment."""
+    """The numbers of one moment."""
 
     ended: int
     failed: int
-    #: Since the worker is there.
+    #: Since the worker was ready.
     seconds: float
-    #: None when there is no pool.
+    #: None without a pool.
     pool: PoolNumbers | None
-    #: Connections by the server's own count.
+    #: The worker's connections, as the server counts them.
     connections: int
     peak: int
 
 
 class Display:
-    """Shows moments; a context manager.
+    """Shows the numbers of each moment; a context manager.
 
-    `most_connections` is the length of the bar of connections.
+    :param most_connections: the number of connections at which their bar is full.
     """
 
     def __init__(self, console: Console, tasks: int, most_connections: int) -> None:
@@ -76,7 +76,7 @@ class Display:
         self._live.stop()
 
     def show(self, moment: Moment, *, is_last: bool = False) -> None:
-        """Show how things are now; in plain lines, only now and then and at the end."""
+        """Show the numbers; as plain lines, only now and then, and at the end."""
         if self._console.is_terminal:
             self._progress.update(self._bar, completed=moment.ended, speed=moment.ended / moment.seconds)
             self._live.update(Group(self._progress, self._gauges(moment)))

@@ -1,4 +1,4 @@
-"""Where the demo runs: on its own servers, or on the user's."""
+"""The servers and folders of the demo: its own servers, or the user's."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from .pool_numbers import NUMBERS_FOLDER
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT_FOLDER = ROOT / "example_project"
 _MAX_CONNECTIONS = 30
-# The demo's own connections, and those that PostgreSQL keeps for superusers.
+# For the demo's own connections, and those that PostgreSQL reserves for superusers.
 _OTHER_CONNECTIONS = 10
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the demo and its worker work with, as variables that the example's settings read."""
+    """What the demo and its worker run on, as variables that the example's settings read."""
 
-    #: For people: which servers they are.
+    #: Names the servers for people.
     description: str
-    #: The name of the schema, of the queue and of the worker's connections.
+    #: The name of the schema, the queue and the worker's connections.
     name: str
     folder: Path
     variables: dict[str, str]
 
     @property
     def results_folder(self) -> Path:
-        """Where Celery's result backend has a file for every task that ended."""
+        """The folder in which Celery's result backend writes a file for each task that ended."""
         return self.folder / "results"
 
     @property
     def numbers_folder(self) -> Path:
-        """Where the worker leaves its pool's numbers."""
+        """The folder to which the worker writes its pools' numbers."""
         return self.folder / "numbers"
 
     def worker(self, options: DemoOptions, source_url: str, log_file: Path) -> CeleryWorker:
-        """The worker, not started."""
+        """Return the worker, not started yet."""
         return CeleryWorker(
             "project",
             pool=options.pool,
@@ -55,18 +55,18 @@ class Environment:
             env={
                 **self.variables,
                 "PYTHONPATH": os.pathsep.join(_import_path()),
-                # Old modules have escape sequences that the parser warns of.
+                # The parser warns of escape sequences in old modules.
                 "PYTHONWARNINGS": "ignore::SyntaxWarning,ignore::DeprecationWarning",
                 "LIBRARY_SOURCE_URL": source_url,
-                # The source server is here, whatever the way to other servers.
+                # The source server is on this machine, even if other servers are behind a proxy.
                 "no_proxy": f"{os.environ.get('no_proxy', '')},127.0.0.1",
                 "DATABASE_APPLICATION_NAME": self.name,
                 "GEVENTPOOL_MAX_CONNS": str(options.max_conns),
-                # A slow machine is no reason for a task to fail.
+                # No task should fail because the machine is slow.
                 "GEVENTPOOL_CONN_WAIT_TIMEOUT": "60",
                 NUMBERS_FOLDER: str(self.numbers_folder),
             },
-            # There is one worker, and what it would tell others costs time.
+            # There is no other worker to exchange messages with, which costs time.
             arguments=[
                 *("--include", "demo.in_worker"),
                 *("--without-mingle", "--without-gossip", "--without-heartbeat"),
@@ -77,13 +77,13 @@ class Environment:
 
 @contextmanager
 def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
-    """Start the servers that the user doesn't bring, and stop them at the end."""
+    """Start the servers that the user doesn't provide, and stop them at the end."""
     name = f"geventpool_demo_{secrets.token_hex(4)}"
     settings = "demo.stock_settings" if options.stock else "project.settings"
     variables = {
         "DJANGO_SETTINGS_MODULE": settings,
         "CELERY_RESULT_BACKEND": f"file://{folder / 'results'}",
-        # Nobody else's tasks, and nobody else's tables.
+        # A queue and a schema of its own, as the servers may be the user's.
         "CELERY_TASK_DEFAULT_QUEUE": name,
         "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c search_path={name}".strip(),
     }
@@ -108,6 +108,6 @@ def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
 
 
 def _import_path() -> list[str]:
-    """The worker finds the packages where this process does, installed or in the checkout."""
+    """Return this process's import path for the worker: packages may be installed, or in the checkout."""
     inherited = os.environ.get("PYTHONPATH")
     return [*([inherited] if inherited else []), str(ROOT)]

@@ -1,4 +1,4 @@
-"""The serial count that the worker's rows are held against."""
+"""The serial count that the worker's rows are compared with."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from library.parsing import ParsedDefinition, ParsedModule, parse
 
 
 def count_serially(files: Iterable[tuple[str, Path]]) -> dict[str, ParsedModule]:
-    """What the files hold, read from disk one after the other."""
+    """Parse the files one after the other; return the modules by path."""
     return {path: parse(file.read_bytes()) for path, file in files}
 
 
 def find_wrong_modules(expected: Mapping[str, ParsedModule]) -> set[str]:
-    """The paths of which the database has no module, or not exactly the expected definitions.
-
-    The path of a module that nobody expected is wrong too.
-    """
+    """Return the paths whose module is missing in the database, unexpected, or has other definitions than expected."""
     modules = {
         path: (lines, parsable) for path, lines, parsable in Module.objects.values_list("path", "lines", "parsable")
     }
-    # Lists, as what is there twice must be twice in them.
+    # Lists, so that a row that is stored twice is found.
     definitions: dict[str, list[ParsedDefinition]] = defaultdict(list)
     rows = Definition.objects.values_list("module__path", "line", "kind", "name")
     for path, line, kind, name in rows.iterator():

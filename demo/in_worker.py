@@ -1,4 +1,4 @@
-"""What the demo adds to the worker, which imports this with `--include`."""
+"""The demo's additions to the worker, which imports this module by ``--include``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _write_numbers(folder: Path) -> None:
         time.sleep(_SECONDS_BETWEEN_NUMBERS)
 
 
-# The main process has tasks unless its pool is prefork; then the others have.
+# Tasks run in the main process, but with prefork in its children.
 @worker_ready.connect
 @worker_process_init.connect
 def _prepare(**_: object) -> None:
@@ -35,5 +35,5 @@ def _prepare(**_: object) -> None:
 
 
 if "celery_geventpool" not in settings.INSTALLED_APPS:
-    # Without this, psycopg2 would block the hub, and the greenlets would go one by one.
+    # Otherwise psycopg2 would block the hub, and one greenlet would run after the other.
     patch_psycopg()

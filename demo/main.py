@@ -28,7 +28,7 @@ _LOG_LINES = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; returns the exit status."""
+    """Run the demo; return the exit status."""
     options = parse_options(arguments)
     for number in _STOP_SIGNALS:
         signal.signal(number, _stop)
@@ -50,7 +50,7 @@ def _run(options: DemoOptions, console: Console) -> Outcome:
             console.print(f"On {surroundings.description}.")
             os.environ.update(surroundings.variables)
             django.setup()
-            # These modules need the settings, which need the servers' addresses.
+            # This imports the settings, which need the servers' addresses.
             from .run import run
 
             outcome = run(options, surroundings, console, log_file)
@@ -61,7 +61,7 @@ def _run(options: DemoOptions, console: Console) -> Outcome:
 
 
 def _show_log(console: Console, log_file: Path) -> None:
-    """Keep the worker's log, say where, and print its end."""
+    """Copy the worker's log to where it stays, and print that path and the log's end."""
     descriptor, kept = tempfile.mkstemp(prefix="geventpool-demo-", suffix=".log")
     os.close(descriptor)
     shutil.copyfile(log_file, kept)
@@ -71,7 +71,7 @@ def _show_log(console: Console, log_file: Path) -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End the program by way of all its `finally`s, which must not be interrupted in turn."""
+    """End the program through all its ``finally`` blocks, which another signal must not interrupt."""
     for other in _STOP_SIGNALS:
         signal.signal(other, lambda *_: None)
     print("\nStopping ...", file=sys.stderr)

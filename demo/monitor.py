@@ -1,4 +1,4 @@
-"""Counts the worker's connections, on the server."""
+"""Counts the worker's connections on the server."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _COUNT = """
 
 
 class ConnectionMonitor(threading.Thread):
-    """Asks pg_stat_activity fifty times a second how many connections there are of that name.
+    """Asks pg_stat_activity fifty times a second how many connections have an application name.
 
-    It does so on a connection of its own, which has another name.
+    Its own connection has another one.
     """
 
     def __init__(self, application_name: str) -> None:
         super().__init__(name="connection monitor", daemon=True)
         self._application_name = application_name
         self._stopped = threading.Event()
-        #: Why it ended early.
+        #: The error that ended it early.
         self.error: Error | None = None
         self.current = 0
         self.peak = 0

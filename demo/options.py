@@ -13,14 +13,14 @@ _CONCURRENCY: dict[WorkerPool, int] = {
     "gevent": 200,
     "eventlet": 200,
     "threads": 200,
-    # These are processes.
+    # Processes, not greenlets or threads.
     "prefork": 8,
 }
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What to run."""
+    """The options of a run."""
 
     pool: WorkerPool
     concurrency: int
@@ -30,17 +30,17 @@ class DemoOptions:
 
     @property
     def processes(self) -> int:
-        """How many processes of the worker run tasks, each with a connection pool of its own."""
+        """The number of the worker's processes that run tasks, each with a connection pool of its own."""
         return self.concurrency if self.pool == "prefork" else 1
 
     @property
     def limit(self) -> int:
-        """How many server connections the worker may have."""
+        """The number of server connections that the worker may have."""
         return self.max_conns * self.processes
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> DemoOptions:
-    """Read the command line; leaves the program with a message when it makes no sense."""
+    """Parse the command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="A Celery worker indexes Python's standard library: hundreds of greenlets at "

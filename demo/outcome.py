@@ -1,4 +1,4 @@
-"""What came out, and whether it is as it should be."""
+"""The result of a run, and whether it is as it should be."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Outcome:
     tasks: int
     modules: int
     definitions: int
-    #: Tasks that did not end, or ended well without the rows that they should have left.
+    #: Tasks that did not end, or that succeeded and left wrong rows or none.
     lost: int
-    #: Modules whose rows are not those of the serial count, without those of failed tasks.
+    #: Modules whose rows differ from the serial count, except those of failed tasks.
     wrong_modules: int
     failed: int
-    #: Why tasks failed, and how many.
+    #: Why tasks failed, and how many each.
     reasons: list[tuple[str, int]]
     seconds: float
     peak: int
@@ -48,12 +48,12 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Nothing lost, nothing failed, never more connections than allowed, all of them given back."""
+        """Whether no task was lost or failed, the limit was kept, and all connections were given back."""
         return not any(self._faults().values())
 
     @property
     def is_over_limit(self) -> bool:
-        """Whether the worker had more connections than MAX_CONNS allows; without a pool it may."""
+        """Whether the worker had more connections than MAX_CONNS allows; never without a pool."""
         return not self.options.stock and self.peak > self.options.limit
 
     def print(self, console: Console) -> None:
@@ -100,7 +100,7 @@ class Outcome:
         return f"[red]{', '.join(f'{n} {fault}' for fault, n in self._faults().items() if n)}[/red]"
 
     def _faults(self) -> dict[str, int]:
-        """How many there are of what must not be."""
+        """Return the numbers that must be 0, by their names."""
         return {
             "tasks lost": self.lost,
             "tasks failed": self.failed,

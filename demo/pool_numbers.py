@@ -1,7 +1,7 @@
-"""How the pools of the worker's processes are doing, handed over in files.
+"""The numbers of the pools of the worker's processes, passed on in files.
 
-Remote control would be the way to ask a worker, but not with Celery's filesystem broker: it writes
-its messages in place, so that the other side may read half of one, which ends a worker.
+Remote control would ask the worker, but not with Celery's filesystem broker: it writes messages in place, so that the
+other side may read half of one, which ends a worker.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from pathlib import Path
 from django_geventpool.pool import PoolStats
 from django_geventpool.pool.counters import Times
 
-#: The environment variable that tells the worker where to leave its numbers.
+#: The environment variable with the folder to which the worker writes them.
 NUMBERS_FOLDER = "DEMO_NUMBERS_FOLDER"
 
 
 @dataclass(frozen=True)
 class PoolNumbers:
-    """Connections and waiting tasks; the sum, when there are several processes."""
+    """The numbers of connections and of waiting tasks, added up when there are several processes."""
 
     in_use: int
     idle: int
     waiting: int
-    #: In all, from here on.
+    #: Counted since the start, like all below.
     connects: int
     checkouts: int
     timeouts: int
     reclaimed: int
-    #: How long those waited who had to: how many, by bucket, and all their seconds.
+    #: How long requests waited that had to: their number by bucket, and the sum of their seconds.
     wait_counts: list[int]
     wait_total: float
 
     @classmethod
     def of(cls, stats: PoolStats) -> PoolNumbers:
-        """The numbers of one pool."""
+        """Return the numbers of one pool."""
         return cls(
             in_use=stats.in_use,
             idle=stats.idle,
@@ -51,7 +51,7 @@ class PoolNumbers:
 
     @property
     def wait(self) -> Times:
-        """How long those waited who had to."""
+        """How long requests waited that had to."""
         return Times(tuple(self.wait_counts), self.wait_total)
 
     def __add__(self, other: PoolNumbers) -> PoolNumbers:
@@ -62,7 +62,7 @@ class PoolNumbers:
         return f"{self.in_use} in use, {self.idle} idle, {self.waiting} waiting"
 
     def write(self, folder: Path) -> None:
-        """Leave this process's numbers for `read_pool_numbers`."""
+        """Write this process's numbers for ``read_pool_numbers``."""
         file = folder / f"{os.getpid()}.json"
         unfinished = file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(self)))
@@ -70,7 +70,7 @@ class PoolNumbers:
 
 
 def read_pool_numbers(folder: Path) -> PoolNumbers | None:
-    """The latest numbers of all processes together; None before the first."""
+    """Return the latest numbers of all processes together; None before the first."""
     files = list(folder.glob("*.json"))
     if not files:
         return None

@@ -1,4 +1,4 @@
-"""Which tasks have ended, and how."""
+"""The tasks that have ended, and their outcomes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _FILE_PREFIX = "celery-task-meta-"
 
 
 class Results:
-    """The outcomes of tasks, from Celery's filesystem result backend in `folder`."""
+    """Reads outcomes from the folder of Celery's filesystem result backend."""
 
     def __init__(self, app: Celery, folder: Path, task_ids: Iterable[str]) -> None:
         self._app = app
         self._folder = folder
-        #: Those that have not ended.
+        #: The ids of tasks that have not ended.
         self.pending = set(task_ids)
         self.succeeded: set[str] = set()
-        #: The reasons, by task.
+        #: Reasons by the id of the failed task.
         self.failed: dict[str, str] = {}
 
     @property
     def ended(self) -> int:
-        """How many tasks have ended."""
+        """The number of tasks that have ended."""
         return len(self.succeeded) + len(self.failed)
 
     def reasons(self) -> list[tuple[str, int]]:
-        """Why tasks failed, the most frequent reason first."""
+        """Return the reasons of failures and their numbers, the most frequent first."""
         return Counter(self.failed.values()).most_common()
 
     def collect(self) -> int:
-        """Take in the results that are new; returns how many there were."""
+        """Read the new results; return how many there were."""
         before = self.ended
-        # One look into the folder, rather than asking the backend for each task that is pending.
+        # Listing the folder once is cheaper than asking the backend for each pending task.
         names = {file.name.removeprefix(_FILE_PREFIX) for file in self._folder.iterdir()}
         for task_id in self.pending & names:
             self._take(AsyncResult(task_id, app=self._app))
@@ -58,7 +58,7 @@ class Results:
 
 
 def _reason(error: object) -> str:
-    """The kind of the error, with the server's words when they are from there."""
+    """Return the class of an error, and its message if it is the server's."""
     text = " ".join(str(error).split())
     _, fatal, server_says = text.rpartition("FATAL: ")
     if fatal:

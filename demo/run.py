@@ -1,4 +1,4 @@
-"""The demo from the first row to the last number; imported when Django is set up."""
+"""The run of the demo; imported after Django is set up."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from .results import Results
 _Item = TypeVar("_Item")
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-# When no task has ended for so long, none will.
+# When no task has ended for that long, none will.
 _STALL_SECONDS = 60.0
 _SETTLE_SECONDS = 5.0
-# A worker that is interrupted may finish what it does; it has up to a few hundred tasks in hand.
+# For a worker that is interrupted to finish its tasks, a few hundred at the most.
 _STOP_SECONDS = 10.0
 
 
 def run(options: DemoOptions, environment: Environment, console: Console, log_file: Path) -> Outcome:
-    """Let a worker index the standard library, and look closely."""
+    """Let a worker index the standard library, and return what it did."""
     collect_less_garbage()
     files = find_modules()
     tasks = plan(files)[: options.tasks]
     with ExitStack() as stack:
         stack.enter_context(migrated_schema(environment.name))
         stack.callback(_remove_queue)
-        # Before the worker is there: Celery's filesystem broker writes its messages in place, and
-        # a worker that reads half of one ends.
+        # Before the worker starts: Celery's filesystem broker writes messages in place, and a worker that reads half of
+        # one ends.
         paths = {task.delay().id: _paths(task) for task in _progress(tasks, "Enqueueing ...", console)}
         wanted = [(path, files[path]) for task_paths in paths.values() for path in task_paths]
         console.print(f"{len(tasks)} tasks for {len(wanted)} modules are enqueued.")
@@ -62,7 +62,7 @@ def run(options: DemoOptions, environment: Environment, console: Console, log_fi
             with Display(console, len(tasks), options.limit) as display:
                 seconds = _watch(results, worker, monitor, environment.numbers_folder, display)
             pool = read_pool_numbers(environment.numbers_folder)
-            # Celery takes seconds to end; there is something to do meanwhile.
+            # Celery takes seconds to end; the rows are counted meanwhile.
             worker.send_signal(signal.SIGTERM)
             expected = count_serially(_progress(wanted, "Counting serially ...", console))
         failed_paths = {path for task_id in results.failed for path in paths[task_id]}
@@ -84,24 +84,24 @@ def run(options: DemoOptions, environment: Environment, console: Console, log_fi
 
 
 def _progress(items: Sequence[_Item], description: str, console: Console) -> Iterable[_Item]:
-    """Iterate with a bar, which is gone at the end."""
+    """Return the items, with a progress bar that is gone at the end."""
     return track(items, description, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _paths(task: Signature) -> list[str]:
-    """The modules that a task indexes."""
+    """Return the paths of the modules that a task indexes."""
     (argument,) = task.args
     return [argument] if isinstance(argument, str) else argument
 
 
 def _count_without_rows(results: Results, paths: Mapping[str, list[str]], wrong: set[str]) -> int:
-    """How many tasks said that all went well, but didn't leave the rows."""
+    """Return how many tasks succeeded, but left wrong rows or none."""
     return sum(not wrong.isdisjoint(paths[task_id]) for task_id in results.succeeded)
 
 
 @contextmanager
 def _serving(files: Mapping[str, Path]) -> Iterator[str]:
-    """Serve the modules from a thread; gives the server's URL."""
+    """Serve the modules from a thread; yield the server's URL."""
     with SourceServer(files) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -136,7 +136,7 @@ def _monitoring(application_name: str) -> Iterator[ConnectionMonitor]:
 def _watch(
     results: Results, worker: CeleryWorker, monitor: ConnectionMonitor, numbers_folder: Path, display: Display
 ) -> float:
-    """Show the progress until all tasks have ended, or no more will; returns the seconds it took."""
+    """Show the progress until all tasks have ended, or no more will; return the seconds it took."""
 
     def look() -> Moment:
         return Moment(
@@ -159,7 +159,7 @@ def _watch(
             news = time.monotonic()
         display.show(look())
     results.collect()
-    # A task has its result a moment before its connection is given back.
+    # A task's result is there a moment before its connection is given back.
     wait_until(is_settled, _SETTLE_SECONDS)
     display.show(look(), is_last=True)
     return news - started
@@ -168,7 +168,7 @@ def _watch(
 def _remove_queue() -> None:
     with app.connection_for_write() as connection:
         queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
-        # Celery's brokers without AMQP only delete what they have seen declared.
+        # Celery's brokers without AMQP only delete a queue that this process has declared.
         queue.declare()
         queue.delete()
         queue.exchange.delete()

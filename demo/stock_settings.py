@@ -1,4 +1,4 @@
-"""The example's settings without the pool: Django's own engine, to compare with."""
+"""The example's settings with Django's own engine instead of the pool, for comparison."""
 
 from project.settings import *  # noqa: F403
 from project.settings import DATABASES, INSTALLED_APPS

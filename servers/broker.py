@@ -1,17 +1,16 @@
-"""Celery's broker in plain folders: nothing to install, nothing to run."""
+"""A broker for Celery in plain folders: nothing to install, nothing to run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TypedDict
 
-# The transport looks into its folders this often (seconds) when it found nothing; its own default
-# is a second.
+# How long the transport pauses after it found its folders empty (seconds); its default is a second.
 _POLLING_INTERVAL = 0.05
 
 
 class FilesystemOptions(TypedDict):
-    """The transport options of kombu's filesystem transport that are set here."""
+    """The options of kombu's filesystem transport that are set here."""
 
     data_folder_in: str
     data_folder_out: str
@@ -22,21 +21,20 @@ class FilesystemOptions(TypedDict):
 
 
 class FilesystemBroker(TypedDict):
-    """Celery settings; `app.conf.update(filesystem_broker(folder))`."""
+    """Settings of Celery, for ``app.conf.update(filesystem_broker(folder))``."""
 
     broker_url: str
     broker_transport_options: FilesystemOptions
 
 
 def filesystem_broker(folder: Path) -> FilesystemBroker:
-    """Celery settings for a broker in `folder`, the same for clients and workers; creates what it
-    needs there.
+    """Create a broker's folders below ``folder``, and return Celery's settings for them, for clients and workers alike.
 
-    Tasks, remote control (`inspect`, `control`, `ping`), its replies and events work.
+    Tasks, events, remote control (``inspect``, ``control``, ``ping``) and its replies work.
     """
     messages = folder / "messages"
-    # The transport takes a message by moving it here before it reads it. With store_processed off
-    # it would use the system's folder for temporary files, where a move can be a copy.
+    # The transport takes a message by moving it here before it reads it. With store_processed off, it would move it to
+    # the system's folder for temporary files, which may be a copy.
     processed = folder / "processed"
     control = folder / "control"
     for path in (messages, processed, control):

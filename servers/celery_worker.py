@@ -12,22 +12,18 @@ from servers.logged_process import LoggedProcess
 
 
 class WorkerFailed(RuntimeError):
-    """The worker ended, or was not in time; the message has the end of its log."""
+    """The worker has ended, or is late; the message has the end of its log."""
 
 
 class CeleryWorker(LoggedProcess):
-    """`python -m celery -A app worker -P pool -c concurrency`, with its log in a file; a context
-    manager.
+    """``python -m celery -A app worker -P pool -c concurrency`` as a subprocess; a context manager.
 
-    `cwd` is the folder from which `app` can be imported; `env` is added to the environment of this
-    process. `arguments` go to the worker's command line as they are ("--without-mingle" saves a
-    second). `log_file` is created (default: `hostname`.log in `cwd`); a worker that is started
-    again appends to it. `start_timeout` is in seconds.
+    ``stop`` takes four seconds for an idle worker whose broker is polled, which is Celery's own time; ``kill`` takes
+    none.
 
-    Celery itself takes four seconds to end an idle worker of a broker that is polled (`stop`);
-    `kill` takes none.
-
-    The worker is killed, with its process group, when the process that owns it is.
+    :param cwd: the folder from which ``app`` can be imported.
+    :param arguments: further arguments of the worker's command line ("--without-mingle" saves a second).
+    :param log_file: by default ``hostname``.log in ``cwd``.
     """
 
     failure = WorkerFailed

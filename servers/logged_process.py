@@ -1,4 +1,4 @@
-"""A program that runs as a subprocess, with its log in a file."""
+"""A program that runs as a subprocess and logs to a file."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _LOG_TAIL_CHARACTERS = 4000
 
 
 class LoggedProcess:
-    """A command with its log in `log_file`, which is created; a context manager.
+    """A command that runs as a subprocess; a context manager. It is killed, with its process group, when its owner is.
 
-    One that is started again appends to its log. It runs in the folder `cwd`; `env` is added to the environment of this
-    process. `start_timeout` is in seconds.
-
-    The process is killed, with its process group, when the process that owns it is.
+    :param log_file: where its output goes; another start appends to it.
+    :param cwd: the folder that it runs in.
+    :param env: what is added to the environment of this process.
+    :param start_timeout: how long it may take until it is ready, in seconds.
     """
 
-    #: What is raised when the process ended, or was not in time; the message has the end of its log.
+    #: The error when the process has ended, or is late; its message has the end of the log.
     failure: ClassVar[type[RuntimeError]] = RuntimeError
-    #: What it writes to its log when it is ready.
+    #: What the process writes to its log when it is ready.
     ready: ClassVar[re.Pattern[str]]
-    #: The signal for its process group when its owner is killed.
+    #: The signal that its process group gets when the owner is killed.
     orphan_signal: ClassVar[signal.Signals] = signal.SIGKILL
     #: The system user that it runs as; None for the current one.
     system_user: str | None = None
@@ -61,30 +61,31 @@ class LoggedProcess:
 
     @property
     def pid(self) -> int:
-        """The process id of the main process. Raises RuntimeError when it was never started."""
+        """The id of the main process.
+
+        :raises RuntimeError: when it was never started.
+        """
         return self._started().pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the main process is there."""
+        """Whether the main process is running."""
         return self._process is not None and self._process.is_running
 
     @property
     def returncode(self) -> int | None:
-        """The exit status of the last run, negative for a signal; None while it runs or when it was
-        never started.
-        """
+        """The exit status of the last run, negative for a signal; None while it runs, or if it was never started."""
         return None if self._process is None else self._process.returncode
 
     @property
     def log(self) -> str:
-        """What the process has written so far, over all its starts."""
+        """The output of the process so far, since its first start."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self) -> None:
-        """Start the process and return when it is ready. Does nothing when it runs.
+        """Start the process unless it runs, and return when it is ready.
 
-        Raises `failure` when it ends before, or isn't ready in `start_timeout` seconds.
+        :raises RuntimeError: ``failure``, when it ends before, or isn't ready in ``start_timeout`` seconds.
         """
         if self.is_running:
             return
@@ -104,10 +105,10 @@ class LoggedProcess:
             raise
 
     def wait_for_log(self, pattern: str | re.Pattern[str], timeout: float = 30.0, *, since: int = 0) -> re.Match[str]:
-        """Wait up to `timeout` seconds until `pattern` is found in the log, and return the match.
+        """Wait until a pattern is found in the log, for ``timeout`` seconds at the most; return the match.
 
-        `since` is the number of characters of the log to leave out. Raises `failure` when the time
-        is over or the process has ended without writing it.
+        :param since: how many characters to skip at the start of the log.
+        :raises RuntimeError: ``failure``, when the time is over, or the process has ended without writing it.
         """
         compiled = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
 
@@ -124,13 +125,13 @@ class LoggedProcess:
         self._started().send_signal(signum)
 
     def wait(self, timeout: float = 30.0) -> bool:
-        """Wait up to `timeout` seconds for the end of the main process; say whether it has ended."""
+        """Wait for the end of the main process, for ``timeout`` seconds at the most; return whether it has ended."""
         return self._started().wait(timeout)
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> int | None:
-        """Ask the process to finish what it does and end (SIGTERM); kill it after `timeout` seconds.
+        """Ask the process to finish its work and end (SIGTERM); kill it after ``timeout`` seconds.
 
-        Returns its exit status (-9 when it had to be killed), None when it was never started.
+        :return: its exit status (-9 if it had to be killed); None if it was never started.
         """
         return self._end(signal.SIGTERM, timeout)
 
@@ -139,7 +140,7 @@ class LoggedProcess:
         self._end(signal.SIGKILL)
 
     def _is_ready(self, since: int) -> bool:
-        """Return whether it is ready, by its log without so many characters at its beginning."""
+        """Return whether the log says, after its first ``since`` characters, that the process is ready."""
         return self.ready.search(self.log, since) is not None
 
     def _wait_until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:

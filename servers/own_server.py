@@ -1,4 +1,4 @@
-"""A server on a free port of this machine, with all that it writes in a temporary folder."""
+"""A server on a free port of this machine that writes to a temporary folder only."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from servers.ports import HOST, free_ports
 
 
 class OwnServer(LoggedProcess):
-    """A server of our own on a free port of 127.0.0.1; a context manager.
+    """A server on a free port of 127.0.0.1; a context manager.
 
-    After a `stop` or `kill`, `start` has it on the same port again. It ends with the `with` block, `close()`, the end
-    of the interpreter, or, when the owner is killed, by itself; in that last case only, its folder is left behind.
+    After ``stop`` or ``kill``, ``start`` starts it on the same port again. The end of the ``with`` block, ``close()``
+    or the end of the interpreter ends it and removes its folder. When the owner is killed, the server ends too, but its
+    folder stays.
     """
 
     port_count: ClassVar[int] = 1
-    #: What the log says of failures to start that pass: they are worth another try.
+    #: What the log says when a start fails for a reason that passes: it is tried again.
     passing: ClassVar[tuple[str, ...]] = ("Address already in use",)
 
     def __init__(self, name: str) -> None:
-        #: Everything that it writes.
+        #: Has everything that the server writes.
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         atexit.register(self.close)
         self._owner = os.getpid()
         self.host = HOST
-        #: The first of `ports`; 0 until it is started.
+        #: The first of ``ports``; 0 until it is started.
         self.port = 0
         self.ports: list[int] = []
         super().__init__([], log_file=self.folder / "log", cwd=self.folder)
@@ -44,9 +45,9 @@ class OwnServer(LoggedProcess):
         return f"<{type(self).__name__} {'running' if self.is_running else 'stopped'} on {self.host}:{self.port}>"
 
     def start(self) -> None:
-        """Start the server and return when it takes connections; does nothing when it runs.
+        """Start the server unless it runs, and return when it takes connections.
 
-        Raises `failure` with the end of the server's log when it doesn't come up.
+        :raises RuntimeError: ``failure``, when it doesn't come up; the message has the end of its log.
         """
         is_new = self.port == 0
         deadline = time.monotonic() + self._start_timeout
@@ -85,5 +86,5 @@ class OwnServer(LoggedProcess):
             shutil.chown(path, self.system_user)
 
     def _configure(self) -> list[str]:
-        """Write what the server reads of its ports and folder, and return the command that starts it."""
+        """Write the server's configuration for its ports and folder; return the command that starts it."""
         raise NotImplementedError

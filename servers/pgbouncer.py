@@ -19,12 +19,12 @@ _STOP_TIMEOUT = 5.0
 
 
 class PgBouncerNotFound(RuntimeError):
-    """There is no pgbouncer on the machine."""
+    """There is no ``pgbouncer`` on this machine."""
 
 
 def find_pgbouncer() -> str | None:
-    """Return the program, None if there is none."""
-    # Debian has it where only root's PATH leads.
+    """Return the path of the program; None if there is none."""
+    # Debian installs it into a folder that is on root's PATH only.
     return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -36,13 +36,13 @@ def pgbouncer_version(program: str) -> str:
 
 
 class PgBouncer(OwnServer):
-    """A PgBouncer before a database. It lets everybody in, under any name, and connects as the role of `dsn`.
+    """A PgBouncer in front of a database. It lets every client in, under any name, and connects as the role of ``dsn``.
 
     :param dsn: the database that it serves, under the same name.
-    :param pool_mode: when a client's server connection goes back.
-    :param size: how many connections it may have to the server.
-    :param settings: more of its configuration: `PgBouncer(dsn, max_client_conn=20)`.
-    :raises PgBouncerNotFound: when there is no `pgbouncer` on the machine.
+    :param pool_mode: when a client gives its server connection back.
+    :param size: how many connections to the server it may have.
+    :param settings: further settings of its own, by name: ``PgBouncer(dsn, max_client_conn=20)``.
+    :raises PgBouncerNotFound: when there is no ``pgbouncer`` on this machine.
     """
 
     ready = re.compile("process up")
@@ -58,7 +58,7 @@ class PgBouncer(OwnServer):
             "pool_mode": pool_mode,
             "default_pool_size": size,
             "max_client_conn": 2000,
-            # Lines for each connection would be a good part of its work.
+            # Logging each connection would be a good part of its work.
             "log_connections": 0,
             "log_disconnections": 0,
             **settings,
@@ -68,11 +68,11 @@ class PgBouncer(OwnServer):
         super().__init__("pgbouncer")
 
     def stop(self, timeout: float = _STOP_TIMEOUT) -> int | None:
-        """End it, and with it the connections of its clients, for which some versions would wait."""
+        """End it without waiting for its clients to disconnect, as some versions would."""
         return super().stop(timeout)
 
     def show(self, what: str) -> list[dict[str, str]]:
-        """Ask its console: `show("POOLS")`, `show("CLIENTS")`. A row is a dictionary by the names of the columns."""
+        """Return the rows of a ``SHOW`` of its console (say "POOLS" or "CLIENTS"), as dictionaries by column."""
         command = [str(find_bindir() / "psql"), "-Xqw", "--csv", "-h", self.host, "-p", str(self.port)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         output = subprocess.run(
@@ -93,7 +93,7 @@ class PgBouncer(OwnServer):
         configuration.write_text(
             "\n".join(["[databases]", f"{self._dsn['dbname']} = {target}", "[pgbouncer]", *lines, ""])
         )
-        # There may be a password in it.
+        # It may have a password in it.
         configuration.chmod(0o600)
         self.hand_over(configuration)
         return [self._program, str(configuration)]

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 
 HOST = "127.0.0.1"
 
-# Below the range from which systems pick the ports of outgoing connections: a client that tries to come back could
-# sit on the port of a server that is being restarted.
+# Below the range of outgoing connections: a client's attempt to reconnect could take the port of a server that is being
+# restarted.
 _PORTS = range(10000, 30000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports of 127.0.0.1 that nobody listens on now."""
+    """Return different TCP ports of 127.0.0.1 on which nothing listens now."""
     ports: list[int] = []
     with ExitStack() as held:
         while len(ports) < count:

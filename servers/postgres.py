@@ -25,7 +25,7 @@ _STOP_SIGNALS: dict[StopMode, signal.Signals] = {
 }
 _APP_USER = "app"
 
-# Nothing here has to survive the machine.
+# The data need not survive a crash of the machine.
 _FAST_SETTINGS: dict[str, Setting] = {
     "fsync": False,
     "synchronous_commit": False,
@@ -35,25 +35,23 @@ _FAST_SETTINGS: dict[str, Setting] = {
 
 
 class PostgresServer(OwnServer, Postgres):
-    """A PostgreSQL server of its own, with its data in a temporary folder; a context manager.
+    """A PostgreSQL server with its data in a temporary folder; a context manager.
 
-    It listens on 127.0.0.1 (`host`, `port`) and on a Unix socket in `socket_dir`. `url` and `dsn`
-    are those of the role "app", which may create databases and roles and see all of
-    pg_stat_activity but is no superuser: with `max_connections=30` it gets 27, and `query`, which
-    uses the superuser "postgres", still gets in when they are all taken
-    (`superuser_reserved_connections`, 3 unless set).
+    It listens on 127.0.0.1 (``host``, ``port``) and on a Unix socket in ``socket_dir``. ``url`` and ``dsn`` are for the
+    role "app", which may create databases and roles and see all of pg_stat_activity, but is no superuser: with
+    ``max_connections=30`` it gets 27, and ``query``, as the superuser "postgres", still gets in when they are all taken
+    (``superuser_reserved_connections``, 3 unless set).
 
-    Settings are the server's own, by name: `PostgresServer(max_connections=30,
-    log_statement="all")`. With `password`, both roles have that password and every login is checked
-    by scram-sha-256; without it everybody is trusted. `extension` asks for a server that has that
-    extension's files ("postgis"); `bindir` for one in a certain folder.
-
-    Raises PostgresNotFound when there is no PostgreSQL on the machine.
+    :param password: the password of both roles, checked by scram-sha-256; without one, every login is trusted.
+    :param extension: an extension whose files the server must have ("postgis").
+    :param bindir: the folder of the server's programs, instead of a search for one.
+    :param settings: the server's own settings, by name: ``PostgresServer(max_connections=30, log_statement="all")``.
+    :raises PostgresNotFound: when there is no PostgreSQL on this machine.
     """
 
-    # It leaves nothing in the system's shared memory.
+    # On SIGQUIT the server removes its shared memory from the system.
     orphan_signal = signal.SIGQUIT
-    # A server that was killed leaves children behind that hold its memory for a moment.
+    # The children of a killed server hold its shared memory for another moment.
     passing = (*OwnServer.passing, "pre-existing shared memory block")
 
     def __init__(
@@ -73,15 +71,15 @@ class PostgresServer(OwnServer, Postgres):
 
     @property
     def socket_dir(self) -> Path:
-        """The folder of the Unix socket, to be given to a driver as `host`."""
+        """The folder of the Unix socket; drivers take it as ``host``."""
         return self.folder
 
     def start(self) -> None:
-        """Start the server and return when it takes connections, in about a second the first time.
+        """Start the server unless it runs, and return when it takes connections: in about a second the first time.
 
-        Does nothing when it runs. A server that was stopped or killed comes up again with its data,
-        on the same port. Raises RuntimeError with the end of the server's log when it doesn't come
-        up.
+        A server that was stopped or killed comes up again with its data, on the same port.
+
+        :raises RuntimeError: when it doesn't come up; the message has the end of its log.
         """
         if self.port:
             super().start()
@@ -96,10 +94,10 @@ class PostgresServer(OwnServer, Postgres):
             raise
 
     def stop(self, timeout: float = STOP_TIMEOUT, *, mode: StopMode = "fast") -> int | None:
-        """Stop the server and wait for its end; its data stay for another `start`.
+        """Stop the server and wait for its end; its data stay for another ``start``.
 
-        Modes are PostgreSQL's: "smart" waits for the clients to leave (for `timeout` seconds, then
-        they are cut), "fast" ends their sessions, "immediate" ends without a clean shutdown.
+        :param mode: PostgreSQL's modes: "smart" waits for clients to leave (and cuts them off after ``timeout``
+            seconds), "fast" ends their sessions, "immediate" ends without a clean shutdown.
         """
         return self._end(_STOP_SIGNALS[mode], timeout)
 
@@ -116,7 +114,7 @@ class PostgresServer(OwnServer, Postgres):
         return self.bindir / "psql"
 
     def _install(self) -> None:
-        """Have the programs where its system user may run them: it may have no way into root's environment."""
+        """Copy the programs to where the server's system user may run them, if it can't enter root's environment."""
         self._programs = self.bindir
         if self.system_user is not None and wheel_root(self.bindir) is not None:
             self._programs = copy_wheel(self.bindir, self.folder / "install")
@@ -152,7 +150,7 @@ class PostgresServer(OwnServer, Postgres):
             raise RuntimeError(f"{Path(command[0]).name} failed:\n{result.stdout}")
 
     def _create_app_role(self) -> None:
-        # The owner of the database may create tables in its schema "public".
+        # As the owner of the database, it may create tables in the schema "public".
         password = f" PASSWORD '{self.password.replace(chr(39), chr(39) * 2)}'" if self.password else ""
         self.query(
             f"CREATE ROLE {_APP_USER} LOGIN CREATEDB CREATEROLE{password};"
@@ -168,9 +166,7 @@ class PostgresServer(OwnServer, Postgres):
         return command
 
     def _is_ready(self, since: int) -> bool:
-        """Whether the server says, in the eighth line of its lock file as `pg_ctl` reads it, that
-        it is ready.
-        """
+        """Return whether the server's lock file says, in the eighth line as for ``pg_ctl``, that it is ready."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -185,8 +181,9 @@ def _as_setting(value: Setting) -> str:
 
 
 def unprivileged_user() -> str | None:
-    """The system user to run the server as: None for the current one, which root can't be, as
-    PostgreSQL refuses it.
+    """Return the system user to run the server as: another one if this is root, with which PostgreSQL refuses to run.
+
+    None means the current user.
     """
     if os.geteuid() != 0:
         return None

@@ -1,4 +1,4 @@
-"""Where a PostgreSQL server is, and SQL on it that does not go through a driver."""
+"""The address of a PostgreSQL server, and queries that don't go through a driver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from servers.postgres_protocol import NotTrustedError, ServerError, run
 
 MAINTENANCE_DATABASE = "postgres"
 SUPERUSER = "postgres"
-#: The application name of the sessions of `Postgres.query`, which may be there for a moment afterwards.
+#: The application name of ``Postgres.query``'s sessions, which the server may list for a moment afterwards.
 QUERY_SESSION = "Postgres.query"
 
 _FIELD_SEPARATOR = "\x1f"
@@ -21,7 +21,7 @@ _RECORD_SEPARATOR = "\x1e"
 
 
 class Dsn(TypedDict):
-    """Connection parameters as libpq and its drivers name them."""
+    """Connection parameters, by libpq's names."""
 
     host: str
     port: int
@@ -31,15 +31,16 @@ class Dsn(TypedDict):
 
 
 class QueryError(RuntimeError):
-    """A statement given to `Postgres.query` failed; the message is the server's or psql's."""
+    """A statement given to ``Postgres.query`` failed; the message is the server's or psql's."""
 
 
 class Postgres:
-    """A PostgreSQL server that somebody runs: where it is, and SQL on it.
+    """A PostgreSQL server that is running somewhere: its address, and queries.
 
-    `query` never shares a driver with the code under test: it speaks the protocol by itself where
-    that takes no password, else it starts psql. `query_user` is who it connects as (default:
-    `user`).
+    ``query`` shares no driver with the code under test: it speaks the protocol itself where no password is needed, and
+    starts psql otherwise.
+
+    :param query_user: the role that ``query`` connects as; by default ``user``.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Postgres:
 
     @classmethod
     def from_url(cls, url: str) -> Postgres:
-        """A server given as postgresql://user:password@host:port/dbname."""
+        """Return the server at postgresql://user:password@host:port/dbname."""
         parts = urlsplit(url)
         return Postgres(
             host=parts.hostname or "localhost",
@@ -73,9 +74,7 @@ class Postgres:
 
     @property
     def dsn(self) -> Dsn:
-        """Connection parameters of the application's role, as keyword arguments of a driver's
-        `connect`.
-        """
+        """Connection parameters of the application's role: keyword arguments for a driver's ``connect``."""
         return Dsn(
             host=self.host,
             port=self.port,
@@ -86,17 +85,17 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """The same as a URL, postgresql://user[:password]@host:port/dbname."""
+        """The connection parameters as a URL, postgresql://user[:password]@host:port/dbname."""
         password = f":{quote(self.password, safe='')}" if self.password else ""
         user = quote(self.user, safe="")
         return f"postgresql://{user}{password}@{self.host}:{self.port}/{quote(self.dbname, safe='')}"
 
     def query(self, sql: str, *, dbname: str | None = None, timeout: float = 30.0) -> list[list[str]]:
-        """Run SQL and return the rows of text, NULL as "".
+        """Run SQL and return the rows as text, NULL as "".
 
-        Several statements separated by semicolons run in one transaction; one of them at most may
-        return rows. Raises QueryError with the server's message, or when there was no answer within
-        `timeout` seconds.
+        Several statements, separated by semicolons, run in one transaction; at most one of them may return rows.
+
+        :raises QueryError: with the server's message, or when there is no answer in ``timeout`` seconds.
         """
         if not self.password:
             try:
@@ -110,7 +109,7 @@ class Postgres:
                     timeout=timeout,
                 )
             except NotTrustedError:
-                pass  # psql may find a password, or a certificate.
+                pass  # psql may find a password or a certificate.
             except (ServerError, OSError) as error:
                 raise QueryError(str(error)) from error
         return self._query_by_psql(sql, dbname or self.dbname, timeout)

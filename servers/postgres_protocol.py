@@ -1,4 +1,4 @@
-"""PostgreSQL's protocol, as much of it as one query without a password needs."""
+"""The part of PostgreSQL's protocol that a query without a password needs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ _NULL = -1
 
 
 class ServerError(RuntimeError):
-    """What the server said, as "ERROR:  division by zero"."""
+    """The server's error message, such as "ERROR:  division by zero"."""
 
 
 class NotTrustedError(RuntimeError):
-    """The server asks for more than the name of the role."""
+    """The server wants more than the name of a role: a password, say."""
 
 
 def run(
     sql: str, *, host: str, port: int, user: str, dbname: str, application_name: str, timeout: float
 ) -> list[list[str]]:
-    """Run SQL in a session of its own and return the rows of text, NULL as "".
+    """Run SQL in a session of its own and return the rows as text, NULL as "".
 
-    It costs a tenth of a subprocess with psql, above all in a process that is large or monkey-patched. Raises
-    ServerError, NotTrustedError, OSError when nobody listens or the server hangs up, TimeoutError after `timeout`
-    seconds.
+    It costs a tenth of a subprocess with psql, less still in a process that is large or monkey-patched.
+
+    :raises ServerError: when the server answers with an error.
+    :raises NotTrustedError: when the server wants a password.
+    :raises OSError: when nothing listens, the server hangs up, or there is no answer in ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     with contextlib.closing(_connect(host, port, timeout)) as connection:
@@ -65,7 +67,7 @@ def _text(value: str) -> bytes:
 
 
 def _messages(connection: socket.socket, deadline: float) -> Iterator[tuple[bytes, bytes]]:
-    """The kind and the body of each message that comes."""
+    """Yield the kind and body of each message from the server."""
     received = b""
     while True:
         if len(received) >= 5:
@@ -85,7 +87,7 @@ def _messages(connection: socket.socket, deadline: float) -> Iterator[tuple[byte
 
 
 def _until_ready(messages: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """The messages until the server is ready for the next query."""
+    """Yield the messages until the server is ready for the next query."""
     failure: ServerError | None = None
     try:
         for kind, body in messages:
@@ -98,7 +100,7 @@ def _until_ready(messages: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[byte
             else:
                 yield kind, body
     except ConnectionError as error:
-        # It said why.
+        # Before it hung up, the server may have said why.
         raise failure or error from error
     if failure is not None:
         raise failure

@@ -1,4 +1,4 @@
-"""A standby of a PostgreSQL server, and servers that change their parts."""
+"""A standby of a PostgreSQL server, and the change of roles between both."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from servers.postgres_address import SUPERUSER
 
 
 class StandbyServer(PostgresServer):
-    """A standby that streams from another server, and can be read from; a context manager.
+    """A standby that streams from a primary, and answers reading queries; a context manager.
 
-    Made with `pg_basebackup`, of the same installation and with the same settings.
+    It is made by ``pg_basebackup``, with the primary's programs and settings.
     """
 
     def __init__(self, primary: PostgresServer) -> None:
@@ -18,7 +18,7 @@ class StandbyServer(PostgresServer):
         self._primary = primary
 
     def promote(self) -> None:
-        """Make it a primary, and return when it is one."""
+        """Make it a primary; return when it is one."""
         self.query("SELECT pg_promote()")
 
     def _make_cluster(self) -> None:
@@ -28,11 +28,11 @@ class StandbyServer(PostgresServer):
         self._run([*command, "-R", "-c", "fast", "--no-sync"])
 
     def _create_app_role(self) -> None:
-        pass  # It comes from the primary.
+        pass  # The role comes with the primary's data.
 
 
 def demote(primary: PostgresServer) -> None:
-    """Restart a primary as a standby, in its place, of nobody in particular."""
+    """Restart a primary as a standby on the same port, without a primary to stream from."""
     primary.stop()
     signal = primary.folder / "data" / "standby.signal"
     signal.touch()

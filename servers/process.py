@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# Reads until its standard input is closed, which the kernel does when the owner ends in whatever
-# way (SIGKILL included), and then signals the group. PR_SET_PDEATHSIG would do for Linux only, and
-# it already fires when the thread that started the process ends.
+# Reads until its standard input is closed, which the kernel does however the owner ends (by SIGKILL too), and then
+# signals the group. PR_SET_PDEATHSIG is Linux's alone, and fires already when the thread that started the process ends.
 _GUARD = "import os, sys; sys.stdin.buffer.read(); os.killpg(int(sys.argv[1]), int(sys.argv[2]))"
 
 _POLL_SECONDS = 0.01
 
 
 def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Poll `condition` until it is true or `timeout` seconds have gone by; say whether it became
-    true.
-    """
+    """Poll a condition until it is true, for ``timeout`` seconds at the most; return whether it became true."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= deadline:
@@ -35,11 +32,10 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
 class OwnedProcess:
     """A subprocess in a session of its own, whose output goes to a file.
 
-    Ctrl-C at the terminal does not reach it: its owner decides when and in which order processes
-    end. When the owner is killed, the process group gets `orphan_signal`.
+    Ctrl-C at the terminal does not reach it: its owner decides when and in which order processes end.
 
-    `user` is the name of the system user to run as (None: the current one; anything else needs
-    root).
+    :param user: the system user to run as, which needs root; None for the current one.
+    :param orphan_signal: the signal that the process group gets when the owner is killed.
     """
 
     def __init__(
@@ -90,7 +86,7 @@ class OwnedProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process has not ended yet."""
+        """Whether the process is still running."""
         return self.returncode is None
 
     def send_signal(self, signum: int) -> None:
@@ -98,13 +94,11 @@ class OwnedProcess:
         self._process.send_signal(signum)
 
     def wait(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for the end of the process; say whether it has ended."""
+        """Wait for the end of the process, for ``timeout`` seconds at the most; return whether it has ended."""
         return wait_until(lambda: not self.is_running, timeout)
 
     def end(self, signum: int, timeout: float) -> int:
-        """Send `signum`, wait up to `timeout` seconds, then SIGKILL the group; return the exit
-        status.
-        """
+        """Send a signal, wait for ``timeout`` seconds at the most, then kill the group; return the exit status."""
         try:
             self.send_signal(signum)
             self.wait(timeout)
@@ -114,11 +108,10 @@ class OwnedProcess:
 
     def _end_now(self) -> None:
         """Kill what is left of the process group, then the guard."""
-        # Of an empty group macOS says "not permitted" while its leader has not been waited for.
+        # For an empty group, macOS says "not permitted" until its leader has been waited for.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        # The guard must be dead before its standard input is closed, or it would signal a group
-        # that may be another's.
+        # The guard must be dead before its standard input is closed: the group's id may be in use again by then.
         self._guard.kill()
         self._guard.wait()
         if self._guard.stdin is not None:
@@ -126,7 +119,7 @@ class OwnedProcess:
 
 
 def group_of(user: str | None) -> int | None:
-    """The primary group of a system user; None for None, which `subprocess` takes as "leave it"."""
+    """Return the primary group of a system user; None for None, with which ``subprocess`` keeps the current group."""
     if user is None:
         return None
     return pwd.getpwnam(user).pw_gid

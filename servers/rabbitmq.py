@@ -20,41 +20,38 @@ log.file = false
 log.console = true
 """
 
-# One thread that runs Erlang is enough, and more of them take longer to start. Nodes of a cluster would find each
-# other through another listener.
+# One scheduler thread is enough, and more take longer to start. The listener for other nodes of a cluster is on the
+# loopback interface too.
 _ERLANG_ARGUMENTS = "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}"
 
 
 class RabbitMQNotFound(RuntimeError):
-    """There is no rabbitmq-server on the machine."""
+    """There is no ``rabbitmq-server`` on this machine."""
 
 
 class RabbitMQFailed(RuntimeError):
-    """RabbitMQ ended, or was not in time; the message has the end of its log."""
+    """RabbitMQ has ended, or is late; the message has the end of its log."""
 
 
 class _PortMapper(LoggedProcess):
-    """Erlang's `epmd`, in the foreground.
-
-    Where a node finds none it starts one, as a daemon that nobody ends.
-    """
+    """Erlang's ``epmd``, in the foreground: a node that finds none starts one as a daemon, which nothing ends."""
 
     failure = RabbitMQFailed
     ready = re.compile("epmd running")
 
 
 class RabbitMQServer(OwnServer):
-    """A RabbitMQ server, in some seconds. Durable queues and persistent messages survive a `kill` or `stop`.
+    """A RabbitMQ server, ready in a few seconds. Durable queues and persistent messages survive a ``kill`` or ``stop``.
 
     It shares nothing with a RabbitMQ that is installed as a service: node, cookie, queues and log are its own, no
-    plugin is on, and it runs as the current user, root too.
+    plugin is on, and it runs as the current user, even as root.
 
-    Raises RabbitMQNotFound when there is no `rabbitmq-server` on PATH.
+    :raises RabbitMQNotFound: when there is no ``rabbitmq-server`` on PATH.
     """
 
     failure = RabbitMQFailed
     ready = re.compile("Server startup complete")
-    #: For clients, for other nodes, and of its port mapper.
+    #: One for clients, one for other nodes, one for its port mapper.
     port_count = 3
 
     def __init__(self) -> None:
@@ -64,7 +61,7 @@ class RabbitMQServer(OwnServer):
 
     @property
     def url(self) -> str:
-        """Where it is, as Celery's `broker_url` takes it; "guest" is a user of every RabbitMQ."""
+        """Its address, for Celery's ``broker_url``; every RabbitMQ has a user "guest"."""
         return f"amqp://guest:guest@{self.host}:{self.port}//"
 
     def close(self) -> None:
@@ -103,10 +100,10 @@ class RabbitMQServer(OwnServer):
 
 
 def _programs() -> tuple[str, str]:
-    """RabbitMQ's start script, and Erlang's port mapper."""
+    """Return the paths of RabbitMQ's start script and of Erlang's port mapper."""
     script, epmd = shutil.which("rabbitmq-server"), shutil.which("epmd")
     if script is None or epmd is None:
         raise RabbitMQNotFound("no rabbitmq-server on PATH: apt-get install rabbitmq-server, or brew install rabbitmq")
-    # Debian's is a wrapper that changes to the user of the service; the script itself is beside it.
+    # Debian's is a wrapper that changes to the service's user; the script itself is in the same folder.
     resolved = Path(script).resolve()
     return str(resolved.with_name("rabbitmq-server")), epmd

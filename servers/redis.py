@@ -9,16 +9,16 @@ from servers.own_server import OwnServer
 
 
 class RedisNotFound(RuntimeError):
-    """There is no redis-server on the machine."""
+    """There is no ``redis-server`` on this machine."""
 
 
 class RedisServer(OwnServer):
-    """A Redis server. What it was told survives a `kill` or `stop` and is there again after the next `start`.
+    """A Redis server whose data survive a ``kill`` or ``stop``, and are there again after the next ``start``.
 
-    Raises RedisNotFound when there is no `redis-server` on PATH.
+    :raises RedisNotFound: when there is no ``redis-server`` on PATH.
     """
 
-    # When it has loaded its data.
+    # It says so when it has loaded its data.
     ready = re.compile("Ready to accept connections")
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class RedisServer(OwnServer):
 
     @property
     def url(self) -> str:
-        """Where it is, as Celery's `broker_url` takes it."""
+        """Its address, for Celery's ``broker_url``."""
         return f"redis://{self.host}:{self.port}/0"
 
     def _configure(self) -> list[str]:

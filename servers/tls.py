@@ -9,21 +9,22 @@ from pathlib import Path
 
 
 class OpensslNotFound(RuntimeError):
-    """There is no openssl on the machine."""
+    """There is no ``openssl`` on this machine."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate that is its own authority, and its key."""
+    """The files of a self-signed certificate and its key."""
 
     certificate: Path
     key: Path
 
 
 def make_certificate(folder: Path, name: str) -> Certificate:
-    """Make a certificate for the IP address 127.0.0.1 and for "localhost", in files of this name in a folder.
+    """Make a certificate for 127.0.0.1 and "localhost", in files of this name in a folder.
 
-    Raises OpensslNotFound when there is no `openssl` on PATH, RuntimeError with what it says when it fails.
+    :raises OpensslNotFound: when there is no ``openssl`` on PATH.
+    :raises RuntimeError: when ``openssl`` fails; the message is its own.
     """
     if shutil.which("openssl") is None:
         raise OpensslNotFound("no openssl on PATH: apt-get install openssl, or brew install openssl")

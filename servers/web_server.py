@@ -12,17 +12,16 @@ from servers.ports import HOST
 
 
 class WebServerFailed(RuntimeError):
-    """The web server ended, or was not in time; the message has the end of its log."""
+    """The web server has ended, or is late; the message has the end of its log."""
 
 
 class WebServer(LoggedProcess):
-    """`python -m module arguments`, with its log in `log_file`; a context manager.
+    """``python -m module arguments`` as a subprocess; a context manager.
 
-    The server must listen on 127.0.0.1, on a port that the system picks, and log where; see
-    `gunicorn` and `uvicorn`. `cwd` is the folder from which the application can be
-    imported; `env` is added to the environment of this process. `start_timeout` is in seconds.
+    The server must listen on 127.0.0.1, on a port that the system picks, and log that port; see ``gunicorn`` and
+    ``uvicorn``.
 
-    The server is killed, with its process group, when the process that owns it is.
+    :param cwd: the folder from which the application can be imported.
     """
 
     failure = WebServerFailed
@@ -43,9 +42,9 @@ class WebServer(LoggedProcess):
         self.port = 0
 
     def start(self) -> None:
-        """Start the server and return when it listens. Does nothing when it runs.
+        """Start the server unless it runs, and return when it listens.
 
-        Raises WebServerFailed when it ends before, or doesn't listen in `start_timeout` seconds.
+        :raises WebServerFailed: when it ends before, or doesn't listen in ``start_timeout`` seconds.
         """
         if self.is_running:
             return
@@ -55,12 +54,12 @@ class WebServer(LoggedProcess):
 
 
 def gunicorn(application: str, worker_class: str, *arguments: str) -> tuple[str, list[str]]:
-    """Module and arguments of gunicorn."""
-    # Its control socket would be one for all servers of the user.
+    """Return the module and arguments of gunicorn."""
+    # All servers of a user would have the same control socket.
     options = ["--worker-class", worker_class, "--bind", f"{HOST}:0", "--no-control-socket"]
     return "gunicorn", [*options, *arguments, application]
 
 
 def uvicorn(application: str, *arguments: str) -> tuple[str, list[str]]:
-    """Module and arguments of uvicorn."""
+    """Return the module and arguments of uvicorn."""
     return "uvicorn", ["--host", HOST, "--port", "0", *arguments, application]

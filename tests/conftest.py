@@ -24,7 +24,7 @@ PACKAGES = ("celery_geventpool", "django_geventpool")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to test the checkout where the installed packages are meant."""
+    """Refuse to test the checkout when the installed packages should be tested."""
     if os.environ.get("TEST_INSTALLED"):
         for name, folder in _package_folders().items():
             if folder == ROOT / name:
@@ -32,19 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what is tested with what."""
+    """Print the versions that are tested."""
     folders = [f"{name} from {folder}" for name, folder in _package_folders().items()]
     return [f"framework: {FRAMEWORK}", *folders]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave modules for other frameworks and drivers alone: they may import what is not there."""
+    """Ignore modules for other frameworks and drivers, whose imports may be missing."""
     is_test = collection_path.match("test_*.py")
     return True if is_test and not is_meant(marks_of_module(collection_path)) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave single tests for other frameworks and drivers out."""
+    """Deselect single tests for other frameworks and drivers."""
     others = [item for item in items if not is_meant((mark.name, mark.args) for mark in item.iter_markers())]
     if others:
         config.hook.pytest_deselected(items=others)
@@ -53,27 +53,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI nothing may be left out."""
+    """In CI, make skipped tests fail."""
     return _fail_skip_in_ci((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """In CI nothing may be left out: modules that skip themselves as a whole."""
+    """In CI, make modules that skip themselves as a whole fail."""
     return _fail_skip_in_ci((yield))
 
 
 @pytest.fixture(scope="session")
 def framework() -> Framework:
-    """What this process is monkey-patched for; "threads" is not at all."""
+    """The framework that this process is monkey-patched for; "threads" if it isn't."""
     return cast("Framework", FRAMEWORK)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server for the session: TEST_DATABASE_URL, or one of our own.
+    """The session's PostgreSQL server: that of TEST_DATABASE_URL, or one that is started.
 
-    Tests that stop a server, or need it with settings, start a `PostgresServer` for themselves.
+    Tests that stop a server, or need settings, start a ``PostgresServer`` of their own.
     """
     url = os.environ.get("TEST_DATABASE_URL")
     if url:

@@ -1,4 +1,4 @@
-"""What `python -m tests.run` does once the process is patched: one pytest run, or a plan of many."""
+"""``python -m tests.run`` after the process is patched: one run of pytest, or a plan of many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ FRAMEWORKS = ("gevent", "eventlet", "threads")
 PLAIN = ("threads",)
 DRIVERS = ("psycopg2", "psycopg")
 NO_TESTS_RAN = 5
-#: In the order in which they begin: one that takes long and waits a lot would leave processors idle at the end.
+#: Suites and their frameworks, in the order of their starts: a long one that often waits would leave processors idle at
+#: the end.
 SUITES: dict[str, tuple[str, ...]] = {
     "smoke": PLAIN,
     "integration": FRAMEWORKS,
@@ -32,16 +33,17 @@ SUITES: dict[str, tuple[str, ...]] = {
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,
 }
-#: The suites that run once per driver.
+#: The suites that run once for each driver.
 WITH_DRIVERS = ("integration", "faults", "libraries")
-#: Those that `all` leaves to environments of their own, with both drivers.
+#: The suites that aren't part of ``all``, as they have environments of their own, with both drivers.
 APART = ("faults", "libraries")
-#: Where a test runs a program hundreds of times, and watches over each time itself, that isn't stuck yet: seconds.
+#: How long a test may take, in seconds, where that isn't the usual: it runs a program hundreds of times, and watches
+#: over each run itself.
 PATIENCE = {"faults": 1800}
-#: How many runs go on at the same time: three fill two cores, as they wait, too; fewer where others run beside them.
+#: How many runs go on at the same time: three fill two cores, as each also waits. Set it lower beside other programs.
 JOBS = int(os.environ.get("TEST_JOBS", "3"))
-#: Where files are in memory, on Linux, and what must be free there. Hundreds of database clusters come and go in a run:
-#: on ext4 their many small files take more of the processors than the tests.
+#: Linux's folder in memory, and how much of it must be free. Hundreds of database clusters come and go in a run: on
+#: ext4, their many small files take more CPU than the tests.
 MEMORY_FOLDER = "/dev/shm"
 MEMORY_NEEDED = 4 * 2**30
 #: A folder with a psycopg that can't be imported.
@@ -50,7 +52,7 @@ WITHOUT_PSYCOPG = ROOT / "tests" / "without_psycopg"
 
 @dataclass
 class Result:
-    """What one pytest process did."""
+    """The result of one pytest process."""
 
     suite: str
     framework: str
@@ -68,7 +70,7 @@ class Result:
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the command line asks for and return the exit code."""
+    """Run the suites that the command line names; return the exit code."""
     keep_files_in_memory()
     parser = argparse.ArgumentParser(prog="python -m tests.run", epilog="Other arguments go to pytest.")
     parser.add_argument("suite", choices=[*SUITES, "all"])
@@ -85,22 +87,22 @@ def main(arguments: list[str]) -> int:
 
 
 def keep_files_in_memory() -> None:
-    """Have temporary files made in memory, where there is room and TMPDIR names no other place; in children too."""
+    """Put temporary files into memory, in children too, if there is room and TMPDIR is not set."""
     if "TMPDIR" in os.environ or not Path(MEMORY_FOLDER).is_dir():
         return
     place = os.statvfs(MEMORY_FOLDER)
-    # Containers may run no programs there; PostgreSQL's are copied for a user that may not read them elsewhere.
+    # Containers may forbid programs there, and PostgreSQL's are copied there if its user can't read them elsewhere.
     if place.f_bavail * place.f_frsize >= MEMORY_NEEDED and not place.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = tempfile.tempdir = MEMORY_FOLDER
 
 
 def installed_drivers() -> list[str]:
-    """The drivers that can be imported."""
+    """Return the drivers that can be imported."""
     return [driver for driver in DRIVERS if importlib.util.find_spec(driver) is not None]
 
 
 def choose_driver(driver: str | None) -> None:
-    """Have Django take a driver, here and in processes that this one starts; of two installed, it prefers psycopg 3."""
+    """Make Django use a driver, in this process and its children; if both are installed, Django prefers psycopg 3."""
     if driver == "psycopg2":
         folder = str(WITHOUT_PSYCOPG)
         sys.path.insert(0, folder)
@@ -109,8 +111,8 @@ def choose_driver(driver: str | None) -> None:
 
 
 def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: list[str]) -> int:
-    """Run pytest on one suite in this process, which is patched for `framework` already."""
-    # "python -m" puts the checkout first on the path, where it would hide the installed packages.
+    """Run pytest on one suite in this process, which is already patched for ``framework``."""
+    # "python -m" puts the checkout first on the path, where it hides the installed packages.
     sys.path[:] = [*(entry for entry in sys.path if Path(entry) != ROOT), str(ROOT)]
     os.environ["TEST_FRAMEWORK"] = framework
     choose_driver(driver)
@@ -122,7 +124,7 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 
 
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:
-    """Run one suite or all, each with each of its frameworks and drivers in a process of its own; sum up."""
+    """Run one suite or all, each with each of its frameworks and drivers in a process of its own; print a summary."""
     suites = {name: SUITES[name] for name in SUITES if name == suite or (suite == "all" and name not in APART)}
     runs = [
         (name, framework, chosen)
@@ -143,9 +145,9 @@ def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int
 
 
 def run_process(suite: str, framework: str, driver: str | None, report: Path, pytest_arguments: list[str]) -> Result:
-    """Run one suite with one framework and one driver, or Django's pick, in a process of its own.
+    """Run one suite with one framework and one driver (None: Django's choice) in a process of its own.
 
-    What it prints is printed at its end, so that runs at the same time don't get mixed up.
+    Its output is printed at its end, so that runs at the same time don't mix theirs.
     """
     command = [sys.executable, "-m", "tests.run", suite, "--framework", framework]
     if driver is not None:
@@ -174,7 +176,7 @@ def run_process(suite: str, framework: str, driver: str | None, report: Path, py
 
 
 def count(report: Path, result: Result) -> None:
-    """Add the numbers of pytest's report to `result`."""
+    """Add the numbers of pytest's report to ``result``."""
     for case in ElementTree.parse(report).iter("testcase"):
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
@@ -182,14 +184,14 @@ def count(report: Path, result: Result) -> None:
         elif skipped is None or skipped.get("type") == "pytest.xfail":
             result.passed += 1
         else:
-            # Of a module that skips itself as a whole, the reason is in the text.
+            # If a module skips itself as a whole, the reason is in the text.
             message = skipped.get("message", "no reason given")
             reason = skipped.text if message == "collection skipped" else message
             result.skip_reasons[reason or message] += 1
 
 
 def print_summary(results: list[Result]) -> None:
-    """Print one line a run, what was left out and why, and the sums."""
+    """Print a line for each run, the skipped tests with their reasons, and the sums."""
     print(f"\n{'suite':<14}{'framework':<11}{'driver':<10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for result in results:
         print(

@@ -1,6 +1,6 @@
-"""What `tox -e quick` runs, in two minutes: style, types, layers, unit tests, and contract tests on threads.
+"""The steps of ``tox -e quick``, in two minutes: style, types, layers, unit tests, and contract tests on threads.
 
-`python -m tests.quick [pytest args]`; the steps go on beside each other, TEST_JOBS of them at the same time.
+``python -m tests.quick [pytest args]`` runs TEST_JOBS steps at the same time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.launcher import JOBS, NO_TESTS_RAN, ROOT
 
 _TESTS = (sys.executable, "-m", "tests.run")
-#: In the order in which they begin: the longest first.
+#: The steps, in the order of their starts: the longest first.
 STEPS: dict[str, tuple[str, ...]] = {
     "unit": (*_TESTS, "unit", "--framework", "threads", "-q"),
     "contract, threads": (*_TESTS, "contract", "--framework", "threads", "-q"),
@@ -30,7 +30,7 @@ LEFT_OUT = (
 
 
 def main(pytest_arguments: list[str]) -> int:
-    """Run all steps, print what failed and how long each took, and return the exit code."""
+    """Run all steps, print which failed and how long each took, and return the exit code."""
     start = time.monotonic()
     with ThreadPoolExecutor(JOBS) as executor:
         passed = list(executor.map(lambda name: run(name, pytest_arguments), STEPS))
@@ -39,12 +39,12 @@ def main(pytest_arguments: list[str]) -> int:
 
 
 def run(name: str, pytest_arguments: list[str]) -> bool:
-    """Run a step; print its last line, or all that it has written if it failed."""
+    """Run a step; print the last line of its output, or all of it if it failed."""
     command = list(STEPS[name])
     if command[:1] == [sys.executable]:
         command += pytest_arguments
     else:
-        command[0] = str(Path(sys.executable).with_name(command[0]))  # Also where the environment is not activated.
+        command[0] = str(Path(sys.executable).with_name(command[0]))  # The environment may not be activated.
     start = time.monotonic()
     process = subprocess.run(
         command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"

@@ -1,10 +1,10 @@
-"""Run the tests: `python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]`.
+"""Runs the tests: ``python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]``.
 
-SUITE is one of the folders, or `all` of them but `faults` and `libraries`: `unit`, `servers`, `smoke` and `web` run in
-a plain process; `contract` runs once per framework (gevent, eventlet, threads), the others once per framework and
-installed driver (psycopg2, psycopg); three of these runs go on at the same time, or TEST_JOBS of them. With
-`--framework` the suite runs once, in this very process, which is monkey-patched for that framework before anything
-else is imported; `--driver` chooses the driver, which is otherwise Django's pick.
+SUITE is one of the folders, or ``all`` of them but ``faults`` and ``libraries``. ``unit``, ``servers``, ``smoke`` and
+``web`` run in a plain process; ``contract`` runs once per framework (gevent, eventlet, threads), the others once per
+framework and installed driver (psycopg2, psycopg). TEST_JOBS of these runs (3) go on at the same time. With
+``--framework`` the suite runs once, in this process, which is monkey-patched for that framework before anything else is
+imported; ``--driver`` sets the driver, which is Django's choice otherwise.
 """
 
 import sys
@@ -12,7 +12,7 @@ import warnings
 
 
 def patch(framework: str) -> None:
-    """Monkey-patch this process for `framework`."""
+    """Monkey-patch this process for ``framework``."""
     if framework == "gevent":
         from gevent import monkey
 
@@ -25,7 +25,7 @@ def patch(framework: str) -> None:
 
 
 def framework_of(arguments: list[str]) -> str:
-    """The value of --framework, read without argparse, which is better imported after patching."""
+    """Return the value of --framework, without argparse, which should be imported after patching."""
     for index, argument in enumerate(arguments):
         if argument == "--framework":
             return "".join(arguments[index + 1 : index + 2])

@@ -1,1 +1,1 @@
-"""The pools' numbers for monitoring systems, made of snapshots when somebody asks: checkouts pay nothing for them."""
+"""The pools' metrics for monitoring systems, made of snapshots when they are asked for: checkouts pay nothing."""

@@ -12,14 +12,14 @@ logger = logging.getLogger("geventpool.worker")
 
 LOOPBACK = "127.0.0.1"
 
-#: The server of this process, or of the one that it was forked from.
+#: The HTTP server of this process, or of the one that it was forked from.
 _server: Any = None
 
 
 class PoolMetrics(bootsteps.StartStopStep):
     """Serves /metrics in the worker's main process, for as long as the worker runs."""
 
-    # Prefork's first children are there by then, and don't inherit the socket.
+    # Prefork's first children are forked by then, and don't inherit the socket.
     requires = ("celery.worker.components:Pool",)
 
     def __init__(
@@ -35,7 +35,7 @@ class PoolMetrics(bootsteps.StartStopStep):
         self._host = pool_metrics_host
 
     def start(self, parent: WorkController) -> None:
-        """Serve; a worker that can't goes on without."""
+        """Start to serve; a worker that can't open the port logs it, and goes on without."""
         global _server
         try:
             from prometheus_client import CollectorRegistry, start_http_server
@@ -61,7 +61,7 @@ class PoolMetrics(bootsteps.StartStopStep):
         logger.info("Metrics of the pools: http://%s:%d/metrics", self._host, _server.server_port)
 
     def stop(self, parent: WorkController) -> None:
-        """Serve no more."""
+        """Stop serving."""
         global _server
         if _server is not None:
             _server.shutdown()
@@ -69,12 +69,12 @@ class PoolMetrics(bootsteps.StartStopStep):
             _server = None
 
     def terminate(self, parent: WorkController) -> None:
-        """The same, when the worker ends in a hurry."""
+        """Stop serving, when the worker ends in a hurry."""
         self.stop(parent)
 
 
 def leave_to_parent() -> None:
-    """Close a forked child's copy of the socket, which would keep the port taken when its parent is gone."""
+    """Close a forked child's copy of the socket, which would keep the port taken after its parent's end."""
     global _server
     if _server is not None:
         _server.server_close()

@@ -1,4 +1,4 @@
-"""The pools' numbers for OpenTelemetry, by its semantic conventions; needs the extra "opentelemetry".
+"""The pools' metrics for OpenTelemetry, by its semantic conventions; needs the extra "opentelemetry".
 
 ::
 
@@ -41,10 +41,10 @@ _PREFIX = "db.client.connection."
 _POOL_NAME = f"{_PREFIX}pool.name"
 _STATE = f"{_PREFIX}state"
 
-#: The conventions' names for the pool's metrics, as far as they have one: what they don't know isn't exported.
+#: The conventions' names for the pool's metrics; metrics for which they have no name aren't exported.
 NAMES = {"limit": "max", "size": "count", "waiting": "pending_requests"}
 NAMES |= {name: name for name in ("timeouts", "create_time", "wait_time", "use_time")}
-#: Settings, which are no metrics of the pool's own.
+#: Metrics of the conventions that are settings of the pool.
 _SETTINGS = {
     "idle.max": ("reuse_conns", "The limit of idle open connections"),
     "idle.min": ("MIN_CONNS", "How many idle connections are kept open"),
@@ -52,9 +52,9 @@ _SETTINGS = {
 
 
 def observe(provider: MeterProvider) -> None:
-    """Have a provider's readers observe the pools of this process: counts and limits, the times come by PoolTimes.
+    """Let a provider's readers observe the counts and limits of this process's pools; ``PoolTimes`` exports the times.
 
-    To be called once for each provider.
+    Call it once for each provider.
     """
     meter = provider.get_meter(_SCOPE)
     make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
@@ -87,28 +87,28 @@ def _count(_options: CallbackOptions) -> Iterator[Observation]:
 
 
 class PoolTimes(MetricExporter):
-    """Exports the histograms of the pools' times along with all else.
+    """Exports the histograms of the pools' times together with all other metrics.
 
-    OpenTelemetry has no instrument for a histogram that is kept already, and one that is fed by each checkout would
-    cost more than the checkout. The points are cumulative.
+    OpenTelemetry has no instrument that observes a histogram kept elsewhere, and recording each checkout in one of its
+    own would cost more than the checkout. The points are cumulative.
 
-    :param exporter: where everything goes.
+    :param exporter: exports everything.
     """
 
     def __init__(self, exporter: MetricExporter) -> None:
-        # What it prefers is for the reader to know, which asks this one.
+        # The reader asks this exporter for preferences, which are those of the one inside.
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)  # noqa: SLF001
         self._exporter = exporter
         self._start = time.time_ns()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Export what was collected, and the times."""
+        """Export the collected metrics, with the times added."""
         if pools:
             metrics_data = self._with_times(metrics_data)
         return self._exporter.export(metrics_data, timeout_millis, **kwargs)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Have the exporter finish."""
+        """Flush the exporter."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
@@ -141,7 +141,7 @@ class PoolTimes(MetricExporter):
             sum=times.total,
             bucket_counts=times.counts,
             explicit_bounds=BOUNDS,
-            # As the SDK has it where they aren't recorded.
+            # The SDK's own values where minimum and maximum aren't recorded.
             min=math.inf,
             max=-math.inf,
         )

@@ -1,4 +1,4 @@
-"""The pools' numbers for Prometheus; needs the extra "prometheus"."""
+"""The pools' metrics for Prometheus; needs the extra "prometheus"."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _BOUNDS = (*map(str, BOUNDS), "+Inf")
 
 
 def name_of(metric: Metric) -> str | None:
-    """Return the name by which Prometheus knows a metric, without "_total"; None where it is in another one's."""
+    """Return a metric's name in Prometheus, without "_total"; None for a metric that is part of another one."""
     if metric.part_of is not None or metric.name == "waits":
-        return None  # The number of waits is in the histogram of their times.
+        return None  # The histogram of the waits' times has their number.
     if metric.unit == "s":
         return f"geventpool_{metric.name.removesuffix('_time')}_seconds"
     return "geventpool_connections" if metric.name == "size" else f"geventpool_{metric.name}"
 
 
 class PoolCollector(Collector):
-    """Collects the numbers of the pools of this process and, in a prefork worker's main process, of its children.
+    """Collects the metrics of this process's pools and, in a prefork worker's main process, of its children's.
 
-    The metrics have the labels alias and worker; those of prefork workers also pid, as each child has its own pools.
-    Made by ``--pool-metrics-port``; in a web process, give one to the registry that you expose.
+    They have the labels alias and worker; those of prefork workers also pid, as each child has pools of its own.
+    ``--pool-metrics-port`` makes one; in a web process, register one with the registry that you expose.
 
-    :param worker: the label's value; the worker's node name, or whatever tells your web processes apart.
+    :param worker: the value of that label: the worker's node name, or what tells your web processes apart.
     """
 
     def __init__(self, worker: str) -> None:
         self._worker = worker
 
     def describe(self) -> Iterable[Family]:
-        """Name the metrics."""
+        """Yield the metrics without their values."""
         return self._families([], ["alias", "worker"])
 
     def collect(self) -> Iterable[Family]:
-        """Return the numbers of this moment. Those of a child that is too busy to answer are left out."""
+        """Yield the metrics as they are now, without those of a child that doesn't answer in time."""
         answers, _ = processes.ask_all("show", more=[BUCKETS])
         labels = ["alias", "worker", "pid"] if processes.has_children() else ["alias", "worker"]
         return self._families([pool for answer in answers for pool in answer], labels)
@@ -68,7 +68,7 @@ class PoolCollector(Collector):
 
 
 def _numbers(metric: Metric, pool: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield a pool's numbers of a metric: the value of its own label, if it has one, in a list, and what is added."""
+    """Yield the samples of a pool's metric: a list with the value of its own label, if any, and what to add for it."""
     value = pool[metric.name]
     if metric.kind == "histogram":
         yield [], list(zip(_BOUNDS, itertools.accumulate(value["counts"]), strict=True)), value["total"]

@@ -1,4 +1,4 @@
-"""Asking the workers, in a thread of its own: a broker that can't be reached, or says nothing, is given up soon."""
+"""Asks the workers from a thread of its own, so that a broker that doesn't answer can be given up."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from django_geventpool.text import printable, show
 
 from .samples import Sample
 
-#: How long the broker may take, beside the time that the workers have (seconds).
+#: How long the broker may take in addition to the workers' time (seconds).
 PATIENCE = 4.0
-#: How long to wait before a broker that refused is tried once more.
+#: The pause before a broker that refused is tried once more (seconds).
 _PAUSE = 0.5
 
 
 class Asker:
-    """Asks all workers for their pools' numbers.
+    """Asks all workers for the numbers of their pools.
 
     :param app: whose workers they are.
     """
@@ -31,15 +31,15 @@ class Asker:
         self._app = app
         self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        # One for all questions, as there are transports whose connections belong to a thread.
+        # One thread for all questions: with some transports, a connection can't be used from another thread.
         threading.Thread(target=self._ask_again_and_again, name="asker", daemon=True).start()
 
     def ask(self, timeout: float, now: float) -> dict[str, Sample]:
-        """Return the answers of all workers that give one in time, by worker.
+        """Return the answers that come in time, by worker.
 
-        :param timeout: how long they have, in seconds.
-        :param now: the time that the answers are of (monotonic seconds).
-        :raises CeleryCommandException: when the broker can't be reached; then this can't be used any more.
+        :param timeout: how long the workers have, in seconds.
+        :param now: when the question is asked (monotonic seconds).
+        :raises CeleryCommandException: when the broker can't be reached; the asker can't be used again then.
         """
         self._timeouts.put(timeout)
         try:
@@ -60,13 +60,13 @@ class Asker:
         while True:
             try:
                 outcome: Any = self._broadcast(self._timeouts.get())
-            except Exception as error:  # noqa: BLE001  it is raised in the thread that asked
+            except Exception as error:  # noqa: BLE001  raised again in the thread that asked
                 outcome = error
             self._outcomes.put(outcome)
 
     def _broadcast(self, timeout: float) -> list[dict[str, Any]]:
         with self._app.connection_or_acquire() as connection:
-            # Kombu's own tries go on for longer than anybody looks at an empty screen. Each host has one, at least.
+            # Kombu's own retries take longer than anybody looks at an empty screen. Each host is tried at least once.
             connection.ensure_connection(max_retries=max(1, len(connection.alt)), interval_start=_PAUSE)
             replies = self._app.control.broadcast(
                 "pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout, connection=connection
@@ -79,7 +79,7 @@ def _unreachable(why: object) -> CeleryCommandException:
 
 
 def _cleaned(answer: Any) -> dict[str, Any]:
-    """Return an answer that may be shown on a terminal, whoever gave it."""
+    """Return an answer whose texts are safe to print on a terminal."""
     is_answer = isinstance(answer, dict) and ("error" in answer or answer.keys() >= {"pools", "unused", "tasks"})
     return _printable(answer) if is_answer else {"error": show(answer)}
 

@@ -1,4 +1,4 @@
-"""Asks the workers again and again, and shows what they say."""
+"""Asks the workers at intervals, and shows their answers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .asking import Asker
 from .samples import Sample
 from .table import draw
 
-#: A worker that hasn't answered so many times is forgotten.
+#: After how many missed answers in a row a worker leaves the table.
 _FORGET_AFTER = 10
-#: For output that isn't a terminal, in characters.
+#: The width of output that isn't a terminal, in characters.
 _WIDTH = 160
 
 
 def make_console() -> Console:
-    """Return a console that a table fits in, also where the output is a file."""
+    """Return a console that is wide enough for the table, also where the output is a file."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
 
@@ -34,7 +34,7 @@ def run(app: Celery, console: Console, *, once: bool, interval: float, timeout: 
 
     :raises CeleryCommandException: when no worker answers the first question, or the broker can't be reached.
     """
-    # At once, and beside the table: it may go to a file.
+    # To stderr: the table on stdout may go to a file.
     click.echo(f"Asking the workers, who have {timeout:g} s to answer ...", err=True)
     asker = Asker(app)
     asked = time.monotonic()
@@ -74,7 +74,7 @@ def _follow(
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[RenderableType], None]]:
-    """Yield what shows a table in the place of the one before, or, in a file, after it. Ctrl-C ends it quietly."""
+    """Yield a function that shows a table: in place of the last one or, in a file, after it. Ctrl-C ends it quietly."""
     try:
         if not console.is_terminal:
             yield console.print

@@ -1,4 +1,4 @@
-"""What workers have answered, and what follows from two answers of the same one."""
+"""The answers of workers, and the rates that follow from two answers of the same worker."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ class Sample:
 
     @property
     def error(self) -> str | None:
-        """What a worker says that can't answer."""
+        """The error that a worker answered with instead of its numbers."""
         return self.answer.get("error")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What there is to show of one pool."""
+    """The numbers of one pool, as the table shows them."""
 
     alias: str
     #: None for a pool that isn't used yet.
     pid: int | None
-    #: As the pool says it, since it was made.
+    #: The pool's own numbers, since it was made.
     numbers: Mapping[str, Any]
-    #: Of the time between two samples, or of the pool's life: Times, and counters for each second, or in all; None if
-    #: unknown yet.
+    #: By metric: Times, and counters per second, between two samples; without an earlier one, Times and counts since
+    #: the pool was made. None if not known yet.
     changes: Mapping[str, Any]
 
 
 def tasks(now: Sample, before: Sample | None) -> float | None:
-    """Return how many tasks a worker has begun: for each second since a sample, or in all; None if unknown yet."""
+    """Return the tasks begun per second since an earlier sample, or in all without one; None if not known yet."""
     return _change(now.answer["tasks"], before.answer["tasks"] if before else None, now, before)
 
 
 def rows(now: Sample, before: Sample | None) -> Iterator[Row]:
-    """Work out the rows of a worker's pools: for the time since a sample, or for their lives."""
+    """Yield a row for each of a worker's pools: of the time since an earlier sample, or of their lives without one."""
     known = {_key(pool): pool for pool in before.answer["pools"]} if before else {}
     for pool in now.answer["pools"]:
         yield Row(pool["alias"], pool["pid"], pool, dict(_changes(pool, known.get(_key(pool), {}), now, before)))
@@ -76,7 +76,7 @@ def _change(count: int, earlier: int | None, now: Sample, before: Sample | None)
     if before is None:
         return count
     time = now.when - before.when
-    # A counter that was set back has counted from zero since.
+    # A lower count than before is that of a new process or pool, which has counted from zero.
     change = count if earlier is None or earlier > count else count - earlier
     return change / time if time else None
 

@@ -1,4 +1,4 @@
-"""The table that ``top`` draws."""
+"""The table of ``celery geventpool top``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .samples import Row, Sample
 
 _WIDTH_OF_BAR = 10
 _LEAST_FOR_BAR = 110
-#: The columns, and how wide a terminal must be to show them. Each metric may have one, a histogram two.
+#: The columns, and the terminal width from which each is shown. A metric may have one column, a histogram two.
 _COLUMNS = {
     "worker": 0,
     "pool": 0,
@@ -32,7 +32,7 @@ _COLUMNS = {
     "checkouts": 100,
     "longest holder": 130,
 }
-#: Timeouts are few, and none should be missed: they are those since the pool was made.
+#: The columns that show counts per second. Timeouts are rare, and none should be missed: they are counted in all.
 _RATES = {"tasks", *(metric.name.replace("_", " ") for metric in METRICS if metric.kind == "counter")} - {"timeouts"}
 
 
@@ -40,9 +40,9 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
     """Draw the pools of all workers.
 
     :param now: the last answer of each worker.
-    :param before: the answers before those, by worker, for a table of what happens; without, it is of the pools' lives.
-    :param asked: when the workers were asked last (monotonic seconds).
-    :param console: where it is to be shown.
+    :param before: the answers before those, by worker, for numbers of the time between; None for those in all.
+    :param asked: when the workers were last asked (monotonic seconds).
+    :param console: where the table will be shown.
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), expand=True)
     headings = [heading for heading, least in _COLUMNS.items() if console.width >= least]
@@ -59,7 +59,7 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
     for sample in sorted(now, key=lambda sample: sample.worker):
         earlier = None if before is None else before.get(sample.worker, sample)
         silence = asked - sample.when
-        # As texts: in strings, brackets have a meaning.
+        # A Text, because Rich reads markup in brackets out of strings.
         name = Text(f"{sample.worker}\nsilent for {silence:.0f} s" if silence else sample.worker)
         for cells in _rows(sample, earlier, console):
             table.add_row(name, *(cells.get(heading, "") for heading in headings[1:]), style="dim" if silence else "")
@@ -68,7 +68,7 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
 
 
 def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[dict[str, str | Text]]:
-    """Yield the cells of a worker's rows, by heading."""
+    """Yield the rows of a worker, each a dictionary of cells by heading."""
     if sample.error is not None:
         yield {"pool": Text(f"can't answer: {sample.error}", "red")}
         return
@@ -90,7 +90,7 @@ def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[d
 
 
 def _cells(row: Row, before: Sample | None) -> Iterator[tuple[str, str]]:
-    """Yield headings and what stands under them, by the kinds of the metrics."""
+    """Yield pairs of a heading and its cell, for each metric by its kind."""
     for metric in METRICS:
         heading, change = metric.name.replace("_", " "), row.changes.get(metric.name)
         if isinstance(change, Times):
@@ -102,7 +102,7 @@ def _cells(row: Row, before: Sample | None) -> Iterator[tuple[str, str]]:
 
 
 def _in_use(in_use: int, limit: int, waiting: int, console: Console) -> Text:
-    """Draw how much of the limit is in use; after a lower limit was set, that may be more than all."""
+    """Draw how much of the limit is in use; this can be over 100 % after the limit was lowered."""
     color = "green" if in_use < limit else "red" if waiting else "yellow"
     if console.width < _LEAST_FOR_BAR:
         return Text(f"{in_use}/{limit}", color)

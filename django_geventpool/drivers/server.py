@@ -10,8 +10,8 @@ from typing import Any
 _ELSEWHERE = frozenset(("conninfo", "dsn", "service"))
 #: How long to wait for a server to confirm that a connection is closed, in seconds.
 CLOSE_TIMEOUT = 5.0
-#: How long to wait for that after a refusal, before the next attempt, in seconds. A server that refuses us hangs up at once, but
-#: on a busy host its process may take a while to be gone: until then the server counts one connection more. One that
+#: How long to wait for that after a refusal, before the next attempt, in seconds. A server that refuses us hangs up at
+#: once, but on a busy host its process may take a while to be gone: until then it counts one connection more. One that
 #: has said nothing at all is not waited for.
 FAILED_CLOSE_TIMEOUT = 2.0
 

@@ -1,9 +1,9 @@
-"""The app's configuration."""
+"""The Django app."""
 
 from django.apps import AppConfig
 
 
 class LibraryConfig(AppConfig):
-    """An index of modules, and of the functions and classes that they define."""
+    """An index of modules and their functions and classes."""
 
     name = "library"

@@ -1,4 +1,4 @@
-"""Modules, and what they define."""
+"""The tables of modules and of their definitions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Module(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """The page with what the module defines."""
+        """Return the URL of the module's page."""
         return reverse("library:module", kwargs={"path": self.path})
 
 
 class Definition(models.Model):
-    """A function or a class that a module defines, on whatever level."""
+    """A function or class that a module defines, nested ones included."""
 
     class Kind(models.TextChoices):
-        """What was defined."""
+        """The kind of a definition."""
 
         FUNCTION = "function"
         CLASS = "class"

@@ -1,4 +1,4 @@
-"""What a source file defines, by Python's own parser."""
+"""Finds what a source file defines, by Python's own parser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ParsedDefinition:
 
 @dataclass(frozen=True)
 class ParsedModule:
-    """What is to know about a module; a file that is no Python has no definitions."""
+    """The definitions of a module; a file that can't be parsed has none."""
 
     lines: int
     parsable: bool
@@ -30,8 +30,8 @@ class ParsedModule:
 def parse(source: bytes) -> ParsedModule:
     """Parse a source file.
 
-    The standard library's tests bring files that are broken on purpose, in syntax or encoding.
-    They are modules too: not parsable, with no definitions.
+    The standard library's tests have files whose syntax or encoding is broken on purpose. They count as modules that
+    can't be parsed.
     """
     lines = len(source.splitlines())
     try:
@@ -42,7 +42,7 @@ def parse(source: bytes) -> ParsedModule:
 
 
 def _definitions(tree: ast.Module) -> Iterator[ParsedDefinition]:
-    """Walk the statements only: no expression holds a definition, and most nodes are of those."""
+    """Yield the definitions. Only statements are walked: expressions have none, and make up most of the nodes."""
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()

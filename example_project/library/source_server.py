@@ -1,4 +1,4 @@
-"""A web server with the standard library's source files, as slow as one that is far away."""
+"""A web server with the standard library's source files, as slow as a distant one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from urllib.parse import unquote
 
 
 class SourceServer(ThreadingHTTPServer):
-    """Serves `modules` on the address `host`, each after `latency` seconds, hundreds of them at once.
+    """Serves the source files of modules, each after a latency in seconds, hundreds of them at once.
 
-    Port 0 picks a free one.
+    :param port: 0 for any free one.
     """
 
     daemon_threads = True
-    # Hundreds of greenlets connect at the same moment; the default of 5 would turn them away.
+    # Hundreds of greenlets connect at the same moment; with the default of 5, most would be refused.
     request_queue_size = 1024
 
     def __init__(
@@ -30,7 +30,7 @@ class SourceServer(ThreadingHTTPServer):
         self.latency = latency
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over clients that are gone before they have their answer."""
+        """Ignore clients that are gone before they have their answer."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -57,4 +57,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(source)
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Say nothing: there are thousands of requests."""
+        """Log nothing: there are thousands of requests."""

@@ -10,9 +10,9 @@ _NOT_STANDARD = {"site-packages", "dist-packages"}
 
 
 def find_modules() -> dict[str, Path]:
-    """Every source file of the standard library by its relative path, such as "json/decoder.py".
+    """Return the source files of the standard library by relative path, such as "json/decoder.py".
 
-    The library's own tests are among them, where they are installed.
+    The library's own tests are included where they are installed.
     """
     modules: dict[str, Path] = {}
     for scheme in ("stdlib", "platstdlib"):

@@ -1,4 +1,4 @@
-"""Fetch modules, parse them, store what they define."""
+"""Tasks that fetch modules, parse them, and store their definitions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .models import Definition, Module
 from .parsing import ParsedModule, parse
 
 _FETCH_TIMEOUT = 30.0
-# A package of up to so many modules is indexed by one task.
+# One task indexes a whole package if it has no more modules than this.
 _SMALL_PACKAGE = 8
 
 
 @shared_task
 def index_module(path: str) -> int:
-    """Index one module; returns how many definitions it has.
+    """Index one module; return how many definitions it has.
 
-    The database comes last: a connection is held from the first query to the end of the task, and
-    there are far fewer connections than tasks.
+    The database comes last: a task holds a connection from its first query to its end, and there are far fewer
+    connections than tasks.
     """
     parsed = parse(fetch(path))
     store(path, parsed)
@@ -37,19 +37,19 @@ def index_module(path: str) -> int:
 
 @shared_task
 def index_package(paths: list[str]) -> int:
-    """Index the modules of a small package at the same time; returns how many definitions it has.
+    """Index the modules of a small package at the same time; return how many definitions it has.
 
-    In a gevent or eventlet worker, the executor's threads are greenlets. The worker gives back a
-    task's connection at its end, but it knows nothing of greenlets that the task starts by itself:
-    `close_connection` gives back theirs. This task holds none while it waits for them, or tasks
-    with all connections could wait for greenlets that need one more.
+    In a gevent or eventlet worker, the executor's threads are greenlets. The worker gives a task's connection back at
+    the task's end, but knows nothing of greenlets that the task starts itself: ``close_connection`` gives theirs back.
+    This task makes no query before they have ended; otherwise tasks that hold all connections could wait for greenlets
+    that need one.
     """
     with ThreadPoolExecutor(max_workers=len(paths)) as executor:
         return sum(executor.map(close_connection(index_module.run), paths))
 
 
 def plan(paths: Iterable[str]) -> list[Signature]:
-    """The tasks that index these modules: one a module, or one for all of a small package."""
+    """Return the tasks that index these modules: one for each module or small package."""
     packages: dict[PurePosixPath, list[str]] = defaultdict(list)
     for path in paths:
         packages[PurePosixPath(path).parent].append(path)
@@ -63,7 +63,7 @@ def plan(paths: Iterable[str]) -> list[Signature]:
 
 
 def fetch(path: str) -> bytes:
-    """The source of a module."""
+    """Return the source of a module."""
     with urlopen(settings.LIBRARY_SOURCE_URL + quote(path), timeout=_FETCH_TIMEOUT) as response:
         source: bytes = response.read()
     return source
@@ -71,7 +71,7 @@ def fetch(path: str) -> bytes:
 
 @transaction.atomic
 def store(path: str, parsed: ParsedModule) -> None:
-    """Replace what is known of a module; running it twice is the same as running it once."""
+    """Replace the stored module and its definitions, so that a task may run twice."""
     module, _ = Module.objects.update_or_create(
         path=path,
         defaults={

@@ -1,4 +1,4 @@
-"""The library's pages."""
+"""The URLs of the library's pages."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Two pages: all modules, and one of them."""
+"""Two pages: the list of modules, and one module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PAGE_SIZE = 100
 
 
 def module_list(request: HttpRequest) -> HttpResponse:
-    """The modules, with how many functions and classes they define."""
+    """Show the modules, with their numbers of functions and classes."""
     kind = Definition.Kind
     modules = Module.objects.annotate(
         functions=Count("definitions", filter=Q(definitions__kind=kind.FUNCTION)),
@@ -24,6 +24,6 @@ def module_list(request: HttpRequest) -> HttpResponse:
 
 
 def module_detail(request: HttpRequest, path: str) -> HttpResponse:
-    """A module and its definitions."""
+    """Show a module and its definitions."""
     module = get_object_or_404(Module.objects.prefetch_related("definitions"), path=path)
     return render(request, "library/module_detail.html", {"module": module})

@@ -1,4 +1,4 @@
-"""The example project: its Celery app is loaded with Django, so that tasks use it."""
+"""The example project. It imports its Celery app, so that tasks use that app wherever Django is set up."""
 
 from .celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A project worker -P gevent -c 200`."""
+"""The Celery app: ``celery -A project worker -P gevent -c 200``."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Settings of the example project; what differs between machines comes from the environment."""
+"""Settings of the example project; those that differ between machines come from the environment."""
 
 from pathlib import Path
 
@@ -30,10 +30,10 @@ DATABASES = {
 }
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
-        # However many greenlets there are, this process opens no more connections than this.
+        # The most connections that this process opens, however many greenlets it runs.
         "MAX_CONNS": env.int("GEVENTPOOL_MAX_CONNS", default=10),
         "CONN_WAIT_TIMEOUT": env.float("GEVENTPOOL_CONN_WAIT_TIMEOUT", default=15.0),
-        # Shows in pg_stat_activity whose connections they are.
+        # Names these connections in pg_stat_activity.
         "application_name": env("DATABASE_APPLICATION_NAME", default="library"),
     }
 )
@@ -42,12 +42,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default="amqp://localhost")
 CELERY_BROKER_TRANSPORT_OPTIONS = env.json("CELERY_BROKER_TRANSPORT_OPTIONS", default={})
 CELERY_RESULT_BACKEND = env("CELERY_RESULT_BACKEND", default=None)
-# One backend for all greenlets, rather than one for each.
+# All greenlets use the same result backend, instead of one each.
 CELERY_RESULT_BACKEND_THREAD_SAFE = True
 CELERY_TASK_DEFAULT_QUEUE = env("CELERY_TASK_DEFAULT_QUEUE", default="library")
 
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Where the modules are fetched from: `manage.py serve_stdlib`.
+# The server of ``manage.py serve_stdlib``, from which modules are fetched.
 LIBRARY_SOURCE_URL = env("LIBRARY_SOURCE_URL", default="http://127.0.0.1:8800/")

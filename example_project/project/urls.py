@@ -1,4 +1,4 @@
-"""All pages are the library's."""
+"""The site's URLs, which are all the library's."""
 
 from django.urls import include, path
 

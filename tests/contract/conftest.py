@@ -1,4 +1,4 @@
-"""Pools on a scripted driver, in a process of each framework."""
+"""Fixtures: pools on a scripted driver, in a process of each framework."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MakePool(Protocol):
 
 
 class Borrow(Protocol):
-    """Starts a task that borrows a connection; what the test leaves is given back at its end."""
+    """Starts a task that borrows a connection; the test's end gives back what is left."""
 
     def __call__(self, pool: Pool, *, order: list[Borrower] | None = None, **arguments: Any) -> Borrower: ...
 
@@ -37,7 +37,7 @@ def driver() -> ScriptedDriver:
 
 @pytest.fixture
 def make_pool(driver: ScriptedDriver) -> Iterator[MakePool]:
-    """Pools of this test. At its end each must have closed all that it opened."""
+    """Make pools of this test. At its end, each must have closed all connections that it has opened."""
     pools = []
 
     def make(**options: Any) -> Pool:
@@ -54,7 +54,7 @@ def make_pool(driver: ScriptedDriver) -> Iterator[MakePool]:
 
 @pytest.fixture
 def borrow(make_pool: MakePool) -> Iterator[Borrow]:
-    """Tasks that borrow."""
+    """Start tasks that borrow."""
     borrowers = []
 
     def start(pool: Pool, *, order: list[Borrower] | None = None, **arguments: Any) -> Borrower:

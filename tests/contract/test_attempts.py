@@ -1,4 +1,4 @@
-"""A connect of several attempts: what an attempt leaves behind counts until it is closed, and nobody waits for that."""
+"""A connect of several attempts: a failed attempt's connection counts until it is closed, and nobody waits for that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.scripted import Refused, ScriptedConnection, ScriptedDriver
 
 
 class TryingDriver(ScriptedDriver):
-    """Fails with the first address; the second takes it, unless nobody does."""
+    """Fails with the first address; the second accepts, unless none does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def test_what_an_attempt_leaves_counts_until_it_is_closed(driver: TryingDriver, 
 def test_what_an_attempt_leaves_costs_no_connection_that_is_sound(driver: TryingDriver, pool: Pool) -> None:
     server_lets_go = threading.Event()
     driver.script("close", server_lets_go.wait, server_lets_go.wait)
-    # Each has its slot before the other leaves anything.
+    # Each has its slot before the other one's attempt leaves a connection behind.
     both = threading.Barrier(2)
     driver.script("connect", both.wait, both.wait)
     borrowers = [Borrower(pool) for _ in range(2)]

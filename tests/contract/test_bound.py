@@ -88,7 +88,7 @@ def test_failing_connects_lose_no_slot(driver: ScriptedDriver, make_pool: MakePo
         task.wait()
     assert sum(isinstance(task.error, Refused) for task in tasks) == 10
     assert driver.peak <= 3
-    # It was not left to the end of the holders.
+    # Nothing was left for the holders' ends to reclaim.
     assert pool.stats().reclaimed == 0
     assert_whole(pool)
 
@@ -116,7 +116,7 @@ def test_connections_are_used_again(driver: ScriptedDriver, make_pool: MakePool)
 
 
 def test_the_most_recently_used_connection_is_used_again_first(make_pool: MakePool, borrow: Borrow) -> None:
-    """So that those that are not needed grow old, and are closed."""
+    """So that the others stay idle for long enough to be closed."""
     pool = make_pool(MAX_CONNS=3)
     borrowers = [borrow(pool).taken() for _ in range(3)]
     for number in (1, 0, 2):

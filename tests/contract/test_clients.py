@@ -1,4 +1,4 @@
-"""Clients: their ends, and what two greenlets or threads that share one do to each other."""
+"""Clients: their ends, and one that two greenlets or threads share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import Borrow, MakePool
 
 
 class Owner:
-    """What a client stands for."""
+    """The object that a client stands for."""
 
     def __init__(self) -> None:
         self.client = Client(self)
@@ -49,7 +49,7 @@ def test_a_client_has_one_connection_at_a_time(make_pool: MakePool) -> None:
 
 
 def test_what_a_finalizer_asks_for_while_a_client_settles_is_not_forgotten(make_pool: MakePool) -> None:
-    """At any line of it."""
+    """The finalizer runs at each line of the giving back in turn."""
     pool = make_pool(MAX_CONNS=2)
     owner = Owner()
     lines = 0
@@ -72,7 +72,7 @@ def test_what_a_finalizer_asks_for_while_a_client_settles_is_not_forgotten(make_
 def test_after_a_refusal_a_clients_end_is_seen_all_the_same(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    """The error of the refusal doesn't keep what asked."""
+    """The error of the refusal keeps no reference to the owner."""
     pool = make_pool(MAX_CONNS=1)
     driver.capacity = 0
     served = threading.Event()

@@ -41,7 +41,7 @@ def test_close_does_not_wait_for_ever_for_a_server_that_is_silent(
     answer = threading.Event()
     driver.script("close", None, answer.wait)
     pool.close(timeout=0.1)
-    # The others don't wait for it.
+    # The other connections are closed without waiting for this one.
     await_stats(pool, size=1, closing=1)
     answer.set()
     await_stats(pool, size=0)
@@ -188,7 +188,7 @@ def test_resizing_again_and_again_at_work_never_passes_the_limit(driver: Scripte
 def test_a_pool_that_takes_the_place_of_a_closed_one_counts_its_connections(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    """Law 1: the bound is that of the server, whichever of them opened the connections."""
+    """Law 1: connections count on the server, whichever pool has opened them."""
     pools = Pools()
 
     def obtain() -> Pool:
@@ -201,7 +201,7 @@ def test_a_pool_that_takes_the_place_of_a_closed_one_counts_its_connections(
     with pytest.raises(PoolTimeout, match=r"2 connections of the pool before it, which was closed, are still open"):
         second.getconn(timeout=0)
     waiters = queue_up(second, lambda: borrow(second), 2)
-    # Closed by hand, with nothing of its own: those before it still count for those after it.
+    # A pool without connections is closed: its predecessors still count for its successors.
     pools.close("test")
     for waiter in waiters:
         with pytest.raises(PoolClosed):

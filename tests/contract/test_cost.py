@@ -1,4 +1,4 @@
-"""Law 12: what a checkout costs does not grow with the number of waiters, holders or idle connections."""
+"""Law 12: the cost of a checkout does not grow with the number of waiters, holders or idle connections."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
 
-#: Waking the housekeeper, or not, makes a small difference; a step for each of 200 waiters would make a large one.
+#: Whether the housekeeper is woken makes a small difference; a step for each of 200 waiters would make a large one.
 SLACK = 40
 
 
 def operations(function: Callable[[], object]) -> int:
-    """How many lines of Python, and how many calls of functions in C, a function runs in this thread or greenlet."""
+    """Return how many lines of Python and calls of C functions a function runs in this thread or greenlet."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -53,7 +53,7 @@ def operations(function: Callable[[], object]) -> int:
 
 
 def with_waiters(pool: Pool, borrow: Borrow, count: int, function: Callable[[], object]) -> int:
-    """The operations of a function while so many wait."""
+    """Return the operations of a function while a number of borrowers wait."""
     before = pool.stats().waiting
     waiters = [borrow(pool) for _ in range(count - before)]
     await_stats(pool, waiting=count)
@@ -62,7 +62,7 @@ def with_waiters(pool: Pool, borrow: Borrow, count: int, function: Callable[[], 
 
 
 def test_the_operations_are_counted() -> None:
-    """The measure itself: it sees loops in Python and calls into C."""
+    """Loops in Python, and calls into C."""
     few, many = (operations(lambda length=length: [len(str(n)) for n in range(length)]) for length in (10, 100))
     assert many > few + 90
 
@@ -72,7 +72,7 @@ def test_a_handoff_costs_the_same_with_many_waiters(
 ) -> None:
     driver.is_slow = False
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
-    # Now and then who gives back asks whether the server is full, which is not what is measured.
+    # Now and then, giving back asks whether the server is full, which isn't measured here.
     inside.probe_full_server_at(pool, math.inf)
     connections = [pool.getconn(), pool.getconn()]
     few = with_waiters(pool, borrow, 2, lambda: pool.putconn(connections[0]))
@@ -125,7 +125,7 @@ def test_a_checkout_costs_the_same_beside_many_connections(
 
 
 def waiting_memory(wait: Callable[[], object], is_waiting: Callable[[int], bool], end: Callable[[], object]) -> float:
-    """The bytes that each of many tasks takes that wait, and that whoever runs this has at hand."""
+    """Return the bytes of memory that each of many waiting tasks takes."""
     count = 200
     gc.collect()
     tracemalloc.start()
@@ -148,9 +148,10 @@ def waiting_memory(wait: Callable[[], object], is_waiting: Callable[[int], bool]
 def test_a_waiter_takes_no_more_than_a_few_kib(
     driver: ScriptedDriver, make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """More, that is, than a task that waits for a bare lock takes by itself.
+    """In addition to what a task that waits at a bare lock takes.
 
-    Also when the pool has looked at who waits for whom: of a frame that was looked at, Python keeps an object.
+    That is so even after the pool has looked at who waits for whom: for each frame that it looks at, Python keeps an
+    object.
     """
     entered: list[object] = []
     gate = threading.Lock()
@@ -170,5 +171,5 @@ def test_a_waiter_takes_no_more_than_a_few_kib(
         lambda: pool.putconn(connection),
     )
     print(f"a waiting task takes {bare:.0f} bytes, one that waits for a connection {pooled:.0f}")
-    # Python 3.10 makes an object of each frame.
+    # Python 3.10 makes an object for each frame.
     assert pooled - bare <= (2048 if sys.version_info >= (3, 11) else 4096)

@@ -1,4 +1,4 @@
-"""What a pool counts, of what was done to it."""
+"""The pool's counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool that others may be waiting for, at a full server."""
+"""A pool at a full server, where other processes may be waiting for connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_connection_that_others_may_want_is_given_up(
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
     have_probe_due(pool)
     first.give_back()
-    # It waits for a while, and takes it again when nobody else has.
+    # It pauses, and connects again if no other process has.
     assert waiter.taken().connection not in (first.connection, second.connection)
     eventually(lambda: first.connection.closed, "the end of what was given up")
     assert pool.stats().closed == {"yielded": 1}
@@ -57,7 +57,7 @@ def test_others_are_given_time_to_take_it(
     have_probe_due(pool)
     first.give_back()
     await_stats(pool, size=1, waiting=2, closing=0)
-    # What it still has is lent in turn.
+    # The connection that it still has goes to the next waiter.
     second.give_back()
     assert earlier.taken().connection is second.connection
     assert not later.has_connection
@@ -91,7 +91,7 @@ def test_the_time_of_others_begins_when_the_server_has_let_go(
 
 
 def test_others_are_given_more_time_than_those_need_that_have_few() -> None:
-    """The longest pause of a pool with half of its connections is shorter than the shortest time left to others."""
+    """The longest pause of a pool that has half of its connections is shorter than the shortest time left to others."""
     asides, pauses = [], []
     for _ in range(100):
         giver, needy = (server_limit.ServerLimit(lambda: 100.0) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Law 11: a forked child starts with empty pools, and its parent's go on as if nothing had been."""
+"""Law 11: a forked child starts with empty pools, and its parent's pools go on undisturbed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 @pytest.fixture
 def registered(make_pool: MakePool) -> Iterator[Pool]:
-    """A pool that the process knows by an alias."""
+    """A pool that is registered under an alias."""
     pool = pools.obtain("default", "target", lambda: make_pool(MAX_CONNS=3))
     yield pool
     pools.close_all()
@@ -57,7 +57,7 @@ def test_the_parents_pool_is_closed_in_the_child(registered: Pool, driver: Scrip
 def test_a_child_never_touches_its_parents_connections(
     registered: Pool, driver: ScriptedDriver, borrow: Borrow
 ) -> None:
-    """Whatever was idle, in use or awaited at the fork, and whatever the child does with its parent's pool."""
+    """Whether they were idle, in use or waited for at the fork, and whatever the child does with its parent's pool."""
     mine = registered.getconn()
     lent, idle = borrow(registered).taken(), borrow(registered).taken()
     idle.give_back()
@@ -113,7 +113,7 @@ def test_a_child_has_pools_of_its_own(registered: Pool, driver: ScriptedDriver) 
 
 
 def test_a_child_does_not_wait_for_a_lock_that_a_thread_left_behind_held(registered: Pool) -> None:
-    """The thread that would release it was not forked."""
+    """The thread that would release the lock was not forked."""
     answers = inside.under_lock(
         registered, in_child, lambda: [refusal(registered), registered.close(), pools.close_all()]
     )

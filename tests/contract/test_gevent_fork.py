@@ -1,4 +1,4 @@
-"""Law 11 for greenlets that are forked along: gevent's go on in the child, and must not touch what is the parent's."""
+"""Law 11 for greenlets: gevent's go on in the forked child, and must not touch the parent's connections."""
 
 from __future__ import annotations
 

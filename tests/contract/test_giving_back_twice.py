@@ -1,4 +1,4 @@
-"""Two that give one connection back at the same moment: only one of them touches it, as it may be lent on meanwhile."""
+"""Two holders that give one connection back at the same time: only one touches it, as it may be lent by then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import Borrow, MakePool
 
-#: Gives back what a client has, as wrappers of Django's do, or a connection.
+#: Gives back the connection of a client, as Django's wrappers do, or a connection by itself.
 GiveBack = Callable[[Pool, "Owner", Any], object]
 
 WAYS = pytest.mark.parametrize(
@@ -33,7 +33,7 @@ WAYS = pytest.mark.parametrize(
 
 
 class Owner:
-    """What a client stands for."""
+    """The object that a client stands for."""
 
     def __init__(self) -> None:
         self.client = Client(self)
@@ -93,7 +93,7 @@ def test_the_second_does_nothing_to_what_is_lent_on(
 def test_who_gives_back_in_the_middle_of_giving_back_does_nothing(
     driver: ScriptedDriver, make_pool: MakePool, give_back: GiveBack
 ) -> None:
-    """As a handler of a signal does, or a finalizer."""
+    """As a signal handler or a finalizer may."""
     pool = make_pool(MAX_CONNS=1)
     owner = Owner()
     connection = pool.getconn(client=owner.client)
@@ -184,7 +184,7 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
 
 
 def test_who_can_go_no_deeper_hears_of_it(make_pool: MakePool) -> None:
-    """However few calls are left: what he could not give back is not taken for what somebody else is giving back."""
+    """At any depth of the stack: a connection that was not given back isn't taken for one that another gives back."""
     pool = make_pool(MAX_CONNS=1)
     owner = Owner()
 

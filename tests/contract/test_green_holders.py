@@ -22,7 +22,7 @@ pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 
 def spawn_raw(function: Callable[[], object]) -> Any:
-    """Start a greenlet that is of none of the framework's own classes, and return it."""
+    """Start a greenlet of none of the framework's own classes, and return it."""
     if FRAMEWORK == "gevent":
         import gevent
 
@@ -49,7 +49,7 @@ def test_a_raw_greenlet_that_ends_gives_up_its_connection(make_pool: MakePool) -
     pool = make_pool(MAX_CONNS=1)
     raw = spawn_raw(pool.getconn)
     eventually(lambda: raw.dead, "the greenlet's end")
-    # Somebody still refers to it.
+    # There is still a reference to the ended greenlet.
     await_stats(pool, reclaimed=1, size=0)
     assert raw.dead
     assert_whole(pool)
@@ -106,7 +106,7 @@ def test_a_raw_greenlet_that_gives_back_is_nobodys_concern(
 def test_the_end_of_a_greenlet_is_noticed_without_looking(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No look of the housekeeper is due: the end itself wakes it."""
+    """The end itself wakes the housekeeper, whose next look is not due."""
     monkeypatch.setattr(upkeep, "BACKSTOP", 1000.0)
     monkeypatch.setattr(upkeep, "HOLDER_POLL_INTERVAL", 1000.0)
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
@@ -115,7 +115,7 @@ def test_the_end_of_a_greenlet_is_noticed_without_looking(
 
 
 def test_what_a_late_callback_takes_is_reclaimed_too(make_pool: MakePool) -> None:
-    """Callbacks of eventlet's links run in the greenlet after its end was noted; gevent's run elsewhere."""
+    """Callbacks of eventlet's links run in the greenlet after its end was recorded; gevent's run elsewhere."""
     pool = make_pool(MAX_CONNS=1)
     taken = []
 

@@ -1,7 +1,7 @@
-"""The laws of the pool hold whatever greenlets do, in whatever order: a model-based test.
+"""A model-based test: the laws of the pool hold whatever greenlets do, in whatever order.
 
 Greenlets ask, hold, give back, end and are killed step by step; each connect, reset and close lasts until the test ends
-it, well or badly. Several steps may be taken before any greenlet runs again, so that they race.
+it, with success or failure. Several steps may be taken before any greenlet runs again, so that they race.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 PICK = st.integers(min_value=0, max_value=1000)
-#: Whether the greenlets run after a step, or the next step comes first.
+#: Whether the greenlets run after a step, before the next one.
 RUN = st.sampled_from([True, True, False])
 
 
 def let_run() -> None:
-    """Have all greenlets run until they wait for something that doesn't come by itself."""
+    """Let all greenlets run until each waits for something that doesn't come by itself."""
     for _ in range(12):
         time.sleep(0)
 
@@ -49,7 +49,7 @@ def await_soon(condition: Callable[[], bool], what: Callable[[], object]) -> Non
     raise AssertionError(f"not in the end: {what()}")
 
 
-#: The actor of the greenlet that runs.
+#: The actor of the current greenlet.
 _running = threading.local()
 
 
@@ -58,7 +58,7 @@ def running_actor() -> object | None:
 
 
 class Actor:
-    """A greenlet that asks for a connection, holds it until it is told, and gives it back, if it is careful."""
+    """A greenlet that asks for a connection, holds it until it is told, and then gives it back if it is careful."""
 
     def __init__(self, pool: Pool, careful: bool, timeout: float | None) -> None:
         self.started = self.is_at_fault = False
@@ -87,7 +87,7 @@ class Actor:
 
 
 class Waiting:
-    """A step of the driver that lasts until it is ended."""
+    """A step of the driver that lasts until the test ends it."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -133,7 +133,7 @@ class PoolMachine(RuleBasedStateMachine):
             ),
         )
         self.most = limit
-        # Its first look comes when it comes; all later ones only when it is woken.
+        # The housekeeper's first look comes by itself; all later ones only when it is woken.
         inside.housekeeper(self.pool).start()
         eventually(lambda: inside.wakes_at(self.pool) != 0.0, "the housekeeper's first look")
         take = inside.state(self.pool).take
@@ -246,7 +246,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def steps_are_counted(self) -> None:
-        """Some are not taken as often as others."""
+        """Count the steps, as some are taken less often than others."""
         self.steps += 1
 
     @invariant()
@@ -297,7 +297,7 @@ class PoolMachine(RuleBasedStateMachine):
                 assert slot.state in (State.CONNECTING, State.IN_USE)
         assert all(slot in inside.state(self.pool).slots for slot in inside.state(self.pool).idle)
 
-    # In the end
+    # The end of a run
 
     def teardown(self) -> None:
         try:
@@ -307,7 +307,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.patches.close()
 
     def bring_to_an_end(self) -> None:
-        """However it went, nothing is lost: all actors end, and the whole capacity can be lent at the same time."""
+        """Assert that nothing is lost: all actors end, and all connections can be lent at the same time."""
         for step in self.waiting:
             self.driver.always(step, None)
         for actor in self.actors:
@@ -320,7 +320,7 @@ class PoolMachine(RuleBasedStateMachine):
                 or isinstance(actor.task.error, (Refused, PoolClosed, PoolTimeout))
                 or type(actor.task.error).__name__ in ("GreenletExit", "Timeout")
             ), actor.task.error
-        # The end of a holder is for those who don't give back; all others clean up themselves.
+        # Only connections of holders that don't give back are reclaimed at their ends; all others clean up themselves.
         assert self.pool.stats().reclaimed == sum(actor.is_at_fault for actor in self.actors)
         if not self.pool.closed:
             limit = self.pool.stats().limit
@@ -354,6 +354,6 @@ TestPool.settings = settings(
     max_examples=300,
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
-    # Phase.shrink makes a failure short, but takes minutes.
+    # Phase.shrink would make a failing example short, but takes minutes.
     phases=[Phase.generate],
 )

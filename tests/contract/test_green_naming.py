@@ -1,4 +1,4 @@
-"""What greenlets are called that hold a connection, or end with one: by what they run, and by who started them."""
+"""The names of greenlets that hold a connection, or end with one: what they run, and who started them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = __name__
 
 
 def spawn(function: Callable[..., object], *args: Any) -> Any:
-    """Start a greenlet of the framework's own class."""
+    """Start a greenlet of the framework's class."""
     if FRAMEWORK == "gevent":
         import gevent
 
@@ -73,7 +73,7 @@ WAYS = [spawn, spawn_in_pool, spawn_later, spawn_raw]
 
 
 def forget(pool: Pool) -> None:
-    """Take a connection, and end."""
+    """Take a connection, and end without giving it back."""
     pool.getconn()
 
 
@@ -86,7 +86,7 @@ class Worker:
 
 
 class Proxy:
-    """A callable that must not be asked for anything."""
+    """A callable whose attributes must not be read."""
 
     def __call__(self, pool: Pool) -> None:
         pool.getconn()
@@ -97,7 +97,7 @@ class Proxy:
 
 @pytest.fixture
 def warning(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """The one warning of an abandoned connection."""
+    """Return the one warning of an abandoned connection."""
 
     def texts() -> list[str]:
         messages = [record.getMessage() for record in caplog.records]
@@ -121,7 +121,7 @@ def test_an_abandoned_greenlet_is_named_by_its_function_and_the_task_that_starte
         naming.mark("task shop.tasks.index[42]")
         started.append(start(forget, pool))
 
-    # As a worker keeps its tasks' greenlets while it has something to do with them.
+    # A worker too keeps its tasks' greenlets for a while.
     kept = Task(task)
     kept.result()
     await_stats(pool, reclaimed=1)

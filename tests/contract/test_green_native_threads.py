@@ -1,4 +1,4 @@
-"""Native threads beside a framework's hub, as those of ``gevent.threadpool`` and ``eventlet.tpool``."""
+"""Native threads beside a framework's hub, such as those of ``gevent.threadpool`` and ``eventlet.tpool``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 
 def take_in_native_thread(pool: Pool) -> Any:
-    """What the pool lends to a native thread, or the error; the thread ends without giving back."""
+    """Return what the pool lends to a native thread, or the error; the thread ends without giving back."""
     results: list[Any] = []
 
     def take() -> None:
         try:
             results.append(pool.getconn())
-        except Exception as error:  # noqa: BLE001  the thread's end would print it
+        except Exception as error:  # noqa: BLE001  the thread would print it at its end
             results.append(error)
 
     green.start_native_thread(take)
@@ -37,7 +37,7 @@ def take_in_native_thread(pool: Pool) -> Any:
 def test_native_threads_that_end_give_up_their_connections(
     make_pool: MakePool, borrow: Borrow, is_used_before: bool
 ) -> None:
-    """If the hub's greenlets have used the pool, its housekeeper sees it; else who waits does."""
+    """If the hub's greenlets have used the pool, its housekeeper notices; otherwise a waiter does."""
     pool = make_pool(MAX_CONNS=1)
     if is_used_before:
         borrow(pool).taken().give_back()
@@ -51,7 +51,7 @@ def test_native_threads_that_end_give_up_their_connections(
 
 
 def test_the_housekeeper_lives_in_the_main_hub(make_pool: MakePool, borrow: Borrow) -> None:
-    """In another it would stand still as soon as the native thread has nothing to wait for."""
+    """In a native thread's own hub, it would stand still as soon as that thread has nothing to wait for."""
     pool = make_pool(MAX_CONNS=2, CONN_IDLE_TIMEOUT=0)
     take_in_native_thread(pool)
     assert not inside.housekeeper(pool).is_running
@@ -61,7 +61,7 @@ def test_the_housekeeper_lives_in_the_main_hub(make_pool: MakePool, borrow: Borr
 
 
 def test_what_native_threads_give_back_reaches_who_waits_in_the_main_hub(make_pool: MakePool, borrow: Borrow) -> None:
-    """Also when the housekeeper had nothing to expect, and though eventlet's hub doesn't hear of other threads."""
+    """Even if nothing was due for the housekeeper, and although other threads can't wake eventlet's hub."""
     pool = make_pool(MAX_CONNS=1, CONN_IDLE_TIMEOUT=0)
     borrow(pool).taken().give_back()
     await_stats(pool, size=0)

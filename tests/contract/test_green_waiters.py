@@ -1,4 +1,4 @@
-"""Law 4: a waiter that is killed or timed out loses no connection, no slot and no place of others."""
+"""Law 4: a waiter that is killed or timed out loses no connection, no slot, and no other waiter's place."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_nobody_loses_his_place_to_an_interrupted_waiter(
 def test_a_connection_handed_to_a_dying_waiter_goes_to_the_next(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, how: Interruption, first: str
 ) -> None:
-    """Both happen before the waiter runs again, in either order."""
+    """The handing over and the death both happen before the waiter runs again, in either order."""
     driver.is_slow = False
     pool = make_pool(MAX_CONNS=1)
     connection = pool.getconn()
@@ -91,7 +91,7 @@ def test_room_for_a_connection_handed_to_a_dying_waiter_goes_to_the_next(
     holder = borrow(pool).taken()
     holder.connection.dirty = True
     dying, successor = queue_up(pool, lambda: borrow(pool), 2)
-    # The connection is thrown away: it is its empty slot that goes to the dying waiter.
+    # The connection is evicted, so that the dying waiter is given an empty slot.
     driver.script("close", lambda: dying.task.interrupt(how))
     holder.give_back()
     dying.task.wait()
@@ -167,5 +167,5 @@ def test_a_storm_of_kills_and_timeouts_leaves_the_pool_whole(
     assert {type(task.error).__name__ for task in tasks} > {"GreenletExit", "Timeout", "PoolTimeout"}
     assert driver.peak <= 4
     assert_whole(pool)
-    # It was not left to the end of the victims.
+    # Nothing was left for the victims' ends to reclaim.
     assert pool.stats().reclaimed == 0

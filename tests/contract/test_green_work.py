@@ -1,4 +1,4 @@
-"""Law 5, for greenlets: killed where they wait for the network, they leave nothing behind."""
+"""Law 5 for greenlets: killed while they wait for the network, they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_interrupted_in_mid_step_the_slot_goes_to_the_next_waiter(
     assert driver.live == {waiter.connection}
     waiter.give_back()
     assert_whole(pool)
-    # It was not left to the end of the victim.
+    # Nothing was left for the victim's end to reclaim.
     assert pool.stats().reclaimed == 0
 
 
@@ -91,7 +91,7 @@ def test_interrupted_while_it_closes_the_pool_all_is_closed_nevertheless(
 def test_no_step_of_the_driver_is_taken_under_the_lock(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    """Law 6. Greenlets don't switch under it, so if it is locked in a step, it is the step's own doing."""
+    """Law 6. Greenlets don't switch while they hold the lock: if it is held in a step, the step's caller holds it."""
     pool = make_pool(MAX_CONNS=2, MIN_CONNS=1, CONN_IDLE_TIMEOUT=0.05)
     locked: dict[Step, set[bool]] = {
         "connect": set(),

@@ -22,7 +22,7 @@ from .conftest import Borrow, MakePool
 
 
 class Owner:
-    """What a client stands for."""
+    """The object that a client stands for."""
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -83,7 +83,7 @@ def test_of_those_that_end_in_the_same_way_one_is_named_and_the_others_are_count
         'Pool "test": 4 more ended since then without giving a connection back, '
         "the last of them task shop.tasks.pay[4]."
     )
-    # After the next pause there is nothing to tell, and the one after that is news again.
+    # After a pause with nothing to report, the next one is reported at once again.
     eventually(lambda: inside.next_report_of_abandoned(pool) == math.inf, "nothing more to tell")
     borrow(pool).taken().end_without_giving_back()
     eventually(lambda: len(warnings(caplog)) == 4, "another one")
@@ -129,7 +129,7 @@ def test_what_was_given_back_is_not_reclaimed(
     first.give_back()
     del first
     gc.collect()
-    # The next holder of the same connection has it for good.
+    # The same connection stays with its next holder.
     second = borrow(pool).taken()
     gc.collect()
     third = borrow(pool, timeout=0.05)
@@ -165,7 +165,7 @@ def test_a_connection_may_be_given_back_by_another(
 def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
     driver: ScriptedDriver, make_pool: MakePool
 ) -> None:
-    """A garbage collection may run anywhere, also while this thread has the pool's lock."""
+    """A garbage collection may run anywhere, even while this thread holds the pool's lock."""
     pool = make_pool(MAX_CONNS=1)
     pool.getconn()
     (slot,) = inside.slots(pool)
@@ -210,7 +210,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     (slot,) = inside.slots(pool)
     assert slot.holder is not None
     slot.holder.end()
-    # Somebody else gives it back meanwhile.
+    # Another holder gives it back meanwhile.
     pool.putconn(first.connection)
     second = borrow(pool).taken()
     assert second.connection is first.connection
@@ -240,7 +240,7 @@ def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
 def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The place where holders are known by their greenlet or thread is made by two at the same time."""
+    """Both make the local in which a greenlet or thread finds its holder."""
     pool = make_pool(MAX_CONNS=2)
     inside.forget_holders(monkeypatch)
     faster: list[Borrower] = []
@@ -248,7 +248,7 @@ def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
 
     class Local(threading.local):
         def __init__(self) -> None:
-            # In the middle of making it, somebody else is faster.
+            # While this one makes the local, another is faster.
             if not entered:
                 entered.append(self)
                 faster.append(borrow(pool).taken())
@@ -276,7 +276,7 @@ def test_a_shared_connection_is_not_reclaimed_when_one_of_its_holders_ends(
     pool.reassign(client, holders.nobody())
     pool.reassign(Client(ownerless), holders.nobody())
     holder.end_without_giving_back()
-    # Another end, which the housekeeper has seen to by now.
+    # When this later end was reported, the housekeeper has also dealt with the first.
     other.end_without_giving_back()
     eventually(lambda: warnings(caplog), "a warning")
     await_stats(pool, reclaimed=1, in_use=1)

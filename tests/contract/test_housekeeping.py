@@ -1,4 +1,4 @@
-"""What the pool does by itself, with no traffic at all."""
+"""The pool's work without any traffic."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_min_conns_are_kept(driver: ScriptedDriver, make_pool: MakePool, borrow:
     for borrower in [borrow(pool).taken() for _ in range(4)]:
         borrower.give_back()
     await_stats(pool, size=2, idle=2)
-    # The housekeeper has nothing more to expect.
+    # Nothing is due for the housekeeper any more.
     assert inside.upkeep(pool).next_wake(100.0) == 100.0 + SLOT_POLL_INTERVAL
     assert len(driver.live) == 2
     assert driver.count("connect") == 4
@@ -90,14 +90,14 @@ def test_a_connection_that_has_lived_long_enough_is_closed(driver: ScriptedDrive
 def test_min_conns_are_renewed_when_they_have_lived_long_enough(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    # What comes back, or is opened, too late is closed.
+    # A connection that comes back or is opened after that is closed.
     pool = make_pool(MAX_CONNS=2, MIN_CONNS=2, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=0.5)
     first = [borrow(pool).taken() for _ in range(2)]
     for borrower in first:
         borrower.give_back()
     eventually(lambda: all(borrower.connection.closed for borrower in first), "the end of the first connections")
     eventually(lambda: driver.count("connect") >= 6, "connections renewed again and again")
-    # Each keeps its slot while it is renewed.
+    # Each connection keeps its slot while it is renewed.
     assert pool.stats().size == 2
     assert driver.peak == 2
 
@@ -173,7 +173,7 @@ def test_a_connection_held_for_too_long_is_warned_about_once(
     pool = make_pool(LEAK_WARNING_AFTER=0.05)
     holder = borrow(pool).taken()
     eventually(lambda: caplog.records, "a warning")
-    # Another one, later, goes through the housekeeper too; by then a second warning of the first would be there.
+    # When a later holder's warning is there, a second warning of the first would be there too.
     monkeypatch.setattr(holders, "describe", lambda: "task shop.tasks.ship[43]")
     borrow(pool).taken()
     eventually(lambda: len(caplog.records) >= 2, "another warning")
@@ -204,7 +204,7 @@ def test_a_holder_that_has_waited_is_warned_about_too(
     pool = make_pool(MAX_CONNS=1, LEAK_WARNING_AFTER=0.2, CONN_IDLE_TIMEOUT=None, CONN_MAX_LIFETIME=None)
     first = borrow(pool).taken()
     (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    # So that the housekeeper knows of nothing that is to come.
+    # After the first warning, nothing is due for the housekeeper.
     eventually(lambda: caplog.records, "a warning of the first")
     first.give_back()
     waiter.taken()
@@ -214,7 +214,7 @@ def test_a_holder_that_has_waited_is_warned_about_too(
 def test_nobody_is_warned_about_in_time(make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture) -> None:
     pool = make_pool(MAX_CONNS=2, LEAK_WARNING_AFTER=1, CONN_IDLE_TIMEOUT=1.5)
     borrow(pool).taken().give_back()
-    # The housekeeper has been at work after the time of the warning.
+    # The housekeeper has worked after the time when a warning was due.
     await_stats(pool, size=0)
     assert not caplog.records
 
@@ -260,7 +260,7 @@ def test_a_renewal_that_fails_costs_no_slot(driver: ScriptedDriver, make_pool: M
 def test_a_renewal_that_never_begins_costs_no_slot(
     driver: ScriptedDriver, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has killed the greenlet that was to see to it."""
+    """The greenlet that was to renew the connection was killed."""
     pool = make_pool(MAX_CONNS=1, MIN_CONNS=1)
     first = pool.getconn()
     pool.putconn(first)

@@ -26,7 +26,7 @@ def test_out_of_connecting(driver: ScriptedDriver, make_pool: MakePool, step: St
         assert task.error is error
     await_stats(pool, size=0)
     assert not driver.live
-    # It was not left to the end of the holders.
+    # Nothing was left for the holders' ends to reclaim.
     assert pool.stats().reclaimed == 0
     assert_whole(pool)
 

@@ -1,4 +1,4 @@
-"""Holders that wait for greenlets or threads of their own which want a connection too: that is noticed, and said."""
+"""Holders that wait for greenlets or threads that they started, which want a connection too: the pool warns of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FanOut = Callable[[Work, int], Any]
 
 
 class Labels:
-    """What tasks are called."""
+    """The labels of tasks."""
 
     def __init__(self) -> None:
         self._by_ident: dict[int, str] = {}
@@ -48,7 +48,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[nested.Standstill | None]:
-    """What came of each look at who waits for whom."""
+    """The results of the pool's looks at who waits for whom."""
     found: list[nested.Standstill | None] = []
     judge = nested.Nested.judge
 
@@ -69,7 +69,7 @@ def use(pool: Pool) -> None:
 
 
 def start_nested(pool: Pool, labels: Labels, fan_out: FanOut, count: int, children: int = 2) -> list[Task[None]]:
-    """Start tasks that take a connection, and keep it while greenlets or threads of theirs take one."""
+    """Start tasks that take a connection, and keep it while greenlets or threads that they start take one."""
 
     all_held = threading.Event()
 
@@ -102,7 +102,7 @@ def test_a_standstill_is_said_once_with_the_ways_out(
         "wait for greenlets or threads, with close_connection around the queries before; or set MAX_CONNS to 3 or "
         "more, for as many such tasks as now."
     )
-    # What it says helps.
+    # The advice of the warning helps.
     pool.resize(3)
     for task in tasks:
         task.result()
@@ -150,12 +150,12 @@ def test_a_pool_of_one_stands_still_too(make_pool: MakePool, labels: Labels, cap
 
 
 def test_timeouts_say_so(make_pool: MakePool, labels: Labels) -> None:
-    """To all who ran out of time in it."""
+    """All waiters that time out in a standstill are told."""
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=1.5)
     tasks = start_nested(pool, labels, _in_tasks, count=4)
     for task in tasks:
         task.wait()
-    # When the first have given up, there may be a connection for the last just in time.
+    # When the first have given up, the last may still get a connection in time.
     assert all(task.error is None or isinstance(task.error, PoolTimeout) for task in tasks)
     errors = [str(task.error) for task in tasks if task.error is not None]
     assert len(errors) >= 2
@@ -164,7 +164,7 @@ def test_timeouts_say_so(make_pool: MakePool, labels: Labels) -> None:
 
 
 def _in_tasks(work: Work, count: int) -> None:
-    """Those that fail have their starter fail."""
+    """Start tasks; if one fails, their starter does."""
     tasks = [Task(work) for _ in range(count)]
     threads = [task.greenlet for task in tasks]
     for task in tasks:
@@ -173,7 +173,7 @@ def _in_tasks(work: Work, count: int) -> None:
 
 
 def test_a_timeout_says_who_above_has_a_connection(make_pool: MakePool, labels: Labels, framework: str) -> None:
-    """Also where the pool had no time to look, and where others hold connections for good reasons."""
+    """Even if the pool had no time to look, or others hold connections for good reasons."""
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=0)
     other = pool.getconn()
 
@@ -206,7 +206,7 @@ def test_who_asks_twice_is_told_so(make_pool: MakePool) -> None:
 def test_threads_of_an_executor_that_many_share_belong_to_who_waits_for_them(
     make_pool: MakePool, labels: Labels, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever has started them."""
+    """Whichever task has started them."""
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
     with ThreadPoolExecutor(4) as executor:
         Task(lambda: wait_for_futures([executor.submit(time.sleep, 0) for _ in range(50)])).result()
@@ -225,7 +225,7 @@ def test_threads_of_an_executor_that_many_share_belong_to_who_waits_for_them(
 def test_threads_belong_to_who_waits_for_them_whoever_has_started_them(
     make_pool: MakePool, labels: Labels, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also where nobody knows any more who that was."""
+    """Even if it isn't known any more who that was."""
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
 
     def by_another(work: Work, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Looking for who waits for whom, in frames of others, changes nothing there."""
+"""Looking into other holders' frames for who waits for whom changes nothing there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import inside
 
 
 def test_looking_at_frames_keeps_nothing_alive() -> None:
-    """Python 3.12 and older have a frame keep what its variables were when somebody looked."""
+    """In Python 3.12 and older, a frame keeps the values that its variables had when ``f_locals`` was read."""
     looked, go_on, gone = threading.Event(), threading.Event(), threading.Event()
 
     class Thing:
@@ -35,11 +35,11 @@ def test_looking_at_frames_keeps_nothing_alive() -> None:
     holder.join()
 
 
-# What is no standstill
+# Frames that are no standstill
 
 
 class _Sullen(type):
-    """The class of a class that fails when it is asked for what it hasn't."""
+    """A metaclass whose classes raise when a missing attribute is read."""
 
     def __getattr__(cls, name: str) -> Any:
         raise KeyError(name)
@@ -50,7 +50,7 @@ class _Thing(metaclass=_Sullen):
 
 
 def test_looking_at_frames_leaves_alone_what_is_there() -> None:
-    """What somebody has of ``locals()`` is his, and nothing is known of the classes of what he has."""
+    """The dictionary of ``locals()`` is the frame's own, and its values may be of any class."""
 
     def hold() -> Iterator[dict[str, Any]]:
         thing = _Thing()

@@ -40,7 +40,7 @@ def test_a_returned_connection_goes_to_the_longest_waiter_and_to_nobody_else(
 
 
 def test_a_newcomer_never_overtakes(make_pool: MakePool, borrow: Borrow) -> None:
-    """Whoever gives back and asks again at once comes after those who wait."""
+    """A holder that gives back and asks again at once is served after the waiters."""
     pool = make_pool(MAX_CONNS=1)
     order: list[object] = []
     connection = pool.getconn()
@@ -48,7 +48,7 @@ def test_a_newcomer_never_overtakes(make_pool: MakePool, borrow: Borrow) -> None
     for waiter in waiters:
         waiter.tell()
     pool.putconn(connection)
-    # Nobody else has run yet under gevent and eventlet: the connection is on its way to the first waiter.
+    # Under gevent and eventlet no other greenlet has run yet: the connection is on its way to the first waiter.
     connection = pool.getconn()
     order.append("newcomer")
     pool.putconn(connection)

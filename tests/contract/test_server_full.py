@@ -19,12 +19,12 @@ from .conftest import Borrow, MakePool
 
 
 def refusals(driver: ScriptedDriver) -> int:
-    """How many connects the server has refused."""
+    """Return how many connects the server has refused."""
     return driver.count("connect") - driver.count("opened")
 
 
 def refuse_late(driver: ScriptedDriver) -> tuple[threading.Event, threading.Event]:
-    """Have the next connect refused when the second event is set; the first tells that it has got that far."""
+    """Let the next connect be refused when the second event is set; the first one is set when it has got that far."""
     arrived, answer = threading.Event(), threading.Event()
 
     def refuse() -> None:
@@ -54,7 +54,7 @@ def test_a_request_waits_until_the_server_has_room(driver: ScriptedDriver, make_
     pool = make_pool(MAX_CONNS=2)
     driver.capacity = 0
     borrower = borrow(pool)
-    # It tries again by itself: nothing of ours could come free.
+    # It tries again by itself: the pool has no connection that could come back.
     eventually(lambda: refusals(driver) >= 3, "more attempts to connect")
     assert not borrower.has_connection
     driver.capacity = 1
@@ -77,7 +77,7 @@ def test_a_request_takes_one_of_our_own_connections_that_comes_free(
 def test_a_refused_request_keeps_its_place(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Who tries again in the moment in which a connection comes back doesn't wait for it.
+    # Otherwise a request might try again at the moment when a connection comes back, and not wait for it.
     monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
     pool = make_pool(MAX_CONNS=2)
     order: list[Borrower] = []
@@ -85,7 +85,7 @@ def test_a_refused_request_keeps_its_place(
     arrived, answer = refuse_late(driver)
     refused = borrow(pool, order=order)
     assert arrived.wait(30)
-    # These come later, and wait already when the server answers the first.
+    # These come later, and are waiting already when the server answers the first.
     later = [borrow(pool, order=order)]
     await_stats(pool, waiting=1)
     later.append(borrow(pool, order=order))
@@ -109,7 +109,7 @@ def test_requests_pause_between_attempts(
     driver.capacity = 0
     refused = borrow(pool)
     await_stats(pool, waiting=1, size=0)
-    # A newcomer asks nothing of a server that was full a moment ago.
+    # A newcomer doesn't connect to a server that was full a moment ago.
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)
     assert driver.count("connect") == 1
@@ -131,7 +131,7 @@ def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(size: 
     pauses = []
     for _ in range(7):
         full.refused(size, 4)
-        full.refused(size, 4)  # Another that tried at the same time.
+        full.refused(size, 4)  # Another attempt at the same time.
         pauses.append(full.retry_at - now)
         now = full.retry_at
     assert pauses == pytest.approx([min(pause, most) for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0)])
@@ -168,7 +168,7 @@ def test_after_a_success_a_refusal_has_one_at_a_time_try_again(
         driver.capacity += 1
         inside.end_backoff(pool)
         await_stats(pool, in_use=driver.capacity, connecting=0)
-    # Two try after a success. What else would connect at once finds out by itself.
+    # After each success, two try. Without the limit, all waiters would.
     assert refusals(driver) - before == 3 * 2
     driver.capacity = None
     inside.end_backoff(pool)
@@ -180,7 +180,7 @@ def test_another_tries_while_a_failed_connection_is_closed(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_limit, "BACKOFF", (1000.0, 1000.0))
-    # Nothing else has the housekeeper look.
+    # Nothing else wakes the housekeeper.
     monkeypatch.setattr(alarms, "WAIT_WARNING_AFTER", 1000.0)
     monkeypatch.setattr(upkeep, "BACKSTOP", 1000.0)
     pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None)
@@ -229,7 +229,7 @@ def test_a_refusal_when_the_time_is_up_costs_no_slot(driver: ScriptedDriver, mak
 def test_a_request_that_comes_during_the_pause_is_not_forgotten(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow
 ) -> None:
-    """The one that was refused is gone; nothing is lent, so nothing will come back."""
+    """The refused request is gone, and no connection is lent that could come back."""
     pool = make_pool(MAX_CONNS=2)
     driver.capacity = 0
     with pytest.raises(PoolTimeout):
@@ -262,7 +262,7 @@ def test_a_newcomer_does_not_overtake_a_refused_request_when_the_pause_is_over(
     refused = borrow(pool)
     await_stats(pool, waiting=1, size=0)
     driver.capacity = None
-    # The housekeeper has not noticed yet.
+    # The pause is over, but the housekeeper has not noticed yet.
     inside.end_backoff(pool, wake=False)
     with pytest.raises(PoolTimeout):
         pool.getconn(timeout=0)

@@ -1,4 +1,4 @@
-"""Nothing that others do to the housekeeper keeps waiters waiting, or slots from coming back."""
+"""Whatever other code does to the housekeeper, waiters are served and slots come back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .conftest import Borrow, MakePool
 
 
 class UsesThePool(logging.Handler):
-    """Writes to the database whose pool it hears from."""
+    """A log handler that writes to the database whose pool has logged."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(logging.WARNING)
@@ -33,7 +33,7 @@ class UsesThePool(logging.Handler):
 
 
 class Refuses(logging.Filter):
-    """Raises, which logging lets pass."""
+    """A log filter that raises; logging passes that on."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         raise LookupError("a broken filter")
@@ -66,7 +66,7 @@ def test_a_log_handler_that_waits_for_a_connection_stops_no_timeout(
 def test_a_filter_that_raises_costs_no_slot(
     make_pool: MakePool, borrow: Borrow, pool_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a greenlet or thread ends with is of no interest here.
+    # The exceptions that threads end with need not be printed.
     monkeypatch.setattr(threading, "excepthook", lambda *_: None)
     pool_logger.addFilter(Refuses())
     pool = make_pool(MAX_CONNS=4)

@@ -1,4 +1,4 @@
-"""CONN_WAIT_TIMEOUT: how long a request waits, and what it says when nothing came."""
+"""CONN_WAIT_TIMEOUT: how long a request waits, and the message when it has waited in vain."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_error_says_the_pools_numbers(make_pool: MakePool, borrow: Borrow, m
 
 
 def message(pool: Pool) -> str:
-    """What who asks now is told."""
+    """Return the error message of a request that is made now."""
     with pytest.raises(PoolTimeout) as caught:
         pool.getconn(timeout=0)
     return str(caught.value)

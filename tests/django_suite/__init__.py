@@ -1,1 +1,1 @@
-"""Django's own test suite on the project's engine: `python -m tests.django_suite --help`."""
+"""Django's own test suite on our engine: ``python -m tests.django_suite --help``."""

@@ -1,4 +1,4 @@
-"""`python -m tests.django_suite`: Django's own tests on the project's engine, beside Django's."""
+"""``python -m tests.django_suite``: Django's own tests on our engine, compared with Django's engine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .plan import DATABASE_LABELS, MODES, STOCK
 from .process import Run, run_suite
 from .source import suite_folder
 
-# More would take more connections than the server has.
+# More processes would need more connections than the server has.
 _MOST_PROCESSES = 4
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what the command line asks for, compare, and return the exit status."""
+    """Run the suites that the command line names, compare, and return the exit status."""
     options = parse(arguments)
     labels = [] if options.all else options.labels or DATABASE_LABELS
     chosen = [*labels, *(f"-k={pattern}" for pattern in options.patterns)]
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     rows = []
     with server:
-        # Tests connect to the database that Django is configured with, beside the test database.
+        # Tests also connect to the databases of Django's settings, beside the test databases.
         for name in ("django", "django2"):
             server.query(f"CREATE DATABASE {name}")
         for driver in options.drivers or installed_drivers():
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line's options."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.django_suite", description=__doc__)
     parser.add_argument("labels", nargs="*", help="parts of Django's suite; default: those about the database")
     parser.add_argument("--all", action="store_true", help="the whole suite")
@@ -83,9 +83,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def suitable_server() -> PostgresServer:
-    """A server with the extensions that Django's tests create. Raises PostgresNotFound when there is none."""
+    """Return a server with the extensions that Django's tests create.
+
+    :raises PostgresNotFound: when there is none.
+    """
     try:
-        # The one of them that servers from wheels lack.
+        # Of these extensions, servers from wheels lack this one.
         return PostgresServer(extension="uuid-ossp", max_connections=100)
     except PostgresNotFound as error:
         raise PostgresNotFound(
@@ -95,7 +98,7 @@ def suitable_server() -> PostgresServer:
 
 
 def print_summary(rows: Sequence[tuple[Run, Verdict]]) -> None:
-    """Print one line a run, then the tests that there is something to say of."""
+    """Print a line for each run, then the tests that failed or were excused."""
     columns = ("run", PASSED, SKIPPED, "excused", FAILED, "seconds")
     print(f"\n{'driver':<10}{'mode':<13}" + "".join(f"{column:>9}" for column in columns))
     for run, verdict in rows:

@@ -1,6 +1,6 @@
-"""Tests that pass on Django's own engine and can't on ours, each with the reason.
+"""Tests that pass on Django's own engine and can't pass on ours, each with the reason.
 
-One that passes nevertheless is reported, and has to leave this list.
+A test that passes nevertheless is reported, and has to leave this list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .plan import MODES
 
 @dataclass(frozen=True)
 class Excuse:
-    """Why a test, by its id, need not pass, and in which modes and with which drivers."""
+    """The reason why a test need not pass, and the modes and drivers to which it applies."""
 
     test: str
     reason: str
@@ -86,5 +86,5 @@ EXCUSES = [
 
 
 def excused(mode: str, driver: str) -> dict[str, str]:
-    """The reasons by test, for a mode and a driver."""
+    """Return the reasons by test, for a mode and a driver."""
     return {excuse.test: excuse.reason for excuse in EXCUSES if mode in excuse.modes and driver in excuse.drivers}

@@ -1,12 +1,12 @@
-"""What is run: which tests, with what."""
+"""The plan: which tests run with which modes."""
 
 from __future__ import annotations
 
 MODES = ("session", "transaction")
-#: Stands in a mode's place for Django's own engine.
+#: Django's own engine, in place of a mode.
 STOCK = "stock"
 
-#: The parts of Django's suite that are about the database itself.
+#: The parts of Django's suite that test the database itself.
 DATABASE_LABELS = (
     "backends",
     "db_utils",

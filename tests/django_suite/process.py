@@ -1,4 +1,4 @@
-"""One run of Django's runtests.py, in a process of its own."""
+"""Runs Django's runtests.py in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INSIDE = Path(__file__).parent / "inside"
 
 @dataclass(frozen=True)
 class Run:
-    """How the tests of one run ended, by id; in seconds, how long it took."""
+    """The outcomes of one run by test id, and its duration in seconds."""
 
     driver: str
     mode: str
@@ -37,9 +37,9 @@ class Run:
 def run_suite(
     suite: Path, server: PostgresServer, driver: str, mode: str, processes: int, arguments: Sequence[str]
 ) -> Run:
-    """Run the tests that `arguments` name, of the suite in the folder `suite`, in so many processes.
+    """Run the tests of a suite's folder that ``arguments`` name, in a number of processes.
 
-    When it breaks off, the run that is returned is without tests.
+    :return: the run; without tests if it broke off.
     """
     with tempfile.TemporaryDirectory(prefix="django-suite-") as folder:
         outcomes_file = Path(folder) / "outcomes.json"
@@ -58,7 +58,7 @@ def run_suite(
 
 
 def databases(server: PostgresServer, mode: str) -> dict[str, dict[str, Any]]:
-    """Django's DATABASES: tests want two, and a user who may create databases and extensions."""
+    """Return Django's DATABASES: two, with a user who may create databases and extensions."""
     settings = {"ENGINE": STOCK_ENGINE, "HOST": server.host, "PORT": server.port, "USER": SUPERUSER}
     if mode != STOCK:
         settings |= {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": mode, "MAX_CONNS": 10}}

@@ -1,4 +1,4 @@
-"""The source archive of the installed Django, which its wheel lacks the tests of."""
+"""The source archive of the installed Django; its wheel has no tests."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 
 
 def suite_folder(cache: Path) -> Path:
-    """Return the folder with runtests.py of the installed Django's version; fetched once, then kept in `cache`.
+    """Return the folder with runtests.py of the installed version; it is downloaded once, and kept in ``cache``.
 
-    Raises RuntimeError when pip can't get it.
+    :raises RuntimeError: when pip can't download it.
     """
     release = version("Django")
     unpacked = cache / f"django-{release}"
     if not unpacked.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        # Beside its final place, which it takes when it is complete.
+        # Unpacked in the same folder, and renamed when it is complete.
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             unpack(download(release, Path(folder)), Path(folder) / "unpacked").rename(unpacked)
     return unpacked / "tests"
 
 
 def download(release: str, folder: Path) -> Path:
-    """Have pip download the archive of a release into `folder`; return its path."""
+    """Download the archive of a release into ``folder``, by pip; return its path."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "Django"]
     result = subprocess.run([*command, "--dest", str(folder), f"Django=={release}"], check=False)
     archives = [*folder.glob("*.tar.gz")]
@@ -36,7 +36,7 @@ def download(release: str, folder: Path) -> Path:
 
 
 def unpack(archive: Path, target: Path) -> Path:
-    """Unpack an archive into `target`; return the one folder that is in it."""
+    """Unpack an archive into ``target``; return the one folder that is in it."""
     shutil.unpack_archive(archive, target)
     (folder,) = target.iterdir()
     return folder

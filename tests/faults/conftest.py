@@ -1,4 +1,4 @@
-"""Exceptions at every step, on a real server: the fixtures are those of the integration tests."""
+"""Fixtures of the tests that raise exceptions at every step, on a real server: those of the integration tests."""
 
 from __future__ import annotations
 

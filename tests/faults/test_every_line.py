@@ -1,8 +1,8 @@
 """Small programs in the main thread, or the main greenlet, with an exception out of a signal handler at each line.
 
-That is what a soft time limit does to a task in a prefork child. The task ends with `connection.close()`, after which
+A soft time limit does so to a task in a prefork child. The task ends with ``connection.close()``, after which
 everything must be whole. In each mode, the programs together are hit at every line that any of them comes to, and each
-of them at some others, chosen at random; EVERY_STEP=1 hits each of them at all of its steps.
+program at some other lines, chosen at random; EVERY_STEP=1 hits each program at all of its steps.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACKAGE = Path(django_geventpool.__file__).parent
 #: The code that is interrupted.
 FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())
 
-#: Where a program was hit already, by mode and delivery.
+#: The places where a program was hit already, by mode and delivery.
 tried: defaultdict[tuple[str, Delivery], set[Hashable]] = defaultdict(set)
 
 programs = pytest.mark.parametrize("program", [pytest.param(program, id=program.name) for program in PROGRAMS])
@@ -44,7 +44,7 @@ def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
     postgres: Postgres, observer: Observer, rows: None, program: Program, delivery: Delivery, mode: str
 ) -> None:
     campaign = Campaign(f"{program.name}-{delivery}-{mode}", program, postgres, observer, {"POOL_MODE": mode})
-    _run(campaign, 0, delivery)  # What is imported and cached is, from now on.
+    _run(campaign, 0, delivery)  # Imports and caches are filled from now on.
     outcome, places = _run(campaign, 0, delivery)
     campaign.judge("without a fault", outcome)
     for at in campaign.choose(places, SAMPLE, tried[mode, delivery]):
@@ -58,7 +58,7 @@ def test_an_exception_out_of_a_signal_handler_at_any_line_leaves_a_whole_pool(
 
 
 def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, list[Hashable]]:
-    """Run the program here, with an exception at one of its steps; return what came of it, and for 0 where they are."""
+    """Run the program here, with an exception at one of its steps; return the outcome and, for 0, the steps' places."""
     campaign.prepare()
     here = current_greenlet()
     fault = LineFault(FOLDERS, at, delivery, is_meant=lambda: current_greenlet() is here)
@@ -71,18 +71,18 @@ def _run(campaign: Campaign, at: int, delivery: Delivery) -> tuple[Outcome, list
                 finally:
                     campaign.scene.give_back()
         finally:
-            # However far it came: the end of the task.
+            # The end of the task, however far it came.
             campaign.scene.give_back()
 
     with never_stuck():
         error = run_catching(run)
-    # What another greenlet, or a callback of the hub, was hit by comes out there.
+    # If another greenlet, or a callback of the hub, was hit, the exception comes out there.
     is_of_another = fault.hit_another and error is None
     return Outcome(fault.error if fault.has_fired and not is_of_another else None, error, fault.where), fault.places
 
 
 def _use(campaign: Campaign) -> None:
-    """Do what the next task does, over the same wrapper."""
+    """Make a query as the next task does, by the same wrapper."""
     database = campaign.scene.database
     assert database.answer("select 7") == [(7,)]
     assert not database.connection.in_atomic_block

@@ -1,6 +1,6 @@
-"""Garbage collections that run a finalizer with a query at any line of the pool's work, or of the registry's.
+"""Garbage collections that run a finalizer with a query, at any line of the pool or the registry.
 
-A collection may come at any allocation. What it runs is in the middle of whatever the greenlet or thread is doing.
+A collection may come at any allocation, and its finalizers run in the middle of what the greenlet or thread does.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tests.support.tasks import current_greenlet
 
 from .conftest import MODES
 
-#: With autocommit off, a query begins a transaction: one right after the commit of a block keeps Django from setting
-#: autocommit on again, on its own engine too.
+#: With autocommit off, a query begins a transaction. One that comes right after the commit of a block keeps Django from
+#: turning autocommit on again; so it is on Django's own engine too.
 AFTER_COMMIT = re.compile(r"set_session cannot be used inside a transaction|can't change 'autocommit' now")
 SAMPLE = int(os.environ.get("FAULT_SAMPLE", "15"))
 PACKAGE = Path(django_geventpool.__file__).parent
@@ -58,7 +58,7 @@ def test_a_finalizer_that_queries_at_any_line_hinders_nobody(
 
 
 class _Querying:
-    """Queries when it is collected, which it is by a garbage collection only."""
+    """Makes a query when it is collected; only a garbage collection can do that."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class _Querying:
 
 
 def _run(campaign: Campaign, at: int) -> tuple[Outcome, list[Hashable]]:
-    """Run the program here, with a collection at one of its lines; return what came of it, and for 0 where they are."""
+    """Run the program here, with a collection at one of its lines; return the outcome and, for 0, the lines' places."""
     campaign.prepare()
     here = current_greenlet()
     garbage = [_Querying(campaign.scene.database)]
@@ -93,7 +93,7 @@ def _run(campaign: Campaign, at: int) -> tuple[Outcome, list[Hashable]]:
     if error is not None and AFTER_COMMIT.search(str(error)):
         error = None
     if error is None and time.monotonic() - start >= STUCK_AFTER:
-        error = StuckError("the finalizer waited for what it interrupted")  # It did not come out of the finalizer.
+        error = StuckError("the finalizer waited for what it interrupted")  # The first one stayed in the finalizer.
     outcome = Outcome(None, error, fault.where)
     for leftover in garbage:
         leftover.__dict__.clear()

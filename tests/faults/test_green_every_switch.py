@@ -1,4 +1,4 @@
-"""Small programs, each killed at every one of its switches in turn."""
+"""Small programs, each killed at each of its switches in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .conftest import MODES
 
 pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
-#: A run has some dozens of switches; more would mean that it waits in a loop.
+#: More switches than a run can have: it would be waiting in a loop.
 MOST = 400
 KINDS = kinds_of_errors()
 ONLY_ERROR = os.environ.get("FAULT_ERROR")
@@ -70,7 +70,7 @@ def test_the_pools_own_greenlets_can_be_killed_at_any_switch(
 
 
 def _faults(campaign: Campaign) -> Iterator[tuple[Moment, str | None]]:
-    """What to throw when: each kind, or a random one at each switch."""
+    """Yield when to throw what: each kind or, for None, a random one at each switch."""
     kinds: list[str | None] = [*KINDS] if EVERY_STEP else [None]
     for moment, error in itertools.product(MOMENTS, [ONLY_ERROR] if ONLY_ERROR else kinds):
         if not campaign.is_enough:
@@ -78,7 +78,7 @@ def _faults(campaign: Campaign) -> Iterator[tuple[Moment, str | None]]:
 
 
 def _run_victim(campaign: Campaign, at: int, moment: Moment, error: BaseException) -> Outcome:
-    """Run the program in a greenlet of its own, and throw an exception into that."""
+    """Run the program in a greenlet of its own, and throw an exception into it."""
     campaign.prepare()
     victims: list[greenlet.greenlet] = []
     fault = SwitchFault(lambda other: other in victims, at, moment, error)
@@ -106,7 +106,7 @@ def _run_beside(
     moment: Moment,
     error: BaseException,
 ) -> Outcome:
-    """Run the program, and throw an exception into one of the greenlets that the pool has for itself."""
+    """Run the program, and throw an exception into one of the pool's own greenlets."""
     campaign.prepare()
     fault = SwitchFault(own_greenlets, at, moment, error)
 
@@ -120,16 +120,16 @@ def _run_beside(
     with fault.armed():
         task = Task(run)
         task.wait()
-        with contextlib.suppress(NotWholeError):  # It is looked at again, and told, soon.
+        with contextlib.suppress(NotWholeError):  # It is checked again, and reported, a moment later.
             await_quiet(campaign.scene.pool, SETTLED_WITHIN)
     thrown = error if fault.has_fired else None
-    # Who uses the pool is to notice nothing.
+    # Users of the pool must notice nothing.
     return Outcome(thrown, thrown if task.error is None else task.error, fault.where)
 
 
 @pytest.fixture
 def own_greenlets(monkeypatch: pytest.MonkeyPatch) -> Callable[[greenlet.greenlet], bool]:
-    """Tells whether a greenlet is one that the pool has started for itself."""
+    """Return a function that returns whether a greenlet is one of the pool's own."""
     own: set[greenlet.greenlet] = set()
     start = green.start_thread
 

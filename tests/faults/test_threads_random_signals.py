@@ -1,4 +1,4 @@
-"""A main thread whose tasks a signal handler's exception ends at random moments, beside threads that work on."""
+"""Exceptions of a signal handler at random moments of the main thread's tasks, beside threads that work on."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .conftest import MODES
 
 pytestmark = pytest.mark.frameworks("threads")
 
-#: How many exceptions; many thousands with EVERY_STEP.
+#: The number of exceptions; ten thousand with EVERY_STEP.
 TIMES = int(os.environ.get("SIGNALS") or (10_000 if os.environ.get("EVERY_STEP") else 600))
-#: Least and most time until one, in seconds.
+#: The shortest and longest time until each, in seconds.
 AFTER = (0.00005, 0.003)
-#: What a task does: programs that need no state to begin with, and last for milliseconds at the most.
+#: The programs that tasks run: they need no state to begin with, and take milliseconds.
 NAMES = {
     "get", "count", "several_queries", "raw_cursor", "create_in_atomic", "nested_atomic", "failing_transaction",
     "on_commit", "autocommit_off", "iterator_half_read", "iterator_in_atomic", "close_in_the_middle",
@@ -71,7 +71,7 @@ def test_the_pool_stays_whole_and_its_answers_right(
 
 
 def _run_task(scene: Scene, program: Program, alarm: Alarm, after: float) -> BaseException | None:
-    """Run one task, and end it as Celery does; return what came out of it."""
+    """Run one task, and end it as Celery does; return the exception that came out of it."""
 
     def run() -> None:
         try:
@@ -83,24 +83,24 @@ def _run_task(scene: Scene, program: Program, alarm: Alarm, after: float) -> Bas
         finally:
             alarm.call_off()
 
-    # If it rings just when it is called off, it comes out here too.
+    # If the signal comes just as the alarm is called off, its exception is caught here too.
     error = run_catching(run)
     alarm.call_off()
     return error or run_catching(scene.give_back)
 
 
 def _is_of(raised: SoftLimit | None, error: BaseException) -> bool:
-    """Tell whether an error comes of what was raised: psycopg says so too if it was in the middle of something."""
+    """Return whether an error follows from the exception, as psycopg's do if it interrupted psycopg."""
     return raised is not None and (error is raised or isinstance(error, Exception))
 
 
 def _ask(scene: Scene) -> None:
-    """Do what the next task does."""
+    """Make a query as the next task does."""
     assert scene.database.answer("select 7") == [(7,)]
 
 
 def _work_beside(scene: Scene, over: threading.Event, wrong: list[str]) -> None:
-    """Work on in another thread, and note what goes wrong there."""
+    """Work in another thread, and record what goes wrong there."""
     number = 0
     while not over.is_set():
         number += 1

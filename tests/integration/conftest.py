@@ -1,4 +1,4 @@
-"""Django on a real server, and a database alias for each test."""
+"""Fixtures: Django on a real server, and a database alias for each test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.scene import make_rows, remove_rows  # noqa: E402
 from tests.support.schema import make_schema  # noqa: E402
 from tests.support.waiting import DEADLINE  # noqa: E402
 
-#: For a test's parameter `mode`.
+#: Runs a test with its parameter ``mode`` set to each mode.
 MODES = pytest.mark.parametrize("mode", ["session", "transaction"])
 
 
@@ -53,7 +53,7 @@ class MakeDatabase(Protocol):
 
 
 class PutPgBouncerBefore(Protocol):
-    """Has a database, which nobody has used yet, reached through a PgBouncer: see its class for the arguments."""
+    """Puts a PgBouncer before a database that wasn't used yet; see the class for the arguments."""
 
     def __call__(
         self, database: Database, pool_mode: PoolMode, *, size: int | None = ..., **settings: str | int
@@ -61,7 +61,7 @@ class PutPgBouncerBefore(Protocol):
 
 
 class _Refusals(logging.Handler):
-    """Notes when a pool hears from the server that it is full."""
+    """Records when a server tells a pool that it is full."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -74,13 +74,13 @@ class _Refusals(logging.Handler):
 
 @pytest.fixture(scope="session")
 def schema(postgres: Postgres) -> None:
-    """The tables of the test app, made once."""
+    """The tables of the test app, created once."""
     make_schema(postgres)
 
 
 @pytest.fixture(scope="session")
 def observer(postgres: Postgres) -> Iterator[Observer]:
-    """Looks at the sessions of all roles on the server."""
+    """Samples the sessions of all roles on the server."""
     with Observer(postgres) as observer:
         yield observer
 
@@ -95,10 +95,9 @@ def rows(postgres: Postgres, schema: None) -> Iterator[None]:
 
 @pytest.fixture
 def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
-    """Database aliases of this test. At its end each must be without a session on its server.
+    """Make database aliases for this test. At its end, each must have no session left on its server.
 
-    Each has a role with a CONNECTION LIMIT of MAX_CONNS. Unless the test set another, the pool must never have run
-    into it.
+    Each has a role with a CONNECTION LIMIT of MAX_CONNS. Unless the test sets another one, the pool must never hit it.
     """
     logger = logging.getLogger("geventpool.pool")
     refusals = _Refusals()
@@ -129,7 +128,7 @@ def make_database(postgres: Postgres) -> Iterator[MakeDatabase]:
 
 @pytest.fixture
 def put_pgbouncer_before(make_database: MakeDatabase) -> Iterator[PutPgBouncerBefore]:
-    """PgBouncers of this test, each with MAX_CONNS connections to the server unless the test wants another number.
+    """Start PgBouncers for this test, each with MAX_CONNS connections to the server, or the number that the test sets.
 
     They end before the databases do.
     """
@@ -153,7 +152,7 @@ def put_pgbouncer_before(make_database: MakeDatabase) -> Iterator[PutPgBouncerBe
 
 @pytest.fixture(scope="session")
 def tls() -> Iterator[TlsServer]:
-    """A server that takes nothing but TLS and SCRAM."""
+    """A server that accepts TLS and SCRAM only."""
     with contextlib.ExitStack() as stack:
         try:
             server = stack.enter_context(tls_server())

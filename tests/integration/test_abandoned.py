@@ -17,7 +17,7 @@ from .conftest import MakeDatabase
 
 @pytest.fixture(autouse=True)
 def named_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the Celery side does: it tells the pool which task asks."""
+    """Tell the pool which task asks, as the worker side does."""
     monkeypatch.setattr(holder, "describe", lambda: "task shop.pay[4711]")
 
 
@@ -77,7 +77,7 @@ def test_waiting_tasks_get_on_when_holders_end_without_giving_back(
     assert [rows[0][0] for rows in answers] == list(range(50))
     database.assert_whole()
     assert database.stats().reclaimed == 50
-    # Of one kind, one is named; the others are counted, a minute later.
+    # Of holders of one kind, one is named at once; the others are counted, and reported a minute later.
     assert len(eventually(lambda: reclaim_warnings(caplog), "a warning")) == 1
 
 
@@ -87,7 +87,7 @@ def test_no_warning_for_connections_that_were_given_back(
     database = make_database(MAX_CONNS=2, CONN_WAIT_TIMEOUT=60)
     results([Task(database.answer, "select 1") for _ in range(50)])
     database.assert_whole()
-    # The housekeeper has had its turn after these: a real leak is reported by now.
+    # The housekeeper has worked since then, and would have reported a real leak.
     Task(database.fetch, "select 1").result()
     eventually(lambda: reclaim_warnings(caplog), "the warning of the one leak")
     assert len(reclaim_warnings(caplog)) == 1

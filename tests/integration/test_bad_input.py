@@ -1,4 +1,4 @@
-"""Wrong settings are heard of at the start, and what is wrong with a server when connecting."""
+"""Wrong settings are reported at the start, and errors of the server when connecting."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda value: str(value) * isinstance(value, dict))
 def test_bad_options_are_refused_before_the_first_connect(options: dict[str, Any], message: str) -> None:
     handler = ConnectionHandler({"default": {"ENGINE": ENGINE, "NAME": "any", "HOST": "127.0.0.1", "OPTIONS": options}})
-    wrapper = handler["default"]  # As each model has when it is imported.
+    wrapper = handler["default"]  # As importing a model does.
     assert wrapper.ops.max_name_length() == 63
-    nobodys = type(wrapper)(wrapper.settings_dict, alias=NO_DB_ALIAS)  # With which Django makes test databases.
+    nobodys = type(wrapper)(wrapper.settings_dict, alias=NO_DB_ALIAS)  # Django creates test databases with it.
     for use in (wrapper.cursor, wrapper.ensure_connection, nobodys.cursor, lambda: wrapper.pool_options):
         with pytest.raises(ImproperlyConfigured) as caught:
             use()
@@ -93,7 +93,7 @@ def test_bad_options_end_no_process_that_connects_to_nothing(make_database: Make
     assert process.returncode == 0
 
 
-#: What manage.py is asked, and what it says: of its checks, or when it connects.
+#: Commands of manage.py, and their messages: of the checks, or when connecting.
 COMMANDS = {
     "check": "?: (geventpool.E001) DATABASES",
     "check --database default": "?: (geventpool.E001) DATABASES",

@@ -17,7 +17,7 @@ from tests.support.watcher import Watcher
 
 from .conftest import MakeDatabase
 
-#: A role's limit that 5 connections don't reach. At a full server they would be given up for others, and opened again.
+#: A role's limit above 5 connections. At a full server, some would be closed for other processes, and opened again.
 WITH_ROOM = 6
 
 
@@ -37,7 +37,7 @@ def test_100_half_second_queries_through_20_connections_do_not_block_each_other(
     database = make_database(MAX_CONNS=20, CONN_WAIT_TIMEOUT=60)
     start = time.monotonic()
     results([Task(database.answer, "select pg_sleep(0.5)::text") for _ in range(100)])
-    # One after the other they take 50 s, as they do when psycopg2 blocks the hub.
+    # One after the other, as when psycopg2 blocks the hub, they would take 50 s.
     assert time.monotonic() - start < 25
 
 
@@ -64,7 +64,7 @@ def test_the_bound_holds_when_the_pool_is_closed_and_made_anew_under_load(make_d
 
     def run(number: int) -> None:
         for _ in range(10):
-            with contextlib.suppress(PoolClosed):  # It was waiting.
+            with contextlib.suppress(PoolClosed):  # The task was waiting.
                 assert database.answer("select %s::int, pg_sleep(0.01)::text", number) == [(number, "")]
 
     with Watcher(database.server, database.role) as watcher:

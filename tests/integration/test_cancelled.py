@@ -1,4 +1,4 @@
-"""What counts as cancelled: queries that were interrupted, and nothing else that ends a connection."""
+"""The counter of cancelled queries: it counts interrupted queries, and no other ends of connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""System checks that find out what a pooler is between the process and the server."""
+"""System checks that detect a pooler between the process and the server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def messages(database: Database) -> dict[str | None, CheckMessage]:
 
 
 def pooled(make_database: MakeDatabase, settings: dict[str, Any] | None = None, **options: Any) -> Database:
-    # One connection of the pool, and one more beside it.
+    # One connection of the pool, and one of the check's own.
     return make_database(MAX_CONNS=1, role_limit=2, settings=settings, **options)
 
 
@@ -52,7 +52,7 @@ def test_session_mode_is_worth_an_info(make_database: MakeDatabase, put_pgbounce
     assert list(found) == ["geventpool.I002"]
     assert "a pooler such as PgBouncer" in found["geventpool.I002"].msg
     assert "transaction mode" not in found["geventpool.I002"].msg
-    # A connection more than PgBouncer has waits until another is closed: see test_threads_checks_pooler.
+    # A connection above PgBouncer's limit waits until another is closed: see test_threads_checks_pooler.
     assert "Keep MAX_CONNS, times the number of processes, within" in str(found["geventpool.I002"].hint)
     assert database.stats().in_use == 0
 
@@ -84,7 +84,7 @@ def test_transaction_mode_with_these_settings_is_worth_an_info(
 def test_in_transaction_mode_more_connections_than_pgbouncer_has_are_no_trouble(
     make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore
 ) -> None:
-    """As the hint says: transactions wait, connections don't."""
+    """The check's hint says so: transactions wait, connections don't."""
     database = make_database(MAX_CONNS=4, role_limit=5, CONN_WAIT_TIMEOUT=0)
     put_pgbouncer_before(database, "transaction", size=1)
     all_connected = threading.Barrier(4)
@@ -100,7 +100,7 @@ def test_in_transaction_mode_more_connections_than_pgbouncer_has_are_no_trouble(
 def test_in_transaction_mode_iterators_fail_outside_of_atomic_only(
     make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, schema: None
 ) -> None:
-    """As the warning says."""
+    """The warning says so."""
     database = make_database(MAX_CONNS=2, role_limit=3)
     put_pgbouncer_before(database, "transaction", size=2)
     items = Item.objects.using(database.alias).filter(name="iterated").order_by("number")
@@ -124,7 +124,7 @@ def test_in_transaction_mode_iterators_fail_outside_of_atomic_only(
 
 @contextlib.contextmanager
 def in_another_transaction(database: Database) -> Iterator[None]:
-    """Have another client in a transaction, on the server connection that was used last if that is free."""
+    """Keep another client in a transaction, on the server connection that was used last, if that is free."""
     begun, over = threading.Event(), threading.Event()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""The system check of apps whose state lives in the session; `libraries` shows that its hints are right."""
+"""The system check of apps with state in the session; the suite ``libraries`` shows that its hints are right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.drivers import ENGINE
 
 @pytest.fixture
 def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """DATABASES, to be filled by the test."""
+    """The DATABASES, for the test to fill."""
     made: dict[str, Any] = {}
     monkeypatch.setattr(settings, "DATABASES", made)
     for name in KNOWN:

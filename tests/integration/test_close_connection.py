@@ -1,4 +1,4 @@
-"""close_connection: for greenlets and threads that code starts itself."""
+"""close_connection, for greenlets and threads that users' code starts itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conftest import MODES, MakeDatabase
 
 @pytest.fixture
 def database(make_database: MakeDatabase) -> Database:
-    # At a full server connections would be given up for others, and opened again.
+    # At a full server, connections would be closed for other processes, and opened again.
     return make_database(MAX_CONNS=2, CONN_WAIT_TIMEOUT=60, role_limit=3)
 
 
@@ -103,7 +103,7 @@ def test_a_task_that_was_interrupted_on_its_way_out_of_a_block_leaves_the_next_a
     block = transaction.atomic(using=database.alias)
     block.__enter__()
     assert database.fetch("select 1") == [(1,)]
-    # Nobody leaves it.
+    # The block is never left.
     end_task()
     assert database.fetch("select 2") == [(2,)]
     end_task()
@@ -112,7 +112,7 @@ def test_a_task_that_was_interrupted_on_its_way_out_of_a_block_leaves_the_next_a
 
 @MODES
 def test_the_end_of_a_task_leaves_a_block_alone_that_it_shares(make_database: MakeDatabase, mode: str) -> None:
-    """Such as that of a test which has its worker's threads use its own connection."""
+    """Such a block is that of a test whose worker's threads use the test's own connection."""
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
     database.connection.inc_thread_sharing()
     try:

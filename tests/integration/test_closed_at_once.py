@@ -1,4 +1,4 @@
-"""A wrapper that several close at the same moment, while others are waiting for its connection."""
+"""A wrapper that several threads close at the same time, while others wait for its connection."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.tasks import Task, results
 
 from .conftest import MODES, MakeDatabase
 
-#: How often the wrapper is closed, by how many at once, and how many others want the connection.
+#: How often the wrapper is closed, by how many threads at once, and how many others want the connection.
 ROUNDS, CLOSERS, OTHERS = 20, 3, 3
 
 
 @MODES
 def test_nobody_else_loses_a_transaction(make_database: MakeDatabase, mode: str) -> None:
-    """DISCARD ALL takes a round trip, during which the others come."""
+    """DISCARD ALL takes a round trip, during which the others ask."""
     database = make_database(MAX_CONNS=1, POOL_MODE=mode, ON_RELEASE_DISCARD_ALL=True)
     over = threading.Event()
     others = [Task(_use, database, over) for _ in range(OTHERS)]
@@ -45,7 +45,7 @@ def _close(wrapper: Any, start: threading.Barrier) -> None:
 
 
 def _use(database: Database, over: threading.Event) -> int:
-    """Have one transaction after the other; return how many."""
+    """Run one transaction after the other; return how many."""
     count = 0
     while not over.is_set():
         try:

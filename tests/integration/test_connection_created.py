@@ -1,4 +1,4 @@
-"""Receivers of connection_created set up sessions, and may rely on it: in each mode, whatever others do."""
+"""Receivers of connection_created set up sessions, reliably: in each mode, whatever others do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Receive = Callable[[Callable[[Any], None]], None]
 
 @pytest.fixture
 def receive() -> Iterator[Receive]:
-    """Connects a function of the wrapper as a receiver, for the test."""
+    """Return a function that connects a function of the wrapper as a receiver, for the test."""
     receivers = []
 
     def connect(function: Callable[[Any], None]) -> None:
@@ -37,7 +37,7 @@ def receive() -> Iterator[Receive]:
 
 
 def set_user(connection: Any) -> None:
-    """Set the session's app.user to that of the greenlet or thread whose wrapper this is."""
+    """Set the session's app.user to that of the wrapper."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.user', %s, false)", [getattr(connection, "user", "nobody")])
 
@@ -47,7 +47,7 @@ def user(database: Database) -> str:
 
 
 def is_seen_by_another(database: Database, name: str) -> bool:
-    """Whether a task of another user's, which then ends, sees its own."""
+    """Return whether a task of another user, which then ends, sees its own setting."""
     database.connection.user = name
     try:
         return user(database) == name
@@ -128,7 +128,7 @@ def test_a_manual_transaction_does_not_end_what_a_receiver_set(make_database: Ma
 def test_the_next_task_on_a_wrapper_finds_nothing_of_the_last_ones_on_any_connection(
     make_database: MakeDatabase, receive: Receive
 ) -> None:
-    """As in a pool of threads, where a thread has one wrapper for all of its tasks."""
+    """So it is in a pool of threads, where a thread has one wrapper for all of its tasks."""
     database = make_database(MAX_CONNS=2, POOL_MODE="transaction")
     receive(set_user)
     database.connection.user = "anna"
@@ -144,7 +144,7 @@ def test_the_next_task_on_a_wrapper_finds_nothing_of_the_last_ones_on_any_connec
 
 
 class _held_by_another:  # noqa: N801  a context manager
-    """Meanwhile another greenlet or thread holds the connection that would be lent next."""
+    """Lets another greenlet or thread hold the connection that would be lent next."""
 
     def __init__(self, database: Database) -> None:
         self.database = database

@@ -1,4 +1,4 @@
-"""What a holder changed on the driver's connection object: notifications, factories, typecasters, adapters."""
+"""A holder's changes of the driver's connection object: notifications, factories, typecasters, adapters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .conftest import MODES, MakeDatabase
 
 
 def news(connection: Any) -> list[Any] | None:
-    """The notifications that it keeps for whoever asks; None if it keeps none, as psycopg before 3.2.4."""
+    """Return the notifications that a connection keeps; None for drivers that keep none, as psycopg before 3.2.4."""
     kept = connection.notifies if DRIVER == "psycopg2" else getattr(connection, "_notifies_backlog", None)
     return None if kept is None else list(kept)
 

@@ -1,4 +1,4 @@
-"""What a holder does to psycopg2's connection object is not the next one's."""
+"""A holder's changes of psycopg2's connection object don't reach the next holder."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_cursor_factory_that_was_set_at_connect_time_stays(
 
 
 class OwnCursors(psycopg2.extensions.connection):
-    """A connection class that makes its cursors in a way of its own."""
+    """A connection class that makes its cursors in its own way."""
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         return super().cursor(*args, cursor_factory=psycopg2.extras.DictCursor, **kwargs)

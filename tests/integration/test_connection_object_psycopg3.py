@@ -1,4 +1,4 @@
-"""What a holder does to psycopg 3's connection object is not the next one's."""
+"""A holder's changes of psycopg 3's connection object don't reach the next holder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines derived from ours that make cursors of their own."""
+"""Engines derived from ours that have cursor classes of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .conftest import MakeDatabase
 
 
 class Foreign(CursorWrapper):
-    """A cursor of an engine's own."""
+    """A cursor class of an engine."""
 
 
 class Closing(CursorWrapper):
@@ -26,7 +26,7 @@ class Closing(CursorWrapper):
 
 
 class Slotted:
-    """One that can't be made to tell of its end."""
+    """A cursor class whose instances can't be made to report their ends."""
 
     __slots__ = ("cursor",)
 

@@ -1,4 +1,4 @@
-"""Engines derived from ours: each finds in what it overrides what it would find with Django's own engine."""
+"""Engines derived from ours: their overridden methods find the same as with Django's own engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tenant(database: Database) -> str:
 
 
 def be(database: Database, name: str) -> None:
-    """Work as a tenant, and end."""
+    """Work as a tenant, then give back."""
     database.connection.tenant = name
     assert tenant(database) == name
     with transaction.atomic(using=database.alias):
@@ -55,7 +55,7 @@ def test_nobody_meets_the_session_of_another_tenant(
             if mode == "session":
                 database.give_back()
             Task(be, database, "cedar").result()
-        # On the server, with a cursor of its own.
+        # By a server-side cursor.
         assert list(Item.objects.using(database.alias).filter(pk=0).iterator()) == []
         database.give_back()
     database.assert_whole()
@@ -63,7 +63,7 @@ def test_nobody_meets_the_session_of_another_tenant(
 
 @pytest.fixture
 def failing_once() -> Iterator[list[bool]]:
-    """While it has something in it, receivers of connection_created use the wrapper and fail."""
+    """Yield a list: while it isn't empty, receivers of connection_created use the wrapper and fail."""
     failures: list[bool] = []
 
     def receiver(connection: Any, **_kwargs: Any) -> None:
@@ -124,7 +124,7 @@ def test_an_engine_may_query_when_it_is_closed(make_database: MakeDatabase) -> N
 
 
 def test_what_waits_for_the_commit_outlives_a_connection(make_database: MakeDatabase) -> None:
-    """Django's ``close`` forgets it."""
+    """Django's ``close`` drops what waits for the commit."""
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction", settings={"ENGINE": engine_of(UntilClose)})
     seen: list[int] = []
 
@@ -132,7 +132,7 @@ def test_what_waits_for_the_commit_outlives_a_connection(make_database: MakeData
         seen.append(2)
 
     def first() -> None:
-        tenant(database)  # Gives a connection back.
+        tenant(database)  # Gives the connection back.
         seen.append(1)
 
     with transaction.atomic(using=database.alias):

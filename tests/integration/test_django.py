@@ -1,4 +1,4 @@
-"""What Django offers works through the pool."""
+"""Django's features work through the pool."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_server_side_cursors(make_database: MakeDatabase) -> None:
     items.bulk_create(Item(name="many", number=number) for number in range(500))
     iterator = items.order_by("number").iterator(chunk_size=10)
     assert next(iterator).number == 0
-    # Half-way there is a cursor on the server, also outside of a transaction.
+    # Half-way through, there is a server-side cursor, even outside a transaction.
     assert database.fetch("select count(*) from pg_cursors where name like '_django_curs_%%'") == [(1,)]
     assert [item.number for item in iterator] == list(range(1, 500))
     database.give_back()
@@ -128,7 +128,7 @@ def test_server_side_cursors_left_half_way_are_no_business_of_the_next_holder(
     assert database.answer("select count(*) from pg_cursors where name like '_django_curs_%%'") == [(0,)]
     with transaction.atomic(using=database.alias):
         assert database.fetch("select 7") == [(7,)]
-        left.clear()  # Ends the generators, which close their cursors.
+        left.clear()  # The generators end, and close their cursors.
         assert database.fetch("select 8") == [(8,)], "somebody else has done something to the transaction"
     database.give_back()
     database.assert_whole()

@@ -1,4 +1,4 @@
-"""Django's own test runner: test databases are created, cloned and dropped."""
+"""Django's own test runner creates, clones and drops test databases."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_kept_test_database_is_used_again(database: Database) -> None:
         run_tests(database, "--keepdb")
         assert databases(database) == [name]
         assert_all_ran(run_tests(database, "--keepdb"))
-        # Without --keepdb it is dropped first, then created.
+        # Without --keepdb, the database is dropped first, then created.
         assert_all_ran(run_tests(database, "--noinput"))
         assert databases(database) == []
     finally:
@@ -69,7 +69,7 @@ def test_test_databases_are_cloned_and_dropped(database: Database) -> None:
     eventually(lambda: database.count() == 0, "no session left")
 
 
-#: Of another alias, what makes Django give it the same test database.
+#: Settings of another alias with which Django gives it the same test database.
 SHARED = {
     "mirror": {"TEST": {"MIRROR": "default"}},
     "same name": {},
@@ -93,7 +93,7 @@ def test_a_test_database_of_two_aliases_is_dropped_at_the_end(database: Database
     eventually(lambda: database.count() == 0, "no session left")
 
 
-# Under gevent and eventlet the multiprocessing pool of Django's runner hangs, with whatever engine.
+# Under gevent and eventlet, the multiprocessing pool of Django's runner hangs, with any engine.
 @pytest.mark.frameworks("threads")
 def test_parallel_tests_run_on_clones(database: Database) -> None:
     output = run_tests(database, "--parallel=2")

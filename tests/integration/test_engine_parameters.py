@@ -1,4 +1,4 @@
-"""Engines derived from ours that put something into the parameters on the way, where Django's own engine connects."""
+"""Engines derived from ours that change the connection's parameters where Django's own engine connects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 class WithToken(Base):  # type: ignore[misc]
-    """Asks for a token with each connection, which the settings don't have."""
+    """Adds a new token, which isn't in the settings, to the parameters of each connection."""
 
     token: ClassVar[str]
 
@@ -32,7 +32,7 @@ class WithToken(Base):  # type: ignore[misc]
 
 
 class WithLastToken(Base):  # type: ignore[misc]
-    """Has a token, and asks for another when the server refuses it."""
+    """Keeps a token, and asks for another when the server refuses it."""
 
     token: ClassVar[str]
     last: ClassVar[str] = "none yet"

@@ -1,4 +1,4 @@
-"""Processes that end while connections are held: nobody is bothered with that."""
+"""Processes that end while connections are held: they end without warnings."""
 
 from __future__ import annotations
 

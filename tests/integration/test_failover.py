@@ -1,4 +1,4 @@
-"""A fail-over that cuts no connection: those to a server that has become a standby are not lent again."""
+"""A fail-over that cuts no connections: those to a server that has become a standby are not lent again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import MakeDatabase
 
 INSERT = "insert into written values (1)"
 READ_ONLY = "read-only transaction"
-#: What servers before version 14 don't report.
+#: Parameters that servers before version 14 don't report.
 NEWS = ("in_hot_standby", "default_transaction_read_only")
 
 
@@ -36,7 +36,7 @@ def pair() -> Iterator[Pair]:
 
 
 def make_moving(make_database: MakeDatabase, pair: Pair, port: int, **options: object) -> Database:
-    """A database at a port that moves from the one server to the other."""
+    """Make a database at a port that moves from one server to the other."""
     database = make_database(
         server=pair.primary, role_limit=20, CONN_WAIT_TIMEOUT=60, settings={"PORT": port}, **options
     )
@@ -59,7 +59,7 @@ def test_connections_to_the_old_primary_go_with_the_first_write_in_vain(
         if had_a_primary:
             database.assert_whole()
         pair.fail_over()
-        # The name still leads to the old primary, which comes back sooner than the name moves.
+        # The port still leads to the old primary, which is back before the port moves.
         database.assert_whole()
         assert database.answer("select pg_is_in_recovery()") == [(True,)]
         proxy.move(pair.standby.host, pair.standby.port)
@@ -111,10 +111,10 @@ def test_a_session_that_a_pooler_has_moved_to_a_standby_is_not_lent_again(
         database.assert_whole()
         held = database.pid()
         front_end.report("in_hot_standby", "on")
-        assert database.pid() == held  # And hears of it.
+        assert database.pid() == held  # The holder's connection gets the report with the answer.
         database.give_back()
         eventually(lambda: database.count() == 1, "its end")
-        # The idle one has heard of it, too.
+        # The idle connection has got the report too.
         database.assert_whole()
         assert database.stats().connects == 4
 
@@ -167,5 +167,5 @@ def test_who_is_read_only_by_his_own_will_costs_no_other_connection(make_databas
     database.give_back()
     database.assert_whole()
     left = {slot.connection.serial for slot in inside.slots(database.pool)}
-    # Whatever becomes of a session with a setting of its holder's.
+    # A session with a setting of its holder's may stay or go.
     assert len(serials - left) <= (how == "session")

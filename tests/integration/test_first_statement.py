@@ -1,4 +1,4 @@
-"""Connections that the server ends between checkout and first statement: replaced where nothing can have begun."""
+"""Connections that the server ends before their first statement: they are replaced if nothing can have begun."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.testapp.models import Item
 
 from .conftest import MODES, MakeDatabase, make_schema
 
-#: First statements; each returns the process id of the server's side.
+#: A first statement; returns the id of the server process.
 Statement = Callable[[Database], int]
 
 
@@ -48,7 +48,7 @@ STATEMENTS = pytest.mark.parametrize("statement", [query, iterate, begin_a_savep
 
 
 def end_session(database: Database) -> int:
-    """Have the server end the only session, and return the process id that it had."""
+    """Make the server end the only session; return its process id."""
     ((pid, *_),) = database.sessions()
     assert database.terminate() == 1
     return int(pid)
@@ -128,12 +128,12 @@ def test_a_transaction_that_has_begun_is_not_replaced_silently(make_database: Ma
     database.assert_whole()
 
 
-# A server whose good-bye is still on its way when the statement is sent
+# The server's good-bye is still on its way when the statement is sent
 
 
 @pytest.fixture(scope="module")
 def hasty_server() -> Iterator[PostgresServer]:
-    """A server that ends sessions which are idle for half a second."""
+    """A server that ends sessions that are idle for half a second."""
     try:
         server = PostgresServer(idle_session_timeout="500ms")
     except PostgresNotFound as error:
@@ -158,7 +158,7 @@ def behind_a_proxy(make_database: MakeDatabase, server: PostgresServer, mode: st
 
 
 def send_to_nobody(database: Database, proxy: Proxy, statement: Callable[[], object]) -> object:
-    """Send a statement to a server that has ended the session, and whose word has not come yet."""
+    """Send a statement to a server that has ended the session, but whose good-bye has not arrived yet."""
 
     def run() -> object:
         try:
@@ -182,7 +182,7 @@ def test_a_statement_that_a_session_was_too_idle_for_is_sent_to_another(
     make_database: MakeDatabase, hasty_server: PostgresServer, mode: str, statement: Statement
 ) -> None:
     with behind_a_proxy(make_database, hasty_server, mode) as (database, proxy):
-        # Where libpq does the waiting, it loses the server's word, and who asked hears of a lost connection.
+        # Where libpq itself waits, it drops the server's message, and the error is that of a lost connection.
         is_told = (FRAMEWORK, DRIVER) != ("threads", "psycopg2") or statement is begin_a_savepoint
         with contextlib.nullcontext() if is_told else pytest.raises(OperationalError):
             assert send_to_nobody(database, proxy, lambda: statement(database))

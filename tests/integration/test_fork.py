@@ -1,4 +1,4 @@
-"""Forked children: their connections are their own, and the parent's go on."""
+"""Forked children: they have connections of their own, and the parent's go on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_connection_in_use_stays_the_parents(make_database: MakeDatabase) -> N
     pid = database.pid()
 
     def child() -> tuple[int, int]:
-        # In a greenlet of its own, then in the one that forked and had the connection.
+        # First in another greenlet, then in the one that forked and had the connection.
         (other,) = Task(database.answer, "select pg_backend_pid()").result()
         return int(other[0]), database.pid()
 
@@ -107,7 +107,7 @@ def test_a_query_that_runs_while_the_process_forks_is_answered_to_the_parent(mak
 
         def child() -> int:
             answer = Task(database.answer, "select 7").result()
-            # Now the parent's queries come to an end, and this one after them.
+            # Now the parent's queries end, and this one after them.
             Task(database.answer, "select pg_terminate_backend(%s)", blocker.info.backend_pid).result()
             Task(database.answer, "select pg_advisory_xact_lock(8)::text").result()
             let_others_run(1)
@@ -185,7 +185,7 @@ def _ask_at_once(database: Database, count: int) -> list[int]:
 
 
 def test_a_wrapper_that_the_child_inherits_takes_connections_of_the_child(make_database: MakeDatabase) -> None:
-    """One that ``connections`` doesn't know, such as a copy, or that of a greenlet that was forked along."""
+    """Even one that ``connections`` doesn't know, such as a copy, or that of a greenlet that goes on in the child."""
     database = make_database(MAX_CONNS=1, role_limit=2)
     wrapper = database.connection.copy()
 

@@ -1,4 +1,4 @@
-"""Front ends that refuse start-up options, each in words of its own: the engine connects without them."""
+"""Front ends that refuse start-up options, each with its own message: the engine connects without options."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_after_a_success_a_refusal_is_a_refusal(
     [
         ('password authentication failed for user "x"', (2, 0)),
         ("the database system is starting up", (2, 0)),
-        # The second attempt gets through to the server, which says so.
+        # The second attempt reaches the server, whose message this is.
         ('database "x" does not exist', (1, 1)),
     ],
 )
@@ -95,7 +95,7 @@ def test_what_is_refused_both_ways_is_the_servers_own_word(make_database: MakeDa
     for attempt in (1, 2):
         with pytest.raises(OperationalError, match="no_such_database"):
             database.answer("select 1")
-        # Nothing is decided yet.
+        # The engine has not learned yet whether options are refused.
         assert front_end.starts() == (attempt, attempt)
     eventually(lambda: database.stats().size == 0, "the slot given back")
 

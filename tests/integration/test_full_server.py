@@ -1,4 +1,4 @@
-"""The server has no connection left: a full pool, not a failed task."""
+"""The server has no connection left: that is a full pool, not a failed task."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .conftest import MakeDatabase
 
 @pytest.fixture
 def small_server() -> Iterator[PostgresServer]:
-    """A server with 5 connections for ordinary roles, and 3 more for superusers."""
+    """A server with 5 connections for ordinary roles, and 3 for superusers."""
     with PostgresServer(max_connections=8, superuser_reserved_connections=3) as server:
         yield server
 
 
 @contextlib.contextmanager
 def sessions_of(server: Postgres, role: str, count: int) -> Iterator[None]:
-    """Somebody else's sessions."""
+    """Open a number of sessions outside the pool."""
     connections = [driver.connect(**{**server.dsn, "user": role}) for _ in range(count)]
     try:
         yield
@@ -43,7 +43,7 @@ def test_tasks_share_what_the_role_limit_allows(make_database: MakeDatabase) -> 
         answers = results([Task(database.answer, "select %s::int", number) for number in range(100)])
         assert watcher.seen().most <= 2
     assert [rows[0][0] for rows in answers] == list(range(100))
-    # A connect that was refused may be on its way out.
+    # A refused connect may not have ended yet.
     eventually(lambda: database.stats().size <= 2, "no more connections than there may be")
 
 

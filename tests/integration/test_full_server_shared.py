@@ -1,4 +1,4 @@
-"""Processes that share a full server, and don't know of each other, take turns."""
+"""Processes that share a full server take turns, although they don't know of each other."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase
     database = make_database(MAX_CONNS=1, role_limit=1)
     connection = database.pool.getconn()
     with connection.cursor() as cursor:
-        # As on a server that has no such view.
+        # So the role's limit can't be read, as on a server without this view.
         cursor.execute("CREATE TEMPORARY TABLE pg_roles ()")
         cursor.execute("SET search_path TO pg_temp, pg_catalog")
     assert not database.pool.driver.probe_full_server(connection)

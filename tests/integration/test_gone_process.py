@@ -1,4 +1,4 @@
-"""A process that is simply gone: its queries end on the server, by client_connection_check_interval."""
+"""A process that was killed: its queries end on the server, by client_connection_check_interval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_query_of_a_killed_process_ends_on_the_server_within_seconds(make_da
 def test_the_server_looks_after_its_clients_by_default_at_no_round_trip(make_database: MakeDatabase) -> None:
     database = make_database()
     assert database.answer(INTERVAL) == [("2s",)]
-    # It came with the start of the session, as a client's option: no statement has set it.
+    # The setting came with the start of the session, as a client's option, not by a statement.
     source = "select source from pg_settings where name = 'client_connection_check_interval'"
     assert database.answer(source) == [("client",)]
 
@@ -51,7 +51,7 @@ def test_options_from_the_environment_stay(make_database: MakeDatabase, monkeypa
 
 
 def test_a_restarted_pool_of_a_killed_process_finds_room(make_database: MakeDatabase) -> None:
-    # The role takes no more than one session: the killed process's must be gone first.
+    # The role may have one session: that of the killed process must be gone first.
     database = make_database(MAX_CONNS=1, role_limit=1, CONN_WAIT_TIMEOUT=60)
     process = start_program("hang", database.settings)
     try:

@@ -1,4 +1,4 @@
-"""Greenlets that are killed while they hold a connection, and never come to give it back."""
+"""Greenlets that are killed while they hold a connection, and never give it back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_raw_greenlet_that_ends_holding_is_found(make_database: MakeDatabase) 
 
 
 def _switch_from_hub(raw: object) -> None:
-    """Start a greenlet that the framework knows nothing of; its parent is the hub."""
+    """Start a greenlet that the framework doesn't know, as a child of the hub."""
     from tests.support.tasks import FRAMEWORK
 
     if FRAMEWORK == "gevent":

@@ -1,4 +1,4 @@
-"""What became of tasks is stored also if the greenlet that does so is killed."""
+"""Outcomes of tasks are stored even if the clerk's greenlet is killed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_clerk_that_is_killed_before_its_first_step(
 
 
 def test_a_clerk_that_is_killed_at_its_work(clerk: Clerk, caplog: pytest.LogCaptureFixture) -> None:
-    """The kill is not meant for who waits, and the others are served."""
+    """The kill doesn't reach the caller that waits, and later calls are made."""
     working: list[Any] = []
 
     def work() -> None:

@@ -57,7 +57,7 @@ def test_a_kill_at_any_point_of_a_connect_and_a_query_keeps_the_bound(
     with Watcher(database.server, database.role) as watcher:
         for point in range(60):
             victim = Task(database.answer, "select 1")
-            # Each switch lets it get on by about one message of its conversation with the server.
+            # Each switch lets it exchange about one more message with the server.
             for _ in range(point % 30):
                 time.sleep(0.0005)
             victim.interrupt(how)
@@ -156,12 +156,12 @@ def test_a_kill_in_the_iteration_of_a_server_side_cursor_loses_no_slot(
     items.bulk_create(Item(name="cursor", number=number) for number in range(100))
     database.give_back()
     iterating = threading.Event()
-    # Slow is the fetch of everything but the first rows.
+    # Fetching the first rows is fast, fetching the others slow.
     seconds = Func(F("number") / 20 * 100, function="pg_sleep", output_field=TextField())
 
     @close_connection
     def run() -> None:
-        # Outside of a transaction, the whole result would be computed at the start.
+        # Outside a transaction, the whole result would be computed at the start.
         with transaction.atomic(using=database.alias):
             for item in items.filter(name="cursor").order_by("id").annotate(slept=seconds).iterator(chunk_size=10):
                 if item.number == 5:
@@ -186,7 +186,7 @@ def test_a_kill_in_the_iteration_of_a_server_side_cursor_loses_no_slot(
 def _interrupt_in_release(database: Database, victim: Task[None], how: Interruption) -> None:
     """Interrupt a task that waits for a frozen server while it gives its connection back."""
     eventually(lambda: database.stats().in_use == 1 and not victim.ended, "the task to give back")
-    time.sleep(0.05)  # It can get no further than to the server's answer, which does not come.
+    time.sleep(0.05)  # It gets as far as waiting for the server's answer, which does not come.
     victim.interrupt(how)
     victim.wait()
     assert is_interruption(victim.error), repr(victim.error)

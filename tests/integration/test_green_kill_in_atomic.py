@@ -1,4 +1,4 @@
-"""A greenlet that is interrupted inside ``atomic`` leaves, and takes nothing on its way."""
+"""A greenlet that is interrupted inside ``atomic`` ends without asking for another connection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_it_does_not_wait_for_another_connection(make_database: MakeDatabase, mo
     victim = Task(_sleep_in_atomic, database)
     database.await_running("pg_sleep(600)")
     release = threading.Event()
-    # Whoever waits now gets the victim's place, and keeps it: a victim that wanted one more would never end.
+    # This waiter gets the victim's slot, and keeps it: a victim that asked for a connection again would never end.
     successor = Task(_hold, database, release)
     victim.interrupt(how)
     victim.wait()

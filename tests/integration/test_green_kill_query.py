@@ -16,7 +16,7 @@ from .conftest import MakeDatabase
 pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 INTERRUPTIONS: tuple[Interruption, ...] = ("kill", "timeout")
-#: So that a server that was not asked to cancel the query would not notice by itself that its client is gone.
+#: Without the check, a server that isn't asked to cancel the query doesn't notice that its client is gone.
 BLIND = "-c client_connection_check_interval=0"
 
 
@@ -72,7 +72,7 @@ def test_a_timeout_of_the_framework_around_a_query_ends_it_on_the_server(make_da
 def test_a_task_goes_on_with_another_connection_after_a_timeout_in_mid_query(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, options=BLIND)
     before = database.pid()
-    with pytest.raises(BaseException) as caught, framework_timeout(0.5):  # noqa: PT011  it is no Exception
+    with pytest.raises(BaseException) as caught, framework_timeout(0.5):  # noqa: PT011  the Timeout is no Exception
         database.fetch("select pg_sleep(600)")
     assert is_interruption(caught.value)
     database.give_back()
@@ -87,7 +87,7 @@ def test_cancelling_does_not_block_others_and_gives_up_on_a_server_that_does_not
     other = make_database(MAX_CONNS=1)
     server = other.server
     with Proxy(server.host, server.port) as proxy:
-        # While the network stands still, the server keeps the session that the pool has given up.
+        # While the network is frozen, the server keeps the session that the pool has given up.
         database = make_database(
             MAX_CONNS=2,
             role_limit=4,

@@ -54,7 +54,7 @@ def test_a_waiter_interrupted_when_it_is_just_being_served_passes_the_connection
     eventually(lambda: database.stats().waiting == 1, "the first task to wait")
     second = Task(database.answer, "select 2")
     eventually(lambda: database.stats().waiting == 2, "the second task to wait")
-    # The interruption comes with the next switch. Before that, the connection is handed over.
+    # The interruption comes at the next switch; the connection is handed over before that.
     first.interrupt(how)
     database.give_back()
     assert not first.ended

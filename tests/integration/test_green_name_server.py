@@ -1,4 +1,4 @@
-"""A name server that never answers holds up nobody but who asks it."""
+"""A name server that never answers delays only the greenlet that asks it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 
 @pytest.fixture
 def silent_name_server() -> Iterator[str]:
-    """The address of a name server that says nothing."""
+    """The address of a name server that never answers."""
     with socket.socket(type=socket.SOCK_DGRAM) as server:
         address = f"127.77.{random.randrange(256)}.{random.randrange(1, 255)}"
         try:
@@ -34,7 +34,7 @@ def silent_name_server() -> Iterator[str]:
 
 @pytest.fixture
 def with_name_server(tmp_path: Path, silent_name_server: str) -> list[str]:
-    """A command that runs another one where nobody but that server is asked for names."""
+    """A command that runs another one with that name server only."""
     file = tmp_path / "resolv.conf"
     file.write_text(f"nameserver {silent_name_server}\noptions timeout:2 attempts:1\n")
     mount = f'mount --bind {file} "$(realpath /etc/resolv.conf)" && exec "$@"'
@@ -50,5 +50,5 @@ def test_others_go_on_while_a_name_server_is_silent(make_database: MakeDatabase,
     output = output_of(process)
     assert process.returncode == 0, output
     assert "(7,) meanwhile" in output
-    # psycopg before 3.2.13 doesn't say which name it was.
+    # psycopg before 3.2.13 doesn't say which name could not be resolved.
     assert re.search("database.example|name resolution", output.splitlines()[-1])

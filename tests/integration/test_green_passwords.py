@@ -1,4 +1,4 @@
-"""A password that is waited for: the greenlet that connects may be killed meanwhile."""
+"""A password function that waits: the greenlet that connects may be killed meanwhile."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def test_an_interrupted_query_ends_on_the_server(
     mode: str,
     how: Interruption,
 ) -> None:
-    # PgBouncer opens a new connection to the server before the server has let go of one that PgBouncer has closed.
+    # PgBouncer may open a new connection to the server before the server has ended one that PgBouncer has closed.
     database = make_database(MAX_CONNS=5, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60, role_limit=10)
     put_pgbouncer_before(database, pooler_mode)
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""psycopg2 becomes green by itself, and what doesn't come from a pool goes on working."""
+"""psycopg2 becomes green by itself, and connections that aren't a pool's go on working."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.frameworks("gevent", "eventlet"), pytest.mark.driver("
 
 
 def test_psycopg2_becomes_green_without_a_call_and_the_log_says_so_once(make_database: MakeDatabase) -> None:
-    other = {"gevent": "eventlet", "eventlet": "gevent"}[FRAMEWORK]  # Installed, but not in force.
+    other = {"gevent": "eventlet", "eventlet": "gevent"}[FRAMEWORK]  # Installed, but not active.
     process = start_program("ask_with_log", make_database(MAX_CONNS=5, role_limit=5).settings, other)
     output = output_of(process)
     assert process.returncode == 0, output
@@ -43,7 +43,7 @@ def test_a_plain_psycopg2_connection_works_and_does_not_block_others(make_databa
     database.answer("select 1")
 
     def ask_plainly(sql: str) -> object:
-        # If it blocked them all, nobody could end its wait for the lock.
+        # If it blocked all greenlets, none could end its wait for the lock.
         connection = psycopg2.connect(**database.server.dsn, options="-c lock_timeout=10s")
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute(sql)

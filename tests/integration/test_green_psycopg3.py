@@ -1,4 +1,4 @@
-"""The pool's connections of psycopg 3 are green, and its ways to wait that psycopg2 has not can be interrupted."""
+"""Connections of psycopg 3 are green, and its ways of waiting that psycopg2 hasn't can be interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .conftest import MakeDatabase
 
 pytestmark = [pytest.mark.frameworks("gevent", "eventlet"), pytest.mark.driver("psycopg")]
 
-#: Those that there are here.
+#: The implementations that are installed.
 IMPLEMENTATIONS = [impl for impl in ("c", "binary") if importlib.util.find_spec(f"psycopg_{impl}") is not None]
 if ctypes.util.find_library("pq") is not None:
     IMPLEMENTATIONS.append("python")
@@ -147,7 +147,7 @@ def test_of_two_that_read_one_copy_the_end_of_one_tells_the_other(
     rows = "select 'waits', repeat('x', 10000), pg_sleep(0.5) from generate_series(1, 1000)"
     with contextlib.suppress(psycopg.Error), raw.cursor().copy(f"copy ({rows}) to stdout") as copy:
         readers = [Task(read, copy) for _ in range(2)]
-        time.sleep(0.1)  # Both wait now; under eventlet only one may.
+        time.sleep(0.1)  # Lets both wait; under eventlet only one may.
         readers[1].interrupt(how)
         for reader in readers:
             reader.wait(10)

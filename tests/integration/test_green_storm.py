@@ -1,4 +1,4 @@
-"""Hundreds of greenlets at work while a third of them is killed. STORM_SECONDS says for how long."""
+"""Hundreds of greenlets at work while a third of them is killed, for STORM_SECONDS."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Work = Callable[[Database, str], None]
 
 
 class Storm:
-    """Keeps greenlets going; each does one piece of work with a known answer, or is killed on the way."""
+    """Keeps greenlets going; each does work with a known answer, or is killed during it."""
 
     def __init__(self, databases: list[Database]) -> None:
         self.databases = databases
@@ -62,7 +62,7 @@ class Storm:
         self.counts: Counter[str] = Counter()
         self.endings: Counter[str] = Counter()
         self.wrong: list[str] = []
-        #: The rows that survivors committed.
+        #: The numbers of rows that survivors committed, by name.
         self.committed: Counter[str] = Counter()
         self._names = 0
         self._victims: list[tuple[float, Task[None]]] = []
@@ -70,7 +70,7 @@ class Storm:
         self._names_of_victims: set[str] = set()
 
     def rage(self, seconds: float) -> None:
-        """Go on for so many seconds, and for as long as it takes until many have survived and many were killed."""
+        """Go on for a number of seconds at least, until many have survived and many were killed."""
         end = time.monotonic() + seconds
         running: list[tuple[Task[None], bool, str]] = []
         while running or not self._is_over(end):
@@ -96,9 +96,9 @@ class Storm:
         work = self.random.choice([ask, ask_slowly, insert, insert_and_roll_back, iterate, ask_in_error])
         self._names += 1
         name = f"storm {self._names}"
-        is_victim = self.random.random() < 1 / 2  # Some end before it hits them.
+        is_victim = self.random.random() < 1 / 2  # Some end before they are killed.
         if is_victim and self.random.random() < 3 / 4:
-            # To be killed at work, not in the queue.
+            # So that it is killed at work, not in the queue.
             task = Task(close_connection(self._work_as_victim), work, database, name)
             self._tasks_by_name[name] = task
         else:
@@ -125,7 +125,7 @@ class Storm:
             self.counts["survived"] += 1
 
     def rows_by_name(self) -> Counter[str]:
-        """The rows in the table, but for those of victims, which may or may not have got as far as to commit."""
+        """Return the numbers of rows by name, without those of victims, which may or may not have committed."""
         rows = self.databases[0].answer("select name, count(*) from testapp_item where name like 'storm%%' group by 1")
         assert all(count == 1 for _, count in rows), "a row was written twice"
         return Counter({name: count for name, count in rows if name not in self._names_of_victims})

@@ -1,4 +1,4 @@
-"""Several hosts, and the ways to say which: each is tried in turn, and libpq's choices among them stay right."""
+"""Several hosts, and the ways to name them: each is tried in turn, with libpq's choices among them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ IS_STANDBY = "select pg_is_in_recovery()"
 
 @contextlib.contextmanager
 def unreachable() -> Iterator[int]:
-    """A port where nobody answers, not even to say that nobody is there."""
+    """A port that doesn't answer, not even with a refusal."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((HOST, 0))
         listener.listen(0)
-        for _ in range(4):  # More than it takes: from then on, the system drops what comes.
+        for _ in range(4):  # More than fit into the backlog: further connects are dropped by the system.
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             with contextlib.suppress(BlockingIOError):
@@ -43,7 +43,7 @@ def unreachable() -> Iterator[int]:
 
 @contextlib.contextmanager
 def refusing() -> Iterator[int]:
-    """A port where nobody is."""
+    """A port on which nothing listens."""
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         yield taken.getsockname()[1]
@@ -51,7 +51,7 @@ def refusing() -> Iterator[int]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[int]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never sends anything."""
     with socket.create_server((HOST, 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -71,7 +71,7 @@ def test_a_name_that_nobody_knows_is_passed_over(make_database: MakeDatabase) ->
     database = make_database(MAX_CONNS=1, settings={"HOST": "nowhere.invalid,localhost"})
     assert database.answer("select 7") == [(7,)]
     nowhere = make_database(MAX_CONNS=1, settings={"HOST": "nowhere.invalid"})
-    # psycopg before 3.2.13 doesn't say which.
+    # psycopg before 3.2.13 doesn't name the host.
     with pytest.raises(OperationalError, match=r"nowhere\.invalid|Name or service not known|resolution"):
         nowhere.answer("select 7")
     eventually(lambda: nowhere.stats().size == 0, "the slot given back")
@@ -112,7 +112,7 @@ def test_a_wrong_password_is_tried_at_one_host_only(make_database: MakeDatabase,
     with pytest.raises(OperationalError, match="password authentication failed"):
         database.answer("select 7")
     tried = server.log.count(f'password authentication failed for user "{database.role}"')
-    # psycopg 3 has a way of its own.
+    # psycopg 3 tries the hosts itself.
     assert tried == (1 if DRIVER == "psycopg2" else 2)
 
 
@@ -148,7 +148,7 @@ def pair() -> Iterator[Pair]:
 def make_for_both(make_database: MakeDatabase, pair: Pair, ports: str, **options: object) -> Database:
     numbers = ",".join(str({"p": pair.primary.port, "s": pair.standby.port}[name]) for name in ports)
     hosts = {"HOST": ",".join([HOST] * len(ports)), "PORT": numbers}
-    # Where libpq does the waiting, what it has closed as not wanted may be there still when it tries the next.
+    # Where libpq itself waits, a session that it has rejected may still be there when it tries the next host.
     database = make_database(server=pair.primary, MAX_CONNS=2, role_limit=4, settings=hosts, **options)
     pair.await_role(database.role)
     return database
@@ -183,5 +183,5 @@ def test_no_server_that_is_wanted_is_an_error(make_database: MakeDatabase, pair:
 
 def test_load_is_balanced(make_database: MakeDatabase, pair: Pair) -> None:
     database = make_for_both(make_database, pair, "ps", load_balance_hosts="random", CONN_MAX_LIFETIME=0.001)
-    # By chance all would be the same once in a thousand million times.
+    # With a probability of one in a thousand million, all would be the same by chance.
     assert {database.answer(IS_STANDBY)[0][0] for _ in range(30)} == {True, False}

@@ -1,4 +1,4 @@
-"""What interrupts the closing of a connection goes out, whatever class it is of, and the next try goes on."""
+"""An exception that interrupts the closing of a connection is raised, whatever its class; the next try goes on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ERRORS: list[BaseException] = [TooSlow(), TooSlowTimeout(), TooSlowOS(), TooSlow
 
 @contextlib.contextmanager
 def raised_after(seconds: float, error: BaseException) -> Iterator[None]:
-    """Have an error come out of whatever is going on in so many seconds."""
+    """Raise an error in the running code after a number of seconds."""
     if FRAMEWORK == "gevent":
         import gevent
 

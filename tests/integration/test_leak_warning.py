@@ -1,4 +1,4 @@
-"""LEAK_WARNING_AFTER: connections that are held for long are reported."""
+"""LEAK_WARNING_AFTER: connections that are held for too long are reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.testapp.models import Item
 
 from .conftest import MODES, MakeDatabase
 
-#: What a user's code does first, and holds the connection from then on.
+#: First uses of the database by users' code, which then holds the connection.
 WAYS_TO_TAKE: dict[str, Callable[[Any], object]] = {
     "count": lambda items: items.count(),
     "first": lambda items: items.first(),
@@ -51,7 +51,7 @@ def test_a_long_held_connection_is_reported_once_with_its_task_and_where_it_was_
     assert "task shop.pay[4711]" in warning
     assert "0.2 s" in warning
     assert "take_it_here" in warning
-    # A second holder is reported after the first would have been for a second time.
+    # A second holder is reported; by then the first one would have been reported again.
     Task(database.fetch, "select pg_sleep(1)").result()
     assert len(warnings_of(caplog, database.alias)) == 2
     database.give_back()
@@ -74,7 +74,7 @@ def test_a_connection_given_back_in_time_and_one_without_the_option_are_not_repo
 
 @pytest.fixture
 def one_item(make_database: MakeDatabase, schema: None) -> Iterator[None]:
-    """There is something to find."""
+    """Insert an item for queries to find."""
     database = make_database()
     Item.pk_of_one = Item.objects.using(database.alias).create(name="the one").pk  # type: ignore[attr-defined]
     database.give_back()
@@ -98,7 +98,7 @@ def test_the_line_that_took_it_is_a_users_whatever_django_does_in_between(
     Task(lambda: (caller_of_the_users(), database.give_back())).result()
     (warning,) = warnings_of(caplog, database.alias)
     frames = re.findall(r'File "(.*)", line \d+, in (\S+)\n *(.*)', warning)
-    # The innermost comes last. Those that called it are there too, and nothing of Django's, the pool's or a driver's.
+    # The innermost frame is the last. Its callers are shown too, but no frames of Django, the pool or a driver.
     assert frames[-1][0].endswith("test_leak_warning.py")
     assert frames[-1][2].startswith(f'"{way}": ')
     assert frames[-2][1:] == ("caller_of_the_users", "kept = WAYS_TO_TAKE[way](Item.objects.using(database.alias))")

@@ -1,4 +1,4 @@
-"""What code leaves behind on a connection must not reach the next holder."""
+"""Whatever code leaves behind on a connection must not reach the next holder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_connection_that_code_takes_from_its_wrapper_is_not_lost(make_database
     for _ in range(3):
         database.connection.ensure_connection()
         database.connection.connection.close()
-        database.connection.connection = None  # A recipe for lost connections that many projects know.
+        database.connection.connection = None  # Many projects do so after a connection was lost.
     assert database.fetch("select 1") == [(1,)]
     database.connection.ensure_connection()
     database.connection.connection = None

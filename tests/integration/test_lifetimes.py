@@ -17,7 +17,7 @@ def pids(database: Database) -> set[str]:
 
 
 def use_at_once(database: Database, count: int) -> set[str]:
-    """Have so many hold connections at the same time; return the process ids of the server's side of these."""
+    """Let a number of tasks hold connections at the same time; return the ids of the server processes."""
     everybody_holds = threading.Barrier(count)
 
     def hold() -> str:
@@ -34,7 +34,7 @@ def test_idle_connections_above_min_conns_are_closed_with_no_traffic_at_all(make
     before = use_at_once(database, 5)
     assert len(before) == 5
     eventually(lambda: database.count() == 2, "three of them closed")
-    # Another pool's idle time starts after that: when it is over, the two should have been closed too, if ever.
+    # Another pool's idle time starts later: when it is over, the two would have been closed too.
     later = make_database(MAX_CONNS=1, CONN_IDLE_TIMEOUT=1)
     later.answer("select 1")
     eventually(lambda: later.count() == 0, "the only one closed")
@@ -57,7 +57,7 @@ def test_conn_idle_timeout_0_closes_at_once(make_database: MakeDatabase) -> None
     database = make_database(MAX_CONNS=3, CONN_IDLE_TIMEOUT=0)
     results([Task(database.answer, "select 1") for _ in range(10)])
     eventually(lambda: database.count() == 0, "all closed")
-    # The server is done with a connection a moment before the pool has heard of it.
+    # The server ends a connection a moment before the pool hears of it.
     eventually(lambda: database.stats().size == 0, "an empty pool")
 
 
@@ -80,7 +80,7 @@ def test_an_old_connection_is_replaced_between_two_uses_but_never_during_one(mak
 
 
 def test_connections_kept_for_min_conns_are_renewed_with_no_traffic(make_database: MakeDatabase) -> None:
-    # One that comes back when its time is over is not renewed.
+    # A connection that comes back after its lifetime is closed, not renewed.
     database = make_database(MAX_CONNS=2, MIN_CONNS=2, CONN_MAX_LIFETIME=2)
     before = use_at_once(database, 2)
     assert len(before) == 2

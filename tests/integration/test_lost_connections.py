@@ -1,4 +1,4 @@
-"""The server ends connections: idle ones, busy ones, and ones in between two queries."""
+"""The server ends connections: idle ones, busy ones, and some between two queries."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_one_broken_connection_fails_no_waiting_task(make_database: MakeDatabase
     waiting = [Task(database.answer, "select %s::int", number) for number in range(10)]
     eventually(lambda: database.stats().waiting == 10, "all to wait")
     database.terminate(f"pid = {pid}")
-    database.give_back()  # The pool has not heard of it yet.
+    database.give_back()  # Before the pool has heard of the loss.
     assert [rows[0][0] for rows in results(waiting)] == list(range(10))
     database.assert_whole()
 

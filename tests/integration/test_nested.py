@@ -1,4 +1,4 @@
-"""Tasks that query, and then wait for greenlets or threads of their own that query too."""
+"""Tasks that query, and then wait for greenlets or threads that they start, which query too."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.testapp.models import Item
 
 from .conftest import MakeDatabase
 
-#: As many tasks at a time.
+#: How many tasks run at a time.
 CROWD = 6
 
 
 @pytest.fixture(autouse=True)
 def named_tasks(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
-    """What the Celery side does: it tells the pool which task asks. Those that a task starts are of none."""
+    """Tell the pool which task asks, as the worker side does; greenlets and threads that a task starts have no task."""
     names: dict[int, str] = {}
     monkeypatch.setattr(holder, "describe", lambda: names.get(threading.get_ident()))
     return names
@@ -38,7 +38,7 @@ def standstills(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def index_page(database: Database) -> None:
-    """What a task's own greenlets and threads do."""
+    """Query, as the greenlets and threads of tasks do."""
     try:
         Item.objects.using(database.alias).count()
     finally:
@@ -54,7 +54,7 @@ def start_tasks(
     *,
     may_hold: bool = True,
 ) -> list[Task[None]]:
-    """Start more tasks than there are connections, each of which queries, and then has greenlets query."""
+    """Start more tasks than there are connections, each of which queries, and then lets greenlets or threads query."""
 
     all_held = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A network that stalls or cuts: a black hole, and connections that are frozen, reset or dropped on the way."""
+"""A network that stalls or cuts connections: a black hole; connections that are frozen, reset or closed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def proxy(make_database: MakeDatabase) -> Iterator[Proxy]:
 
 @pytest.fixture
 def database(make_database: MakeDatabase, proxy: Proxy) -> Iterator[Database]:
-    """Behind the proxy. The server may have a session that the pool has seen the end of, for a moment."""
+    """A database behind the proxy. For a moment, the server may still have a session that has ended for the pool."""
     database = make_database(
         MAX_CONNS=2, role_limit=6, CONN_WAIT_TIMEOUT=60, settings={"HOST": "127.0.0.1", "PORT": proxy.port}
     )
@@ -50,7 +50,7 @@ def cut(proxy: Proxy, how: Cut) -> None:
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[dict[str, Any]]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never sends anything."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
@@ -69,7 +69,7 @@ def test_connect_timeout_is_honoured_against_a_black_hole_and_others_go_on(make_
         for task in tasks:
             with pytest.raises(OperationalError, match="time"):
                 task.result()
-        # Left to itself, libpq before 17 counts whole seconds of the clock.
+        # By itself, libpq before 17 counts whole seconds of the clock.
         least = 0.9 if (FRAMEWORK, DRIVER) == ("threads", "psycopg2") else 1.9
         assert least <= time.monotonic() - start < 20
         eventually(lambda: database.stats().size == 0, "the slots given back")
@@ -83,7 +83,7 @@ def test_a_waiter_behind_a_black_hole_gets_its_own_try(make_database: MakeDataba
         for task in tasks:
             with pytest.raises(OperationalError, match="time"):
                 task.result()
-        # A server that has never said a word has no session whose end the slot could wait for.
+        # A server that has sent nothing has no session whose end the slot would have to wait for.
         assert time.monotonic() - start < 10
 
 
@@ -148,7 +148,7 @@ def test_a_connect_that_was_frozen_and_then_reset_gives_its_slot_back(database: 
 
 
 def test_a_query_on_a_dead_network_ends_by_the_users_tcp_options(make_database: MakeDatabase) -> None:
-    # What the kernel does with these can't be shown on one machine, but that they get to the socket.
+    # One machine can't show what the kernel does with these settings, only that they reach the socket.
     database = make_database(keepalives_idle=7, keepalives_interval=3, keepalives_count=2, tcp_user_timeout=9000)
     database.fetch("select 1")
     with socket.socket(fileno=database.connection.connection.fileno()) as end:

@@ -1,7 +1,7 @@
-"""What is left of a greenlet or thread that has used the database: nothing.
+"""Nothing is left of a greenlet or thread that has used the database.
 
-eventlet's `threading.local` keeps what is in it, by greenlet, as long as that lives. A wrapper of Django's is there. If
-it refers to its greenlet, as an error with a traceback does, both stay for ever.
+eventlet's ``threading.local`` keeps a greenlet's values, Django's wrapper among them, for as long as the greenlet
+lives. If the wrapper refers to its greenlet, by an error with a traceback, say, both stay for ever.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Use = Callable[[Database], object]
 
 
 def _fails(database: Database) -> None:
-    """Have Django note an error by which the transaction is broken."""
-    # A number that PostgreSQL has no room for.
+    """Let Django record an error that breaks the transaction."""
+    # PostgreSQL's integer is too small for this number.
     Item.objects.using(database.alias).create(name="kept", number=10**15)
 
 
@@ -124,7 +124,7 @@ def test_a_greenlet_or_thread_is_gone_that_closes_inside_of_atomic(make_database
 
 
 def _run_and_see_gone(database: Database, run: Callable[[], None]) -> None:
-    """Run something, see that it ends well, and that nothing of its greenlet or thread is left."""
+    """Call a function in a task, and assert that it succeeds and that nothing of its greenlet or thread is left."""
     runners: list[weakref.ref[Any]] = []
 
     def run_noting() -> None:
@@ -133,7 +133,7 @@ def _run_and_see_gone(database: Database, run: Callable[[], None]) -> None:
 
     Task(run_noting).result()
     (runner,) = runners
-    assert database.connection  # eventlet's locals keep what they have of the greenlet that used them last.
+    assert database.connection  # eventlet's locals keep the values of the greenlet that last used them.
 
     def is_gone() -> bool:
         gc.collect()

@@ -1,4 +1,4 @@
-"""What remote control commands do to the pools of one process."""
+"""The operations of remote control commands on the pools of one process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import MakeDatabase
 
 @pytest.fixture
 def database(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database that Django's settings know."""
+    """A database that is in Django's settings."""
     made = make_database(MAX_CONNS=3, MIN_CONNS=1)
     monkeypatch.setitem(settings.DATABASES, made.alias, connections.settings[made.alias])
     return made
@@ -136,7 +136,7 @@ def test_known_options_of_inspect_pools_are_taken(database: Database, options: o
 
 
 class EvilLabel:
-    """What a task is called whose sender wants to write into the log."""
+    """The label of a task whose sender tries to forge log lines."""
 
     def __str__(self) -> str:
         return "x]\n[2026-01-01 WARNING] forged\x1b[2J"

@@ -1,4 +1,4 @@
-"""The worker's own work: whatever interrupts it, nothing of it stays, and what is to be stored is."""
+"""The worker's own work: whatever interrupts it, its connections go back and outcomes are stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def query(database: Database) -> None:
 
 
 def work(database: Database) -> None:
-    """Have scopes in each other, as receivers of signals in remote commands are."""
+    """Query in nested scopes, as receivers of signals in remote commands do."""
     own_work.begin_request()
     own_work.in_scope(query, is_own=False)(database)
     own_work.begin_request()
@@ -56,7 +56,7 @@ def test_an_exception_at_any_line_of_a_scope_leaves_nothing_of_it(
             pass
         if own_work.begin_request() or own_work.limit_wait(3.0) != 3.0:
             kept.append((at, fault.where[-1:]))
-        own_work._local().scope = None  # noqa: SLF001  as at the next task's begin
+        own_work._local().scope = None  # noqa: SLF001  as at the start of the next task
         database.give_back()
         if at > 0 and not fault.has_fired:
             break
@@ -116,7 +116,7 @@ def test_a_worker_that_ends_waits_for_its_clerk_as_long_as_tasks_run(
 
 
 def test_names_of_arguments_are_the_callers_own(make_database: MakeDatabase) -> None:
-    """Of signals, callbacks and whatever else runs in a scope."""
+    """The arguments of signals, callbacks and all else that runs in a scope may have any names."""
     database = make_database(MAX_CONNS=1)
 
     def call(**named: object) -> dict[str, object]:
@@ -127,6 +127,6 @@ def test_names_of_arguments_are_the_callers_own(make_database: MakeDatabase) -> 
     assert own_work.in_scope(call)(**named) == named
     signal = Signal(name="test")
     signal.connect(call, weak=False)
-    send = outside_tasks._send(lambda _signal, /, **given: call(**given))  # noqa: SLF001  what Celery's signals call
+    send = outside_tasks._send(lambda _signal, /, **given: call(**given))  # noqa: SLF001  the wrapper of Signal.send
     assert send(signal, **named) == named
     assert not connected()

@@ -1,4 +1,4 @@
-"""Connections whose wrappers go without a close: they come back when the last reference goes, at the latest."""
+"""Connections whose wrappers are never closed: they come back with the wrapper's last reference at the latest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.observer import Observer
 from tests.support.tasks import Task, results
 from tests.testapp.models import Item
 
-#: More often than there are connections.
+#: More repetitions than there are connections.
 TIMES = 5
 
 
@@ -103,7 +103,7 @@ def test_a_wrapper_that_is_shared_for_good_and_then_dropped(database: Database) 
 
     for _ in range(TIMES):
         Task(share).result()
-    assert database.connection  # eventlet's locals keep what they have of the greenlet that used them last.
+    assert database.connection  # eventlet's locals keep the values of the greenlet that last used them.
     gc.collect()
 
 

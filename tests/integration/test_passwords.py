@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 from .conftest import MakeDatabase
 from .test_restart import Load
 
-#: By the name of the setting.
+#: The settings that can have a function.
 SETTINGS = ("PASSWORD", "OPTIONS")
 
 
@@ -31,7 +31,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 class Vault:
-    """Knows the password of today, and how often it was asked."""
+    """Has the current password, and counts the questions for it."""
 
     def __init__(self, password: str) -> None:
         self.password = password
@@ -43,7 +43,7 @@ class Vault:
 
 
 def set_password(database: Database, password: Any, where: str = "PASSWORD") -> None:
-    """Before the first connection."""
+    """Set the password's setting, before the first connection."""
     if where == "PASSWORD":
         database.settings["PASSWORD"] = password
     else:
@@ -56,7 +56,7 @@ def set_password(database: Database, password: Any, where: str = "PASSWORD") -> 
 def test_it_is_asked_once_for_each_connection(
     make_database: MakeDatabase, server: PostgresServer, mode: str, where: str
 ) -> None:
-    # At a full server connections would be given up for others, and opened again.
+    # At a full server, connections would be closed for other processes, and opened again.
     database = make_database(server=server, role_limit=4, MAX_CONNS=3, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60)
     vault = Vault(server.password)
     set_password(database, vault, where)
@@ -70,7 +70,8 @@ def test_it_is_asked_once_for_each_connection(
 def test_new_connections_use_the_new_password_and_old_ones_go_on(
     make_database: MakeDatabase, server: PostgresServer
 ) -> None:
-    # At a full server connections would be given up for others, and opened again: perhaps between the two changes.
+    # At a full server, connections would be closed for other processes and opened again, perhaps between the two
+    # changes.
     database = make_database(server=server, role_limit=6, MAX_CONNS=5, CONN_WAIT_TIMEOUT=60)
     vault = Vault(server.password)
     set_password(database, vault)
@@ -83,7 +84,7 @@ def test_new_connections_use_the_new_password_and_old_ones_go_on(
         vault.password = "s3cond-one"
         load.await_more("right")
         asked = vault.asked
-        # As they come back: the queries of the load must not fail.
+        # Connections are closed as they come back, as the queries of the load must not fail.
         database.pool.resize(1)
         eventually(lambda: database.stats().size == 1, "one connection left, this one")
         database.pool.resize(5)
@@ -179,7 +180,7 @@ def test_connections_beside_the_pool_get_it_too(make_database: MakeDatabase, ser
     database = make_database(server=server, MAX_CONNS=1, role_limit=2)
     vault = Vault(server.password)
     set_password(database, vault)
-    with database.connection._nodb_cursor() as cursor:  # noqa: SLF001  by which Django creates test databases
+    with database.connection._nodb_cursor() as cursor:  # noqa: SLF001  Django creates test databases with it
         cursor.execute("select 7")
         assert cursor.fetchone() == (7,)
     assert vault.asked == 1

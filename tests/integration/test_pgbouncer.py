@@ -1,4 +1,4 @@
-"""PgBouncer between the pool and the server, in both of its usual modes, with the pool in both of its own."""
+"""PgBouncer between the pool and the server, in its two usual modes, with each of the pool's."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .test_restart import assert_goes_on_after
 POOLER_MODES: tuple[PoolMode, ...] = ("session", "transaction")
 LIMIT = 5
 
-#: PgBouncer's mode and the pool's.
+#: PgBouncer's mode, and the pool's.
 pytestmark = pytest.mark.parametrize("pooler_mode", POOLER_MODES)
 both_modes = pytest.mark.parametrize("mode", ["session", "transaction"])
 
 
 class Put(Protocol):
-    """Makes a database with 5 connections of which PgBouncer has as many: `pooler` are settings of PgBouncer's."""
+    """Makes a database with 5 connections behind a PgBouncer with as many; ``pooler`` are PgBouncer's settings."""
 
     def __call__(
         self, *, settings: dict[str, Any] | None = ..., pooler: dict[str, Any] | None = ..., **options: Any
@@ -39,7 +39,7 @@ class Put(Protocol):
 
 @pytest.fixture
 def put(make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, pooler_mode: PoolMode) -> Put:
-    """Has PgBouncer in the mode of this test."""
+    """Return a function that puts a PgBouncer in the test's mode before a database."""
 
     def make(
         *, settings: dict[str, Any] | None = None, pooler: dict[str, Any] | None = None, **options: Any
@@ -52,15 +52,15 @@ def put(make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, p
 
 
 def clients(pooler: PgBouncer, database: Database) -> int:
-    """How many connections of the pool PgBouncer counts."""
+    """Return how many of the pool's connections PgBouncer counts."""
     return sum(row["user"] == database.role for row in pooler.show("CLIENTS"))
 
 
 @both_modes
 def test_200_at_once_get_right_answers_over_max_conns_connections(put: Put, mode: str) -> None:
-    # PgBouncer would refuse one more, and the pool would have to tell, see make_database.
+    # PgBouncer refuses one more, and the pool would report that: see make_database.
     refusing = {"max_client_conn": LIMIT, "ignore_startup_parameters": "options"}
-    # The server has room, else connections would be given up for others, and opened again.
+    # The server has room, as otherwise connections would be closed for other processes, and opened again.
     database, pooler = put(POOL_MODE=mode, pooler=refusing, role_limit=LIMIT + 1)
     with Watcher(database.server, database.role) as watcher:
         answers = results([Task(database.answer, "select %s::int, pg_sleep(0.02)::text", n) for n in range(200)])
@@ -130,7 +130,7 @@ def test_transactions_savepoints_and_hooks(put: Put, schema: None, mode: str) ->
 
 @both_modes
 def test_the_time_zone_is_right_at_each_checkout(put: Put, pooler_mode: PoolMode, mode: str) -> None:
-    """PgBouncer gives clients other server connections, and carries their time zones along."""
+    """PgBouncer gives clients other server connections, on which it sets their time zones."""
     database, _ = put(POOL_MODE=mode, pooler={"size": 2 if pooler_mode == "transaction" else LIMIT})
 
     def work(number: int) -> str:
@@ -158,7 +158,7 @@ def test_a_pooler_that_does_not_know_the_check_interval_costs_one_attempt_to_con
 @both_modes
 def test_the_isolation_level_holds_in_transactions(put: Put, make_database: MakeDatabase, mode: str) -> None:
     database, pooler = put(POOL_MODE=mode, isolation_level=IsolationLevel.SERIALIZABLE)
-    # Another client of the same servers, in case what one sets stays with them.
+    # Another client of the same server connections, on which one client's settings might stay.
     other = make_database(MAX_CONNS=LIMIT, POOL_MODE=mode)
     other.settings.update(HOST=pooler.host, PORT=pooler.port)
 
@@ -183,7 +183,7 @@ def test_rows_are_read_in_chunks_without_server_side_cursors(put: Put, schema: N
     try:
         iterator = items.filter(name="chunks").order_by("number").iterator(chunk_size=10)
         first = next(iterator)
-        # Another transaction uses the server connection meanwhile.
+        # Meanwhile, other transactions use the server connection.
         results([Task(database.answer, "select pg_backend_pid()") for _ in range(4)])
         assert [item.number for item in (first, *iterator)] == list(range(300))
     finally:
@@ -193,7 +193,7 @@ def test_rows_are_read_in_chunks_without_server_side_cursors(put: Put, schema: N
 
 @both_modes
 def test_queries_of_the_same_text_over_many_servers(put: Put, mode: str) -> None:
-    """psycopg 3 prepares a query that comes again and again, unless Django tells it not to, as it does."""
+    """psycopg 3 would prepare a query that comes often, but Django tells it not to."""
     database, _ = put(POOL_MODE=mode)
 
     def run(number: int) -> None:
@@ -214,7 +214,8 @@ def test_discard_all_does_no_harm(put: Put, mode: str) -> None:
 
 @both_modes
 def test_pgbouncer_restarts_under_load(put: Put, mode: str) -> None:
-    # Those of its server connections that it left behind end by themselves, see gone_process; until then they count.
+    # The server connections that a killed PgBouncer leaves behind end by themselves, see gone_process; until then they
+    # count.
     database, pooler = put(POOL_MODE=mode)
     database.assert_whole()
     assert_goes_on_after(database, pooler.kill, pooler.start)

@@ -16,9 +16,9 @@ from .conftest import MakeDatabase
 
 @pytest.fixture(scope="module")
 def postgis_server() -> Iterator[PostgresServer]:
-    """A server that has PostGIS, for a machine that has GDAL."""
+    """A server with PostGIS; without one, or without GDAL, the tests are skipped."""
     try:
-        from django.contrib.gis import gdal  # noqa: F401  looks for the library
+        from django.contrib.gis import gdal  # noqa: F401  fails without the library
 
         server = PostgresServer(extension="postgis")
     except (ImproperlyConfigured, PostgresNotFound) as error:

@@ -1,4 +1,4 @@
-"""What Django can be told of psycopg2 only."""
+"""Settings that only psycopg2 has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only psycopg 3 has: prepared statements, binding on the server, pipelines, COPY as a context manager."""
+"""Features that only psycopg 3 has: prepared statements, server-side binding, pipelines, COPY as a context manager."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_pipeline(make_database: MakeDatabase, mode: str) -> None:
 def test_a_pipeline_whose_end_is_interrupted_leaves_nothing_open(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, mode: str, is_refused: bool
 ) -> None:
-    """As by an exception out of a signal handler: all answers are there, the Sync was not sent."""
+    """An exception out of a signal handler may do so: all answers are there, but the Sync was not sent."""
     database = make_database(MAX_CONNS=1, POOL_MODE=mode)
 
     def interrupted(_: psycopg.Pipeline) -> Any:

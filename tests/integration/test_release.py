@@ -1,4 +1,4 @@
-"""What a connection is like for its next holder."""
+"""The state of a connection for its next holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROLE_AND_ZONE = "select current_user::text, current_setting('timezone')"
 
 
 def next_answer(database: Database, sql: str) -> list[tuple[Any, ...]]:
-    """What another greenlet or thread hears."""
+    """Return the answer that another greenlet or thread gets."""
     return Task(database.answer, sql).result()
 
 
@@ -88,7 +88,7 @@ def test_a_failed_transaction_is_rolled_back(make_database: MakeDatabase) -> Non
 
 
 def state_of(raw: Any) -> tuple[object, ...]:
-    """The state of the driver's connection that outlives transactions."""
+    """Return the state of the driver's connection that outlives transactions."""
     return raw.isolation_level, getattr(raw, READ_ONLY), raw.deferrable, raw.autocommit
 
 

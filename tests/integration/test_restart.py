@@ -21,13 +21,13 @@ STOP_MODES: tuple[StopMode, ...] = ("fast", "immediate")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    # The role of a test must survive a crash.
+    # The test's role must survive a crash.
     with PostgresServer(synchronous_commit=True) as own:
         yield own
 
 
 class Load:
-    """Tasks that ask the server again and again, and count what they hear."""
+    """Tasks that query the server again and again, and count answers and errors."""
 
     def __init__(self, database: Database, tasks: int) -> None:
         self.answers: Counter[str] = Counter()
@@ -57,7 +57,7 @@ class Load:
 
 
 def assert_goes_on_after(database: Database, stop: Callable[[], object], start: Callable[[], object]) -> None:
-    """Have what the database is behind stop and start under load: then all who ask get an answer again."""
+    """Stop and start the server or pooler under load, and assert that all queries are answered again."""
     load = Load(database, 30)
     try:
         load.await_more("right")
@@ -107,6 +107,6 @@ def test_the_bound_holds_while_a_restarted_server_is_stormed(
     for task in waiting:
         with pytest.raises(OperationalError):
             task.result()
-    # The role takes no more than five, and the pool must not have found that out: see make_database.
+    # The role may have five sessions, and the pool must not have hit that limit: see make_database.
     results([Task(database.answer, "select pg_sleep(0.01)::text") for _ in range(200)])
     database.assert_whole()

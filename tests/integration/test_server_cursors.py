@@ -1,4 +1,4 @@
-"""Cursors on the server that nobody closed, that failed, or that were closed in a failed transaction."""
+"""Server-side cursors that were not closed, that failed, or that were closed in a failed transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a holder changed in its session: role, authorization, characteristics of transactions."""
+"""A holder's changes of its session: role, authorization, characteristics of transactions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CHANGES_OF_CHARACTERISTICS = [
 
 
 def leave(database: Database, sql: str, *parameters: object) -> int:
-    """Run SQL, and give the connection back; in mode "transaction" it does so by itself."""
+    """Run SQL, and give the connection back; in mode "transaction" it goes back by itself."""
     pid = database.pid()
     database.fetch(sql, *parameters)
     database.give_back()
@@ -184,7 +184,7 @@ def test_nothing_is_sent_where_nothing_was_changed(make_database: MakeDatabase, 
             database.connection.pin() if mode == "transaction" else None
             database.fetch(sql)
             proxy.freeze()
-            database.give_back()  # Would wait for an answer.
+            database.give_back()  # It must not wait for an answer.
             if mode == "transaction":
                 database.connection.unpin()
             assert database.stats().idle == 1

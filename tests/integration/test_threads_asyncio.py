@@ -1,4 +1,4 @@
-"""Tasks of a prefork child, in its main thread, that use the ORM from coroutines."""
+"""Tasks in the main thread of a prefork child that use the ORM from coroutines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.testapp.models import Item
 
 pytestmark = pytest.mark.frameworks("threads")
 
-#: As many tasks as there are connections, and one more.
+#: One more task than there are connections.
 TASKS = 5
 
 
@@ -28,7 +28,7 @@ def database(request: pytest.FixtureRequest, postgres: Postgres, observer: Obser
 
 
 def test_coroutines_that_query_themselves(database: Database, schema: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """asgiref keeps a wrapper for each of asyncio's tasks, and nobody closes those."""
+    """asgiref keeps a wrapper for each of asyncio's tasks, which nothing closes."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
     async def query() -> int:
@@ -48,7 +48,7 @@ def test_the_async_orm(database: Database, schema: None) -> None:
     for _ in range(TASKS):
         assert asyncio.run(_gather(database)) == [0, 0, 0]
         database.give_back()
-    # asgiref has one thread for all of them, which stays.
+    # asgiref runs all of them in one thread, which stays.
     assert database.stats().in_use <= 1
     assert database.answer("select 7") == [(7,)]
     asyncio.run(sync_to_async(database.give_back)())

@@ -1,4 +1,4 @@
-"""A server that lets nobody in without TLS and a password checked by SCRAM."""
+"""A server that requires TLS, and a password checked by SCRAM."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .conftest import MakeDatabase
 def test_queries_go_over_tls_and_connections_are_used_again(
     make_database: MakeDatabase, tls: TlsServer, ssl_mode: str, mode: str
 ) -> None:
-    # At a full server connections would be given up for others, and opened again.
+    # At a full server, connections would be closed for other processes, and opened again.
     database = make_database(
         server=tls.postgres, role_limit=5, MAX_CONNS=4, POOL_MODE=mode, CONN_WAIT_TIMEOUT=60, **tls.options(ssl_mode)
     )
@@ -31,7 +31,7 @@ def test_queries_go_over_tls_and_connections_are_used_again(
     assert seen.sessions == seen.most <= 4
     database.assert_whole()
     stats = database.stats()
-    # What TLS sends beside the answers must not look like a connection that is dead.
+    # A readable socket isn't a dead connection here: TLS sends messages besides the answers.
     assert (stats.connects, stats.reconnects) == (4, 0)
 
 
@@ -61,7 +61,7 @@ def test_idle_connections_that_a_restart_ended_are_replaced_without_an_error(
 
 
 def refused(database: Database) -> str:
-    """What a task hears that can't connect."""
+    """Return the error message of a task that can't connect."""
     with pytest.raises(OperationalError) as caught:
         database.answer("select 1")
     message = str(caught.value)

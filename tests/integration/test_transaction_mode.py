@@ -36,7 +36,7 @@ def is_held(database: Database) -> bool:
 
 
 def assert_goes_back(database: Database) -> None:
-    """The running greenlet has no connection, though it didn't close any."""
+    """Assert that the current greenlet has no connection, although it didn't close any."""
     assert database.stats().in_use == 0
     assert database.connection.connection is None
 
@@ -63,7 +63,7 @@ def test_holders_that_do_something_else_between_queries_share_one_connection(mak
 
     def run(number: int) -> None:
         assert database.fetch("select %s::int", number) == [(number,)]
-        # All twenty are here at the same time, each in the middle of its work.
+        # All twenty tasks meet here, each in the middle of its work.
         meeting.wait(DEADLINE)
         assert database.fetch("select %s::int", -number) == [(-number,)]
 
@@ -297,7 +297,7 @@ def test_autocommit_set_off_by_one_request_is_on_for_the_next(database: Database
     database.fetch("select 1")
     transaction.commit(using=database.alias)
     assert not transaction.get_autocommit(using=database.alias)
-    close_old_connections()  # As at the end and at the start of each request.
+    close_old_connections()  # As at the start and end of each request.
     assert transaction.get_autocommit(using=database.alias)
     database.fetch("select 1")
     assert_goes_back(database)

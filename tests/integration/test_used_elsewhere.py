@@ -1,4 +1,4 @@
-"""A connection that goes back, or is closed, while another greenlet or thread is in the middle of something on it."""
+"""A connection that goes back, or is closed, while another greenlet or thread is using it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 from .conftest import MakeDatabase
 
-#: Only the client itself ends what it has begun.
+#: Without the check, only the client itself ends its queries.
 ON_ITS_OWN = "-c client_connection_check_interval=0"
 
 
@@ -28,7 +28,7 @@ def give_back(database: Database) -> None:
 
 
 def end_without_giving_back(database: Database) -> None:
-    """Leave it to the pool to notice the end of the holder."""
+    """Do nothing, so that the pool has to notice the end of the holder."""
 
 
 def close(database: Database) -> None:
@@ -41,11 +41,11 @@ ENDS = pytest.mark.parametrize("end", [give_back, end_without_giving_back, close
 
 
 class Shared:
-    """A holder that leaves a cursor to a user in the same process, and ends when it is told to.
+    """A holder that passes a cursor to a user in the same process, and ends when told to.
 
-    :param use: what the user does with the driver's cursor.
-    :param end: how the holder ends.
-    :param name: of the cursor, if it is to be one on the server.
+    :param use: called by the user with the driver's cursor.
+    :param end: called by the holder at its end.
+    :param name: the name of a server-side cursor; None for a client-side one.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Shared:
     def _is_over(self) -> bool:
         if self._holder is not None and self._holder.ended:
             self._holder.result()
-            self._holder = None  # Nothing is left of the greenlet.
+            self._holder = None  # Drops the last reference to the greenlet.
         return self._holder is None
 
     def end(self) -> BaseException | None:
-        """Have the holder end, and return what its user ends with."""
+        """Let the holder end; return the error that its user ends with."""
         self._told.set()
         eventually(self._is_over, "the end of the holder")
         assert self.user is not None
@@ -123,9 +123,9 @@ def test_at_any_moment(
     database = make_database(MAX_CONNS=2)
     for moment in range(10):
         shared = Shared(database, use, end, "shared" if use is fetch_and_fetch else None)
-        time.sleep(0.003 * moment)  # To meet it in other places each time.
+        time.sleep(0.003 * moment)  # So that it is hit at another place each time.
         error = shared.end()
-        # A cursor of psycopg2 is not for several threads: who closes it may make the other's rows disappear.
+        # psycopg2's cursors aren't thread-safe: closing one may make another thread's rows disappear.
         is_mixed_up = error is None and use is fetch_and_fetch and (FRAMEWORK, DRIVER) == ("threads", "psycopg2")
         assert isinstance(error, driver.Error) or is_mixed_up, repr(error)
     database.assert_whole()

@@ -36,9 +36,9 @@ def _no_collections() -> Iterator[None]:
 @MODES
 @pytest.mark.usefixtures("schema", "_no_collections")
 def test_a_wrapper_goes_with_its_greenlet_or_thread(make_database: MakeDatabase, mode: str) -> None:
-    """None is left to the garbage collection, but those that an error refers to."""
+    """No wrapper waits for a garbage collection, except those that an error refers to."""
     database = make_database(POOL_MODE=mode)
-    database.answer("select 1")  # The pool keeps the wrapper that it was made for.
+    database.answer("select 1")  # The pool keeps the wrapper that it was made with.
 
     def use() -> weakref.ref[Any]:
         alias = database.alias
@@ -52,7 +52,7 @@ def test_a_wrapper_goes_with_its_greenlet_or_thread(make_database: MakeDatabase,
         return weakref.ref(connections[alias])
 
     reference = Task(use).result()
-    assert database.connection  # eventlet's locals keep what they have of the greenlet that used them last.
+    assert database.connection  # eventlet's locals keep the values of the greenlet that last used them.
     eventually(lambda: reference() is None, "the end of the wrapper")
 
 
@@ -67,7 +67,7 @@ def test_a_part_is_of_djangos_class_and_knows_its_wrapper(make_database: MakeDat
 def test_a_part_says_what_has_happened_to_its_wrapper(make_database: MakeDatabase) -> None:
     operations = connections.create_connection(make_database().alias).ops
     with pytest.raises(ReferenceError, match=r"The connection of this DatabaseOperations is gone: use those of"):
-        operations.connection  # noqa: B018  it is a property
+        operations.connection  # noqa: B018  reading the property is tested
 
 
 @MODES
@@ -88,7 +88,7 @@ def test_whoever_has_put_himself_around_djangos_way_to_a_connection_is_asked(
 
 
 class Proxy:
-    """Around a function, as tracers put it: it has all attributes of that, and is bound as that is."""
+    """A proxy of a function, as tracers use it: it has all of the function's attributes, and is bound as a method."""
 
     def __init__(self, wrapped: Any, calls: list[str]) -> None:
         self.__wrapped__ = wrapped
@@ -121,7 +121,7 @@ def _decorated(wrapped: Any, calls: list[str]) -> Any:
 def test_what_others_put_around_djangos_methods_is_called(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, put_around: Any, owner: type, name: str
 ) -> None:
-    """Also if it passes for what it is put around, and while an event loop runs, which Django's guard minds."""
+    """Even if it passes for the wrapped function, and while an event loop runs, which Django's guard checks."""
     database = make_database(MAX_CONNS=1)
     database.pid()
     database.give_back()

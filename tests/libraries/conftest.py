@@ -1,4 +1,4 @@
-"""Other people's libraries on the engines, with a real server: the fixtures are those of the integration tests."""
+"""Fixtures of the tests of other people's libraries, on a real server: those of the integration tests."""
 
 from __future__ import annotations
 

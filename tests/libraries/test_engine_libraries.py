@@ -1,4 +1,4 @@
-"""Libraries that derive their engine from the one that a project names, or give a mixin for one."""
+"""Libraries that derive their engine from the one that a project names, or provide a mixin for one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_django_prometheus_counts_each_query(make_database: MakeDatabase, mode: 
     common = pytest.importorskip("django_prometheus.db.common")
 
     class Prometheus(common.DatabaseWrapperMixin, Base):  # type: ignore[misc,name-defined]
-        """As its own engines are made, of ours."""
+        """Derived from ours, as its own engines are from Django's."""
 
         def get_connection_params(self) -> dict[str, Any]:
             parameters: dict[str, Any] = super().get_connection_params()
@@ -44,9 +44,9 @@ def test_django_prometheus_counts_each_query(make_database: MakeDatabase, mode: 
         database.give_back()
 
     use()
-    before = executed._value.get()  # noqa: SLF001  prometheus_client has no other way
+    before = executed._value.get()  # noqa: SLF001  prometheus_client has no public way
     results([Task(use) for _ in range(10)])
-    # Of the iterator's, psycopg 3 makes a cursor of its own, as with Django's engine.
+    # The iterator's queries aren't counted: psycopg 3 makes another cursor for them, with Django's engine too.
     assert executed._value.get() - before >= 10  # noqa: SLF001
     database.assert_whole()
 

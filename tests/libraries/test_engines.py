@@ -1,4 +1,4 @@
-"""Engines that others, or the project itself, derive from ours are ours, too: told by their class, not their name."""
+"""Engines that others, or the project itself, derive from ours count as ours, by their class, not their name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.fresh import run_fresh
 
 OURS = "django_geventpool.backends.postgresql"
 
-#: ENGINE, the settings that derive it from another one, and what has to be installed.
+#: By case: ENGINE, the settings that derive it from another one, and what has to be installed.
 DERIVED: dict[str, tuple[str, dict[str, Any], str]] = {
     "own": ("tests.support.engines.postgresql", {}, "django"),
     "django-prometheus": ("tests.support.engines.prometheus", {}, "django_prometheus"),
@@ -38,7 +38,7 @@ from django_geventpool.checks.settings import check_databases
 
 
 def derived(name: str, more: dict[str, Any] | None = None, patch: str = "", *, stock: bool = False) -> str:
-    """The beginning of a program with a derived engine, or with one of the same name that is derived from Django's."""
+    """Return the beginning of a program with an engine derived from ours or, by the same name, from Django's."""
     engine, settings, library = DERIVED[name]
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
@@ -108,5 +108,5 @@ print(*engines.pooled_databases(), check_databases())
 
 @pytest.mark.parametrize(("engine", "found"), [(OURS, "default []"), (DERIVED["own"][0], "[]")])
 def test_an_engine_without_a_driver_does_not_fail_the_checks(engine: str, found: str) -> None:
-    """Django says what is missing, when it makes the wrapper."""
+    """Django itself says what is missing, when it makes the wrapper."""
     assert run_fresh(WITHOUT_DRIVER.format(engine=engine)) == [found]

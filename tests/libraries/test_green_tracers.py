@@ -15,6 +15,6 @@ pytestmark = pytest.mark.frameworks("gevent", "eventlet")
 def test_interrupted_tasks_leave_the_pool_whole(make_database: MakeDatabase, tracer: str, how: str, mode: str) -> None:
     need(tracer)
     database = make_database(MAX_CONNS=4, POOL_MODE=mode, options="-c client_connection_check_interval=0")
-    # Where there is a trace for each task only, those of tests have none.
+    # A tracer that has traces for Celery's tasks only has none for the tests' tasks.
     spans_of(start("interrupt", database.settings, tracer, how))
     assert not database.running("pg_sleep(600)")

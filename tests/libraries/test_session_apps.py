@@ -1,4 +1,4 @@
-"""Libraries whose state lives in the session: what the system check says to pin is what makes them right."""
+"""Libraries with state in the session: pinning as the system check advises makes them work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""psycopg 3 has two doors: the module's ``connect``, and that of the class, which psycopg's own pool enters by."""
+"""psycopg 3 has two doors: the module's ``connect``, and that of the class, which psycopg's own pool calls."""
 
 from __future__ import annotations
 

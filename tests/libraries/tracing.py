@@ -1,4 +1,4 @@
-"""Programs under tracers, in processes of their own."""
+"""Starts programs with a tracer, in processes of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.drivers import DRIVER
 from tests.support.programs import output_of, start_program
 from tests.support.tasks import FRAMEWORK
 
-#: By tracer, what must be installed for it.
+#: The modules that each tracer needs.
 TRACERS = {
     "opentelemetry": [f"opentelemetry.instrumentation.{DRIVER}"],
     "datadog": ["ddtrace"],
@@ -23,15 +23,15 @@ TRACERS = {
     "datadog_with_connects": ["ddtrace"],
     "sentry": ["sentry_sdk"],
     "elastic": ["elasticapm"],
-    # Which can't be switched on for psycopg without its pool.
+    # It can't be switched on for psycopg if psycopg_pool is missing.
     "x_ray": ["aws_xray_sdk", *(["psycopg_pool"] if DRIVER == "psycopg" else [])],
     "new_relic": ["newrelic"],
     "plain_proxies": [],
     "cursor_factory_set_afterwards": [],
     "connection_class": [],
 }
-#: Under gevent all run, as what they meet is the driver. Elsewhere one of each kind shows that the framework makes no
-#: difference: one that wraps connections, one that also wraps what makes them, one with classes of its own.
+#: All tracers run under gevent. With the others, one of each kind shows that the framework makes no difference: one
+#: that wraps connections, one that also wraps the functions that make them, one with classes of its own.
 SAMPLE = ("opentelemetry", "datadog_with_connects", "connection_class")
 CHOSEN = [tracer for tracer in TRACERS if EVERY_STEP or FRAMEWORK == "gevent" or tracer in SAMPLE]
 
@@ -56,5 +56,5 @@ def spans_of(process: subprocess.Popen[bytes]) -> list[str]:
         spans: list[str] = json.loads(output.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
         raise AssertionError(output) from None
-    # Names of savepoints and cursors have the thread's number.
+    # The names of savepoints and cursors have the thread's number in them.
     return [re.sub(r"\d+", "N", span) for span in spans]

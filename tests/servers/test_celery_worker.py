@@ -1,4 +1,4 @@
-"""Real Celery workers, and the broker in folders between them and their clients."""
+"""Real Celery workers, and the filesystem broker between them and their clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real PgBouncer, when there is one on the machine."""
+"""A real PgBouncer, if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PostgreSQL servers that the other tests stand on."""
+"""The PostgreSQL servers that other tests rely on."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_the_server_ends_when_its_owner_is_killed() -> None:
         assert listens(int(port))
         owner.send_signal(signal.SIGKILL)
     assert wait_until(lambda: not listens(int(port)), 10)
-    # It may be about to remove files of its own.
+    # The server may be removing files of its own at the same time.
     shutil.rmtree(folder, ignore_errors=True)
 
 

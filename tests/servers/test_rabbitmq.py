@@ -1,4 +1,4 @@
-"""A real RabbitMQ server, when there is one on the machine."""
+"""A real RabbitMQ server, if it is installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server() -> Iterator[RabbitMQServer]:
 
 
 def processes_that_know(text: str) -> list[int]:
-    """The processes of this machine that have a text in their environment or on their command line."""
+    """Return the processes of this machine with a text in their environment or command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -37,7 +37,7 @@ def processes_that_know(text: str) -> list[int]:
 
 
 def listeners(port: int) -> set[str]:
-    """The addresses, in the system's hexadecimal form, on which somebody listens on a port."""
+    """Return the addresses on which a port is listened on, in the system's hexadecimal form."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     sockets = [line.split() for line in lines]
     return {

@@ -1,4 +1,4 @@
-"""A real Redis server, when there is one on the machine."""
+"""A real Redis server, if it is installed."""
 
 from __future__ import annotations
 

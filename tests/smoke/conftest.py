@@ -1,4 +1,4 @@
-"""Real workers on a real server."""
+"""Fixtures: real workers on a real server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server whose log tells of each connection."""
+    """A PostgreSQL server that logs each connection."""
     try:
         server = PostgresServer(
             max_connections=300, log_connections=True, log_disconnections=True, log_line_prefix=LOG_LINE_PREFIX
@@ -85,14 +85,14 @@ def _starter(server: PostgresServer, folder: Path, stack: ExitStack) -> StartWor
 
 @pytest.fixture
 def start_worker(server: PostgresServer, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts workers for one test: `start_worker(pool, OPTIONS, **arguments of Worker)`."""
+    """Return a function that starts workers for one test: ``start_worker(pool, OPTIONS, **arguments of Worker)``."""
     with ExitStack() as stack:
         yield _starter(server, tmp_path, stack)
 
 
 @pytest.fixture(scope="module")
 def start_module_worker(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartWorker]:
-    """Starts workers for the tests of a module."""
+    """Return a function that starts workers for the tests of a module."""
     with ExitStack() as stack:
         yield _starter(server, tmp_path_factory.mktemp("workers"), stack)
 
@@ -101,7 +101,7 @@ def start_module_worker(server: PostgresServer, tmp_path_factory: pytest.TempPat
 def shared_workers(
     server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Worker]]:
-    """A worker of each pool class with ordinary settings, started when it is first asked for."""
+    """Return a function that returns a worker of a pool class with ordinary settings; the first call starts it."""
     started: dict[str, Worker] = {}
     with ExitStack() as stack:
         start = _starter(server, tmp_path_factory.mktemp("shared"), stack)
@@ -111,7 +111,7 @@ def shared_workers(
                 limit = 20 if CONCURRENCY[pool] == 100 else 3
                 options: dict[str, Any] = {"MAX_CONNS": limit, "CONN_WAIT_TIMEOUT": 60}
                 if pool in GREEN:
-                    # Killed queries are to be stopped by the pool, not by the server that misses its client.
+                    # So that killed queries are stopped by the pool, not by the server when it misses its client.
                     options["options"] = "-c client_connection_check_interval=0"
                 started[pool] = start(pool, options)
             return started[pool]

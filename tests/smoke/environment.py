@@ -1,4 +1,4 @@
-"""What the processes of the test project are told: the settings of Django and of Celery."""
+"""The environment of the test project's processes: their settings of Django and Celery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENGINE = "django_geventpool.backends.postgresql_psycopg2"
 
 
 def database_settings(server: Postgres, application_name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """An item of Django's DATABASES, on our engine."""
+    """Return an item of Django's DATABASES, on our engine."""
     return {
         "ENGINE": ENGINE,
         "HOST": server.host,
@@ -31,15 +31,15 @@ def database_settings(server: Postgres, application_name: str, options: Mapping[
 def project_environment(
     django: Mapping[str, Any], celery: Mapping[str, Any], *, install: bool = False
 ) -> dict[str, str]:
-    """The environment variables of a process with these settings.
+    """Return the environment variables of a process with these settings.
 
-    With `install`, its Celery module calls celery_geventpool.install.
+    :param install: whether its Celery module calls celery_geventpool.install.
     """
     project = {"django": django, "celery": celery, "install": install}
     return {"SMOKE_PROJECT": json.dumps(project)}
 
 
 def python_path() -> dict[str, str]:
-    """For processes on this machine: the checkout is on their path only where it is on this process's, too."""
+    """Return PYTHONPATH for processes on this machine; the checkout is on it only if it is on this process's path."""
     folder = Path(celery_geventpool.__file__).parent.parent
     return {"PYTHONPATH": str(ROOT)} if folder == ROOT else {}

@@ -1,4 +1,4 @@
-"""Many tasks share a few connections, whatever the class of the worker's pool."""
+"""Many tasks share a few connections, with each class of pool."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def worker(request: pytest.FixtureRequest, shared_workers: SharedWorkers) -> Wor
 
 @pytest.fixture(params=[*GREEN, "threads"])
 def concurrent_worker(request: pytest.FixtureRequest, shared_workers: SharedWorkers) -> Worker:
-    """Runs 100 tasks at once, with 20 connections."""
+    """A worker that runs 100 tasks at once, with 20 connections."""
     return shared_workers(request.param)
 
 
 def test_100_sleeping_queries_run_20_at_a_time(concurrent_worker: Worker) -> None:
     worker = concurrent_worker
-    # All of them are there before the first begins, however slowly they are sent.
+    # Until the gate is opened, all connections are in use: all tasks are sent by then, however slowly.
     gate = worker.new_gate()
     worker.send_many(worker.limit, "query_until", gate)
     worker.await_active(worker.limit)
@@ -51,7 +51,7 @@ def test_queries_that_wait_for_the_server_do_not_block_the_worker(concurrent_wor
     gate = worker.new_gate()
     tasks = worker.send_many(100, "query_until", gate)
     worker.await_active(worker.limit)
-    # The worker answers while all of its connections execute something: these numbers are from that very moment.
+    # The worker answers while all of its connections execute a query, and the numbers are of that moment.
     eventually(
         lambda: (numbers := worker.numbers())["in_use"] == worker.limit and numbers["waiting"] == 100 - worker.limit,
         "all connections in use and all other tasks waiting",
@@ -116,7 +116,7 @@ def test_what_greenlets_and_threads_of_a_task_forget_is_reclaimed_and_warned_abo
     assert len(pids) == 50
     eventually(worker.is_quiet, "a quiet pool")
     assert worker.numbers()["reclaimed"] == before + 50
-    # A greenlet or thread of its own writes it. The others of the kind are counted, a minute later.
+    # The housekeeper writes the warning. Further ones of the kind are counted, and reported a minute later.
     warning = eventually(worker.warnings_of_leaks, "a warning")[-1]
     if worker.pool in GREEN:
         assert "started by task smoke_project.tasks.fan_out_and_forget[" in warning

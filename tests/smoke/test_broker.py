@@ -1,4 +1,4 @@
-"""The broker goes away and comes back; a worker goes away and its tasks come back."""
+"""A broker that goes away and comes back, and a killed worker whose tasks are delivered again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .workers import result_of
 
 OPTIONS = {"MAX_CONNS": 5, "CONN_WAIT_TIMEOUT": 60}
 
-#: Kombu's, for tasks of a worker that is gone to come back within seconds.
+#: Options of kombu with which a killed worker's tasks are delivered again within seconds.
 REDELIVERY = {
     "visibility_timeout": 2,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 1,
-    # Green workers look for such tasks only when they have waited longer than their consumer does for a new one (2 s).
+    # Green workers look for such tasks only if this is longer than their consumer's wait for a new task (2 s).
     "polling_interval": 3,
 }
 
@@ -39,7 +39,7 @@ def test_the_broker_goes_away_and_comes_back(
     written = len(worker.log)
     redis.kill()
     worker.wait_for_log("Connection to broker lost|Cannot connect to", since=written)
-    # The tasks that run go on without it.
+    # Running tasks go on without the broker.
     (tmp_path / "go").touch()
     for task in tasks:
         result_of(task)

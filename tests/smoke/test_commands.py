@@ -29,7 +29,7 @@ def worker(request: pytest.FixtureRequest, start_module_worker: StartWorker) -> 
 
 
 def celery(worker: Worker, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Celery's command line, as a user would."""
+    """Run Celery's command line, as users do."""
     return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "smoke_project.celery", *arguments],
         cwd=PROJECT_FOLDER,
@@ -42,14 +42,14 @@ def celery(worker: Worker, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def inspect(worker: Worker, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Have a worker answer on the command line, which waits no longer than for the answers of those it names."""
+    """Run ``inspect`` for one worker, whose answer ends the command."""
     worker.await_answer()
     return celery(worker, "inspect", *arguments, "--destination", worker.hostname, "--timeout", str(DEADLINE))
 
 
 @pytest.fixture
 def installed() -> None:
-    """Celery finds further commands by what is installed."""
+    """Skip tests if the package isn't installed: Celery finds further commands by installed distributions."""
     if not entry_points(group="celery.commands", name="geventpool"):
         pytest.skip("celery-geventpool is on the path, but not installed")
 
@@ -74,7 +74,7 @@ def test_holders_are_named_by_their_tasks_and_nothing_else_is_told(worker: Worke
     assert {held["task"] for held in pool["holders"]} == {"smoke_project.tasks.query_until"}
     assert {held["task_id"] for held in pool["holders"]} <= {task.id for task in tasks}
     assert {held["state"] for held in pool["holders"]} == {"active"}
-    assert sessions == LIMIT  # None was taken to answer.
+    assert sessions == LIMIT  # Answering takes no connection.
     text = json.dumps(answer)
     assert "pg_sleep" not in text
     assert gate not in text
@@ -156,7 +156,7 @@ def test_idle_connections_are_closed(worker: Worker) -> None:
 def test_top_prints_one_table(worker: Worker, installed: None) -> None:
     worker.run("double", 1)
     worker.await_answer()
-    # It waits for a second, always.
+    # The command always waits for a second.
     shown = eventually(
         lambda: (top := celery(worker, "geventpool", "top", "--once")).returncode != UNAVAILABLE and top, "an answer"
     )
@@ -200,7 +200,7 @@ def test_the_processes_of_a_prefork_worker_answer_for_themselves(start_worker: S
     eventually(lambda: worker.connections() == 1, "the end of a child")
     worker.open_gate(gate)
     result_of(tasks[1])
-    # A child that takes the place of one that was killed starts with the new limit.
+    # The child that replaces a killed one starts with the new limit.
     for task in worker.send_many(4, "double", 1):
         result_of(task)
     assert {pool["limit"] for pool in worker.control("pools")["pools"]} == {5}

@@ -31,9 +31,9 @@ def test_a_bad_option_ends_the_worker(start_worker: StartWorker) -> None:
 
 
 def test_without_the_app_is_missing_what_the_check_says(start_worker: StartWorker) -> None:
-    """And no more: geventpool.W003."""
+    """The check is geventpool.W003; nothing else is missing."""
     worker = start_worker("gevent", {"MAX_CONN": 3, "MAX_CONNS": 3}, start=False, apps=[])
-    worker.start()  # In spite of a wrong option.
+    worker.start()  # In spite of the wrong option.
     assert start_lines(worker) == []
     worker = start_worker("gevent", {"MAX_CONNS": 3}, apps=[], arguments=["--pool-metrics-port", "0"])
     gate = worker.new_gate()

@@ -1,4 +1,4 @@
-"""Tasks that are revoked or take too long, in the middle of a query: nothing is left behind."""
+"""Tasks that are revoked or exceed a time limit in the middle of a query leave nothing behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .workers import Worker, result_of
 
 SharedWorkers = Callable[[str], Worker]
 
-#: The server stops a killed task's query within this time (seconds).
+#: Within this time, the server stops a killed task's query (seconds).
 STOPPED_WITHIN = 5.0
 
 
@@ -24,7 +24,7 @@ def green_worker(request: pytest.FixtureRequest, shared_workers: SharedWorkers) 
 
 @pytest.fixture
 def gevent_worker(shared_workers: SharedWorkers) -> Worker:
-    """The one green pool that knows time limits."""
+    """A worker of the one green pool that has time limits."""
     return shared_workers("gevent")
 
 
@@ -83,7 +83,7 @@ def test_a_revoked_task_that_spawned_greenlets(green_worker: Worker, forget: boo
     eventually(lambda: worker.numbers()["waiting"] == 30 - worker.limit, "the other greenlets waiting for a connection")
     worker.revoke([task])
     assert task.state == "REVOKED"
-    # Its greenlets live on, and all of them have their turn.
+    # The greenlets that the task has started live on, and each of them gets a connection in turn.
     assert worker.active("pg_sleep") == worker.limit
     assert worker.numbers()["waiting"] == 30 - worker.limit
     worker.open_gate(gate)
@@ -132,7 +132,7 @@ def test_pool_restart_is_survived_where_it_does_nothing(pool: str, shared_worker
 
 
 def assert_children_work(worker: Worker) -> None:
-    """Of each child there are as many connections as it needs, and of those that are gone none."""
+    """Assert that each child has the connection that it needs, and that children that are gone have none."""
     assert {result_of(task) for task in worker.send_many(20, "double", 21)} == {42}
     gate = worker.new_gate()
     tasks = worker.send_many(worker.concurrency, "query_until", gate)

@@ -1,4 +1,4 @@
-"""The page for Prometheus that a worker serves."""
+"""The page that a worker serves for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .workers import Worker, result_of
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    """Celery finds further options by what is installed."""
+    """Skip tests if the package isn't installed: Celery finds further options by installed distributions."""
     pytest.importorskip("prometheus_client")
     if not entry_points(group="celery.commands", name="geventpool"):
         pytest.skip("celery-geventpool is on the path, but not installed")
@@ -34,7 +34,7 @@ def scrape(worker: Worker) -> str:
 
 
 def scrape_busy(worker: Worker) -> str:
-    """What is served while two tasks are in the middle of a query."""
+    """Return the page that is served while two tasks are in the middle of a query."""
     gate = worker.new_gate()
     tasks = worker.send_many(2, "query_until", gate)
     worker.await_active(2)

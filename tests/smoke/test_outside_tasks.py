@@ -1,4 +1,4 @@
-"""What Celery runs in a worker outside of tasks may use the database, and keeps nothing of it."""
+"""Code that Celery runs in a worker outside tasks may use the database, and keeps no connection."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.waiting import eventually
 from .conftest import GREEN, POOLS, StartWorker
 from .workers import Worker, result_of
 
-#: With one connection, whatever keeps it stops everything.
+#: With one connection, any code that keeps it stops everything.
 OPTIONS = {"MAX_CONNS": 1, "CONN_WAIT_TIMEOUT": 10}
 INCLUDE = {"include": ["smoke_project.outside"]}
 
-#: Some of what there must be, so that the test is about something.
+#: Places that must be among the tested ones.
 EVERYWHERE = {
     "worker_init",
     "worker_ready",
@@ -58,10 +58,10 @@ def send_message(worker: Worker, body: object, **options: Any) -> None:
 
 
 def use_everything(worker: Worker) -> None:
-    """Have the worker run through each place, but for those that come by themselves."""
+    """Make the worker run each place, except those that come by themselves."""
     queue = kombu.Queue("smoke_messages", routing_key="smoke_messages")
     send_message(worker, {"hello": 1}, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue])
-    # No task at all: rejected.
+    # This message is no task, and is rejected.
     send_message(worker, {"hello": 1}, exchange="celery", routing_key="celery")
     worker.send("no_such_task")
     worker.send("double", 1, expires=-1)
@@ -112,7 +112,7 @@ def test_nor_does_a_workers_beat(start_worker: StartWorker, tmp_path: Path) -> N
         },
         arguments=["-B", "-s", str(tmp_path / "schedule")],
     )
-    # That takes more than the second after which holders are named.
+    # These take longer than the second after which holders are named.
     eventually(lambda: worker.log.count("Sending due task often") >= 15, "fifteen scheduled tasks")
     assert "LEAK_WARNING_AFTER" not in worker.log
 

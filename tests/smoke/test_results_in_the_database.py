@@ -1,4 +1,4 @@
-"""The result backend django-celery-results stores some results outside of tasks: nothing leaks there either."""
+"""The result backend django-celery-results stores some results outside tasks: these leak no connections either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .conftest import GREEN, StartWorker
 from .workers import Worker, migrate
 
 APPS = ["celery_geventpool", "django_celery_results"]
-#: Two that leak would stop everything.
+#: With this limit, two leaks would stop everything.
 LIMIT = 2
 
 
@@ -81,7 +81,7 @@ def test_expired_tasks(worker: Worker) -> None:
 def test_tasks_revoked_in_mid_query(worker: Worker) -> None:
     tasks = worker.send_many(LIMIT, "sleep_in_query", 600)
     worker.await_active(LIMIT)
-    # One by one: each is stored by the greenlet that does remote control.
+    # One by one, so that remote control's greenlet stores each.
     for task in tasks:
         worker.revoke([task])
     for task in tasks:

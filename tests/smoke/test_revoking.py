@@ -1,4 +1,4 @@
-"""Revoking tasks of a worker whose results are in the database, and whose pool they fill themselves."""
+"""Revoking tasks that hold all of a worker's connections, with results in the same database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .conftest import GREEN, StartWorker
 from .workers import Worker, migrate
 
 APPS = ["celery_geventpool", "django_celery_results"]
-#: More than any test here takes: who waits for a connection that doesn't come fails the test.
+#: Longer than any test here takes, so that a wait for a connection that doesn't come fails the test.
 NEVER = 300
 
 
@@ -74,7 +74,7 @@ def test_revoked_tasks_that_fill_the_pool_are_killed_before_their_results_are_st
     eventually(lambda: worker.active("pg_sleep") == 0, "no query left")
     await_status(worker, tasks, "REVOKED")
     await_status(worker, quick, "SUCCESS")
-    # As in a worker whose results are elsewhere, they are there when the signal is sent.
+    # As with results elsewhere, the states are stored when the signal is sent.
     assert worker.control("states_when_revoked") == {task.id: "REVOKED" for task in tasks}
     assert_nothing_is_held(worker)
 
@@ -87,7 +87,7 @@ def test_results_of_waiting_tasks_keep_neither_commands_nor_kills_waiting(pool: 
     waiting = worker.send_many(10, "sleep_in_query", 600)
     await_waiting(worker, 10)
     unknown = [type(waiting[0])(f"{worker.name}-later-{number}") for number in range(3)]
-    # None of it can be stored, as nobody gives back.
+    # None of their states can be stored, as no task gives back.
     worker.revoke([*waiting[:5], *unknown])
     await_waiting(worker, 5 + 1)
     worker.revoke(waiting[5:])
@@ -124,7 +124,7 @@ def test_an_unknown_task_in_a_full_pool_does_not_end_the_worker(pool: str, start
     worker.await_active(1)
     unknown = worker.send("no_such_task")
     await_waiting(worker, 1)
-    # Whoever waits as long as others may has no connection then.
+    # When a task times out, work that waits no longer than tasks do would have failed too.
     worker.send("double", 1, ignore_result=True)
     worker.wait_for_log("PoolTimeout")
     assert worker.is_running

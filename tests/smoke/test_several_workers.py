@@ -1,4 +1,4 @@
-"""Four workers share a database role that has fewer connections than they may open together."""
+"""Four workers share a database role that may have fewer connections than they may open together."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ WORKERS = 4
 MAX_CONNS = 10
 ROLE_LIMIT = 25
 CONN_WAIT_TIMEOUT = 30
-#: How many tasks a worker takes at a time.
+#: How many tasks a worker runs at a time.
 CONCURRENCY = 50
-#: Tasks by the seconds of their query. The role's connections, not the processor, are what they compete for.
+#: The number of tasks by the seconds of their query. They compete for the role's connections, not for CPU.
 TASKS: Mapping[float, int] = {0.4: 2400, 2.0: 80}
 
 
 @pytest.fixture
 def role(server: PostgresServer) -> Iterator[str]:
-    """A role with a limit, and a table where its tasks write down what they saw."""
+    """A role with a limit, and a table into which its tasks write their numbers."""
     name = "shared_by_workers"
     server.query(
         f"CREATE ROLE {name} LOGIN CONNECTION LIMIT {ROLE_LIMIT};"
@@ -44,10 +44,10 @@ def role(server: PostgresServer) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Share:
-    """What one worker did."""
+    """The numbers of one worker."""
 
     worker: str
-    #: While there were tasks for all of them.
+    #: Counted while there were tasks for all workers.
     tasks: int
     longest_wait: float
     peak: int
@@ -57,7 +57,7 @@ class Share:
 
 
 def share_of(worker: Worker, total: int, since: str) -> Share:
-    # When the last of them were begun, some workers had no more to do.
+    # After the last tasks were begun, some workers had nothing more to do.
     until = f"(SELECT ended FROM runs ORDER BY ended OFFSET {total - WORKERS * CONCURRENCY - 1} LIMIT 1)"
     ((tasks, longest_wait),) = worker.server.query(
         f"SELECT count(*) FILTER (WHERE ended BETWEEN '{since}' AND {until}), max(waited) FROM runs "
@@ -104,7 +104,7 @@ def test_none_of_four_workers_starves_at_a_full_server(
             concurrency=CONCURRENCY,
             database={"USER": role},
             settings={"broker_url": redis.url, "worker_prefetch_multiplier": 1},
-            # They are there, and take no task before all of them have been sent.
+            # The workers are started, but take no tasks before all tasks have been sent.
             arguments=["--queues", "none"],
         )
         for _ in range(WORKERS)
@@ -121,14 +121,14 @@ def test_none_of_four_workers_starves_at_a_full_server(
         if late:
             eventually(lambda: sum(worker.connections() for worker in workers) == ROLE_LIMIT, "a full server")
             take_tasks(workers[WORKERS - late :])
-        # How long that may take, CONN_WAIT_TIMEOUT says.
+        # This may take as long as CONN_WAIT_TIMEOUT.
         eventually(lambda: all(worker.connections() for worker in workers), "a connection of each")
         since = time_of(server)
         eventually(lambda: count_runs(server) >= total, "all tasks done", 180)
         seen = watcher.seen()
     shares = [share_of(worker, total, since) for worker in workers]
     fair = sum(share.tasks for share in shares) / WORKERS
-    # With -s or -rP, for those who want the numbers.
+    # Shown with -s or -rP.
     print(*shares, sep="\n")
     assert MAX_CONNS < seen.most <= ROLE_LIMIT
     for share in shares:
@@ -137,7 +137,7 @@ def test_none_of_four_workers_starves_at_a_full_server(
         assert share.peak <= MAX_CONNS
         assert share.timeouts == 0
     assert count_runs(server) == total
-    # Otherwise there was nothing to compete for.
+    # Without refusals, there would have been no competition.
     assert sum(share.refused for share in shares) > 0
     for worker in workers:
         eventually(worker.is_quiet, f"a quiet pool of {worker.name}")

@@ -1,4 +1,4 @@
-"""The end of a worker: no connection is left, none is cut under a task that finishes."""
+"""The end of a worker: no connection is left, and none is cut off while a task finishes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .conftest import GREEN, POOLS, StartWorker
 from .workers import Worker, result_of
 
 OPTIONS = {"MAX_CONNS": 5, "CONN_WAIT_TIMEOUT": 60}
-#: The server looks every two seconds whether the client of a running query is still there.
+#: How soon the server ends sessions (seconds): every two seconds, it checks whether a running query's client is there.
 GONE_WITHIN = 8.0
 ENDS_WITHIN = 30.0
 
-#: What a server says of a client that is gone without a good-bye.
+#: The server's log lines about clients that are gone without a good-bye.
 CUT_OFF = re.compile(r"unexpected EOF|connection to client lost|could not receive data|Broken pipe|canceling statement")
 
 
@@ -42,13 +42,13 @@ def test_warm_shutdown_lets_running_tasks_finish(pool: str, start_worker: StartW
     if pool not in ("prefork", "solo"):
         eventually(lambda: worker.numbers()["waiting"] == in_all - at_once, "the other tasks waiting for a connection")
     worker.send_signal(signal.SIGTERM)
-    # Solo hears of it when its task is over.
+    # Solo handles the signal when its task is over.
     if pool != "solo":
         worker.wait_for_log("Warm shutdown")
     assert worker.active("pg_sleep") == at_once
     worker.open_gate(gate)
     assert worker.wait(ENDS_WITHIN), worker.log[-3000:]
-    # Whatever the worker has closed is gone when it is gone.
+    # When the worker is gone, all sessions that it has closed are gone.
     assert worker.connections() == 0
     assert worker.returncode == 0
     for task in tasks:
@@ -87,6 +87,6 @@ def test_prefork_children_that_had_enough_tasks_take_their_connections_along(sta
     processes = {process for process, _ in map(result_of, tasks)}
     assert len(processes) >= 60 / 5
     assert worker.connections() <= worker.limit * worker.concurrency
-    # At no time, not even while one child is replaced by the next.
+    # Not even while one child is replaced by the next.
     assert worker.peak() <= worker.limit * worker.concurrency
     assert cut_off(worker) == []

@@ -1,4 +1,4 @@
-"""What a worker says, and refuses, when it starts."""
+"""What a worker logs when it starts, and when it refuses to."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_one_line_for_each_alias_says_what_the_tasks_share(pool: str, shared_wor
 def test_garbage_collections_are_spared_what_was_there_before_the_first_task(
     pool: str, shared_workers: Callable[[str], Worker]
 ) -> None:
-    # Django and Celery alone.
+    # Django's and Celery's objects alone are more than that.
     assert shared_workers(pool).run("frozen_objects") > 50_000
 
 
 @pytest.fixture(scope="module", params=GREEN)
 def unwise_worker(request: pytest.FixtureRequest, start_module_worker: StartWorker) -> Worker:
-    """Has two databases and settings that defeat the pool; installs the worker side twice."""
+    """A worker with two databases and settings that defeat the pool, in which the worker side is installed twice."""
     return start_module_worker(
         request.param,
         {"MAX_CONNS": 3},

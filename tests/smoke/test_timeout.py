@@ -1,4 +1,4 @@
-"""Tasks that find the pool full."""
+"""Tasks that time out at a full pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`celery geventpool top` without an answer: it says at once what it waits for, and ends soon with what is wrong."""
+"""``celery geventpool top`` without an answer: it says at once what it waits for, and soon ends with the reason."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SCHEMES = pytest.mark.parametrize("scheme", ["amqp", "redis"])
 
 
 class Broker:
-    """Takes connections to a broker and says nothing; or hangs up at once, as one that is starting."""
+    """A broker that accepts connections and sends nothing, or hangs up at once, as one that is starting does."""
 
     def __init__(self, *, hangs_up: bool) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._hangs_up = hangs_up
-        #: How often somebody connected.
+        #: How often a client has connected.
         self.calls = 0
         self.called = threading.Event()
         self._open: list[socket.socket] = []
@@ -89,7 +89,7 @@ def test_a_silent_broker(start_worker: StartWorker, silent: Broker, scheme: str)
     with top(start_worker, silent, scheme) as process:
         try:
             assert process.stderr is not None
-            # Before anything is known: the broker will never answer.
+            # It says so before any answer: this broker never gives one.
             assert "Asking the workers" in process.stderr.readline()
             assert silent.called.wait(DEADLINE)
             output, errors = process.communicate(timeout=DEADLINE)

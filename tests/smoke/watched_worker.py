@@ -1,4 +1,4 @@
-"""A worker of the test project as its clients and its database see it, wherever it runs."""
+"""A worker of the test project as its clients and its database see it, on this machine or in Docker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 
 from tests.support.waiting import eventually
 
-#: What the server's log must start its lines with.
+#: The ``log_line_prefix`` that the server must have.
 LOG_LINE_PREFIX = "%m [%p] %a: "
 _CONNECTED = re.compile(r"connection authorized: .*application_name=(\S+)")
 _ENDED = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\S+): (?:LOG: +disconnection|FATAL):")
@@ -23,7 +23,7 @@ NO_NUMBERS = {"in_use": 0, "idle": 0, "connecting": 0, "closing": 0, "waiting": 
 
 
 class Database(Protocol):
-    """What has to be known of the server that the worker uses."""
+    """The server that the worker uses."""
 
     @property
     def log(self) -> str: ...
@@ -32,9 +32,9 @@ class Database(Protocol):
 
 
 class WatchedWorker:
-    """Gives tasks and commands to a worker, and looks at its connections.
+    """Sends tasks and commands to a worker, and watches its connections.
 
-    Whoever inherits sets the attributes.
+    Subclasses set the attributes.
     """
 
     #: Sends tasks and commands.
@@ -44,28 +44,28 @@ class WatchedWorker:
     #: The application name of its connections.
     name: str
     server: Database
-    #: MAX_CONNS.
+    #: The MAX_CONNS.
     limit: int
 
     def await_answer(self) -> None:
-        """Wait until the worker takes commands: after a reconnect, it may take tasks before."""
+        """Wait until the worker takes commands: after a reconnect, it may take tasks earlier."""
         eventually(lambda: self.client.control.ping([self.hostname], timeout=1), f"an answer of {self.name}")
 
     # Tasks
 
     def send(self, task: str, *args: object, **options: Any) -> AsyncResult[Any]:
-        """Have a task run."""
+        """Send a task."""
         return self.client.send_task(f"smoke_project.tasks.{task}", args=args, **options)
 
     def send_many(self, count: int, task: str, *args: object, **options: Any) -> list[AsyncResult[Any]]:
         return [self.send(task, *args, **options) for _ in range(count)]
 
     def run(self, task: str, *args: object, **options: Any) -> Any:
-        """Have a task run and return its result."""
+        """Send a task, and return its result."""
         return result_of(self.send(task, *args, **options))
 
     def control(self, command: str, **arguments: Any) -> Any:
-        """Have a remote control command run and return its answer."""
+        """Send a remote control command, and return its answer."""
         replies = self.client.control.broadcast(
             command, arguments=arguments, destination=[self.hostname], reply=True, timeout=RESULT_TIMEOUT, limit=1
         )
@@ -73,21 +73,21 @@ class WatchedWorker:
         return replies[0][self.hostname]
 
     def revoke(self, results: Iterable[AsyncResult[Any]]) -> None:
-        """Revoke tasks and terminate those that run."""
-        # The signal matters to prefork only: in the middle of a query, psycopg2 hears no other.
+        """Revoke tasks, and terminate those that run."""
+        # The signal matters for prefork only: in the middle of a query, psycopg2 handles no other.
         self.control("revoke", task_id=[result.id for result in results], terminate=True, signal="SIGKILL")
 
     # The pool and its connections
 
     def new_gate(self) -> str:
-        """A name for tasks that wait in the middle of a query until `open_gate`."""
+        """Return a new gate: tasks that are given its name stay in a query until ``open_gate``."""
         return str(uuid.uuid4())
 
     def open_gate(self, gate: str) -> None:
         self.server.query(f"INSERT INTO gates VALUES ('{gate}')")
 
     def numbers(self) -> dict[str, Any]:
-        """The numbers of the pool of the main process."""
+        """Return the numbers of the main process's pool."""
         answer: dict[str, dict[str, Any]] = self.control("pool_numbers")
         return answer.get("default", NO_NUMBERS)
 
@@ -96,12 +96,12 @@ class WatchedWorker:
         return not any(numbers[what] for what in ("in_use", "connecting", "closing", "waiting"))
 
     def assert_whole(self) -> None:
-        """Nobody holds or waits for anything, the whole capacity can be used, and the bound was never exceeded."""
+        """Assert that no connection is held or waited for, that all can be used, and that the limit was kept."""
         eventually(self.is_quiet, f"a quiet pool of {self.name}")
         gate = self.new_gate()
         tasks = self.send_many(self.limit, "query_until", gate)
         self.await_active(self.limit)
-        # It answers while all connections execute something.
+        # The worker answers while all connections execute a query.
         numbers = self.numbers()
         assert (numbers["in_use"], numbers["size"]) == (self.limit, self.limit)
         assert self.connections() == self.limit
@@ -111,32 +111,32 @@ class WatchedWorker:
         assert self.connections() <= self.limit
         assert self.peak() <= self.limit
 
-    # The server
+    # The worker's connections, as the server counts them
 
     def sessions(self, condition: str = "true") -> int:
-        """How many connections of the worker, that meet a condition, the server counts."""
+        """Return how many of the worker's connections meet a condition."""
         rows = self.server.query(
             f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{self.name}' AND ({condition})"
         )
         return int(rows[0][0])
 
     def connections(self) -> int:
-        """How many connections of the worker the server counts."""
+        """Return how many connections the worker has."""
         return self.sessions()
 
     def active(self, text: str) -> int:
-        """How many queries with this text the server executes for the worker."""
+        """Return how many queries with this text the server is executing for the worker."""
         return self.sessions(f"state = 'active' AND query LIKE '%{text}%'")
 
     def await_active(self, count: int, text: str = "pg_sleep") -> None:
         eventually(lambda: self.active(text) == count, f"{count} active queries of {self.name}")
 
     def opened(self) -> int:
-        """How many connections of the worker the server has let in, from the first on."""
+        """Return how many connections of the worker the server has accepted in all."""
         return sum(match[1] == self.name for match in _CONNECTED.finditer(self.server.log))
 
     def peak(self) -> int:
-        """The most connections of the worker at the same time, from the first on, by the server's log."""
+        """Return the greatest number of the worker's connections at the same time so far, by the server's log."""
         present: set[str] = set()
         most = 0
         for line in self.server.log.splitlines():
@@ -151,5 +151,5 @@ class WatchedWorker:
 
 
 def result_of(result: AsyncResult[Any]) -> Any:
-    """Wait for a task and return what it returned; raise what it raised."""
+    """Wait for a task; return what it returned, or raise what it raised."""
     return result.get(timeout=RESULT_TIMEOUT, interval=0.02)

@@ -1,4 +1,4 @@
-"""Celery workers of the test project, and what can be seen of them from outside."""
+"""Celery workers of the test project on this machine."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["ENGINE", "LOG_LINE_PREFIX", "PROJECT_FOLDER", "Worker", "migrate", "
 
 
 class Worker(WatchedWorker, CeleryWorker):
-    """A worker of the test project, and a client that gives it tasks; a context manager.
+    """A worker of the test project, and a client that sends it tasks; a context manager.
 
     :param name: the application name of its connections.
-    :param folder: is created, for the broker, the results and the log.
+    :param folder: the folder of broker, results and log, which is created.
     :param options: DATABASES["default"]["OPTIONS"].
-    :param database: more of DATABASES["default"].
-    :param aliases: more databases: their OPTIONS by alias.
-    :param settings: Celery's.
+    :param database: further settings of DATABASES["default"].
+    :param aliases: the OPTIONS of further databases, by alias.
+    :param settings: Celery's settings.
     :param apps: INSTALLED_APPS.
     :param install: whether the Celery module calls celery_geventpool.install.
-    :param django: more of Django's settings.
+    :param django: further settings of Django.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Worker(WatchedWorker, CeleryWorker):
             log_file=folder / "log",
             loglevel=loglevel,
         )
-        #: The process that is known to answer.
+        #: The id of the process that has answered a command.
         self._answering: int | None = None
         deliver_whole_messages()
         self.client = celery.Celery("client", set_as_current=False)
-        # Without a pool, there are no connections to a broker that was restarted.
+        # Without a pool of its own, the client keeps no connections to a broker that was restarted.
         self.client.conf.update(celery_settings, broker_pool_limit=None)
         if not str(celery_settings["result_backend"]).startswith("file:"):
             self.client.conf.result_backend = None
@@ -105,13 +105,13 @@ class Worker(WatchedWorker, CeleryWorker):
         self.kill()
 
     def command_line(self, *command: str) -> None:
-        """Start the worker in another way than by Celery's command line."""
+        """Let the worker be started by another command than Celery's."""
         self.command = list(command)
 
     def control(self, command: str, **arguments: Any) -> Any:
-        """Have a remote control command run and return its answer."""
+        """Send a remote control command, and return its answer."""
         if self._answering != self.pid:
-            # Under gevent and eventlet a worker says that it is ready before it listens to commands.
+            # Under gevent and eventlet, a worker says that it is ready before it listens for commands.
             self.await_answer()
             self._answering = self.pid
         return super().control(command, **arguments)
@@ -121,7 +121,7 @@ class Worker(WatchedWorker, CeleryWorker):
 
 
 def migrate(worker: Worker) -> None:
-    """Make the tables of the worker's apps."""
+    """Create the tables of the worker's apps."""
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
         cwd=PROJECT_FOLDER,

@@ -1,8 +1,8 @@
-"""A soak: `python -m tests.soak`. Tasks for half an hour, killed, cut off and timed out, and a page about what is left.
+"""A soak test: ``python -m tests.soak``. Tasks run for half an hour, are killed, cut off and timed out; then a report.
 
-SOAK_SECONDS (1800) are shared by all frameworks and drivers, one after the other, each in a process of its own;
-`--framework gevent --driver psycopg` gives all of them to one. The exit code is 1 if an answer was wrong, a bound
-broken, a pool not whole at the end, or if memory, file descriptors or objects grew.
+SOAK_SECONDS (1800) are divided among all frameworks and drivers, which run one after the other in processes of their
+own; ``--framework gevent --driver psycopg`` gives them all to one. The exit code is 1 if an answer was wrong, a limit
+was broken, a pool wasn't whole at the end, or memory, file descriptors or objects grew.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def run(framework: str, driver: str, seconds: float) -> dict[str, Any]:
-    """Run one cell in a process of its own, and return what it found."""
+    """Run one framework with one driver in a process of its own, and return its findings."""
     print(f"{framework}, {driver}, {seconds:.0f} s ...", flush=True)
     environment = {**os.environ, "TEST_FRAMEWORK": framework, "TEST_DRIVER": driver}
     if driver == "psycopg2":

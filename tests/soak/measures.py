@@ -1,4 +1,4 @@
-"""What must not grow: memory, file descriptors, objects."""
+"""The numbers that must not grow: memory, file descriptors, objects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-#: Modules whose objects are counted, by their beginnings.
+#: The prefixes of modules whose objects are counted.
 OURS = ("django_geventpool", "celery_geventpool", "tests.")
-#: Of others, only what belongs to a connection: they have caches, which fill for a while.
+#: In other modules, only objects of connections are counted: they have caches that fill for a while.
 OTHERS = ("django.db", "psycopg")
 OF_CONNECTIONS = ("Connection", "ursor", "CursorWrapper", "DatabaseOperations", "DatabaseErrorWrapper", "AdaptersMap")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -24,12 +24,12 @@ def measure() -> dict[str, float]:
     kinds = Counter(type(entry) for entry in gc.get_objects())
     sample: dict[str, float] = {
         "memory, MiB": int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 2**20,
-        "file descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208  it is the number that matters
+        "file descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208  only their number is needed
         "threads or greenlets": threading.active_count(),
         "objects": float(sum(kinds.values())),
     }
     for kind, count in kinds.items():
-        module = str(kind.__module__)  # Some classes have something else there.
+        module = str(kind.__module__)  # In some classes this is no string.
         if module.startswith(OURS) or (module.startswith(OTHERS) and kind.__name__.endswith(OF_CONNECTIONS)):
             name = f"{module.split('.')[0]}: {kind.__qualname__}"
             sample[name] = sample.get(name, 0) + count
@@ -38,7 +38,7 @@ def measure() -> dict[str, float]:
 
 
 class Trend:
-    """Samples over time."""
+    """The samples of a run."""
 
     def __init__(self) -> None:
         self._samples: list[dict[str, float]] = []
@@ -47,21 +47,21 @@ class Trend:
         self._samples.append(measure())
 
     def quarters(self) -> list[tuple[str, float, float]]:
-        """Return each measure's name, and its means over the second and over the last quarter of the time."""
+        """Return each measure's name, and its means over the second and the last quarter of the time."""
         size = max(1, len(self._samples) // 4)
         second, last = self._samples[size : 2 * size], self._samples[-size:]
         names = dict.fromkeys(name for sample in self._samples for name in sample)
         return [(name, _mean(name, second), _mean(name, last)) for name in names]
 
     def summary(self) -> list[tuple[str, float, float]]:
-        """Return what fits on a page: the totals, and the kinds of the pool's and drivers' objects that change most."""
+        """Return the totals, and the classes of the pool's and drivers' objects whose numbers change most."""
         quarters = self.quarters()
         kinds = [entry for entry in quarters if entry[0].startswith(("django_geventpool:", "psycopg"))]
         kinds.sort(key=lambda entry: abs(entry[2] - entry[1]), reverse=True)
         return [entry for entry in quarters if ":" not in entry[0]] + kinds[:8]
 
     def grown(self) -> list[str]:
-        """Say what grew, beyond what comes and goes with the work at hand."""
+        """Return the measures that grew, by more than comes and goes with the tasks."""
         return [
             f"{name} grew from {before:.1f} to {after:.1f}"
             for name, before, after in self.quarters()

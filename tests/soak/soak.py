@@ -1,4 +1,4 @@
-"""The work of a soak: tasks that are right, and what befalls them."""
+"""The tasks of a soak test, and the faults that they meet."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tests.support.wholeness import check_whole
 from .measures import Trend
 
 LIMIT = 5
-#: How many tasks at a time; threads cost more.
+#: How many tasks run at a time: fewer in threads, which cost more.
 TASKS = 12 if FRAMEWORK == "threads" else 60
-#: The part of them that is killed on the way; with threads, the main thread's tasks are ended by signals instead.
+#: The part of tasks that is killed; with threads, the main thread's tasks are ended by signals instead.
 KILLED = 1 / 3
-#: Seconds between two blows to the connections.
+#: The seconds between two faults of connections.
 BLOWS_EVERY = 0.5
-#: Programs that don't need the pool for themselves. Nor is there a pipeline among them: libpq begins one with single
-#: rows on a connection on which the statement before was a stream, whoever had it then.
+#: Programs that don't need the pool for themselves. None has a pipeline: libpq begins one in single-row mode if the
+#: connection's last statement, whoever's it was, was a stream.
 NAMES = {
     "get", "count", "several_queries", "raw_cursor", "driver_connection", "failing_query", "create_in_atomic",
     "nested_atomic", "failing_transaction", "on_commit", "autocommit_off", "transaction_by_hand", "iterator_half_read",
@@ -50,7 +50,7 @@ NAMES = {
 
 
 def soak(seconds: float) -> dict[str, Any]:
-    """Work for so many seconds, and return what is to be reported, in a shape for JSON."""
+    """Work for a number of seconds, and return the findings, which can be written as JSON."""
     logging.getLogger().addHandler(logging.NullHandler())
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(PostgresServer(max_connections=100))
@@ -75,7 +75,7 @@ def soak(seconds: float) -> dict[str, Any]:
 
 
 class Work:
-    """Tasks on several pools, one of which nothing befalls but the kills of its tasks."""
+    """Tasks on several pools; one of these meets no faults but the kills of its tasks."""
 
     def __init__(self, server: PostgresServer, observer: Observer, proxy: Proxy) -> None:
         self._observer = observer
@@ -148,7 +148,7 @@ class Work:
                 self._note(scene, program, task.error)
 
     def _note(self, scene: Scene, program: Program, error: BaseException | None) -> None:
-        """Note how a task ended that nobody interrupted."""
+        """Record the outcome of a task that was not interrupted."""
         if error is None:
             self.counts["done"] += 1
         elif scene is self._calm or not isinstance(error, _driver_errors()) or isinstance(error, PoolTimeout):
@@ -157,7 +157,7 @@ class Work:
             self.counts["lost their connection"] += 1
 
     def _run_with_signal(self, alarm: Alarm) -> None:
-        """Run a task here, in the main thread, and end it by a signal on the way."""
+        """Run a task here, in the main thread, and interrupt it by a signal."""
         scene, program = self._random.choice(self._scenes), self._random.choice(self._programs)
 
         def run() -> None:
@@ -191,7 +191,7 @@ class Work:
             self._proxy.cut_after(self._random.randrange(1, 5000))
 
     def finish(self) -> None:
-        """Let the tasks come to their ends, and see that everything is whole."""
+        """Let the tasks end, and check that everything is whole."""
         for task, scene, program, _ in self._running:
             if run_catching(task.wait) is not None:
                 self.problems.append(f"{program.name} on {scene.alias} does not end")
@@ -210,7 +210,7 @@ class Work:
 
 
 def _see_tasks_gone() -> None:
-    """See that nothing keeps a task whose end has come, be it one of thousands."""
+    """Check that no reference keeps an ended task, not even one of thousands."""
 
     def count() -> int:
         gc.collect()
@@ -229,7 +229,7 @@ def _run_whole(program: Program, scene: Scene) -> None:
 
 @functools.cache
 def _driver_errors() -> tuple[type[BaseException], ...]:
-    """What comes of a lost connection: Django's errors, and the driver's own where programs use its connection."""
+    """Return the errors of a lost connection: Django's, and the driver's where programs use its connection."""
     from tests.support.drivers import driver
 
     return (Error, driver.Error)

@@ -1,6 +1,7 @@
-"""One cell of a soak, in a process that is patched first: `python -m tests.soak.worker FRAMEWORK SECONDS`.
+"""A soak test with one framework and driver: ``python -m tests.soak.worker FRAMEWORK SECONDS``.
 
-TEST_FRAMEWORK and TEST_DRIVER are set too. The last line of its output is the result, as JSON.
+The process is patched first. TEST_FRAMEWORK and TEST_DRIVER must be set too. The last line of its output is the result,
+as JSON.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A database alias that must be whole after a test, and that does not cost minutes if it isn't."""
+"""A database alias whose pool must be whole after a test; a pool that hangs fails it soon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .wholeness import check_whole
 
 @contextlib.contextmanager
 def whole_afterwards(server: Postgres, observer: Observer, **options: Any) -> Iterator[Database]:
-    """An alias of two connections, unless the OPTIONS say otherwise; at the end its pool must be whole."""
+    """Yield an alias with a limit of two, or as OPTIONS say; at the end its pool must be whole."""
     scene = Scene(server, observer, {"CONN_WAIT_TIMEOUT": 2, **options})
     try:
         yield scene.database

@@ -1,4 +1,4 @@
-"""Exceptions out of a signal handler at a moment of what the main thread does."""
+"""Raises exceptions in the main thread, out of a signal handler, at any moment."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from types import FrameType
 from .errors_thrown import SoftLimit
 from .tasks import FRAMEWORK, framework_timeout
 
-#: When a main thread that gets no further is given up, in seconds.
+#: After how many seconds a main thread that makes no progress is given up.
 STUCK_AFTER = 12.0
 
 
 class StuckError(BaseException):
-    """The main thread waits for something that does not come."""
+    """The main thread waited for something that did not come."""
 
 
 class Alarm:
-    """Raises SoftLimit in the main thread, once for each time that it is set, unless it is called off before.
+    """Raises SoftLimit in the main thread, once each time it is set, unless it is called off before.
 
-    Made and used in the main thread, within `installed`. There nothing can be stuck for ever: what takes longer than
-    STUCK_AFTER raises StuckError.
+    It is made and used in the main thread, within ``installed``, where nothing can hang for ever: StuckError is raised
+    after STUCK_AFTER.
     """
 
     def __init__(self) -> None:
         self._is_set = False
-        #: When it was called off last (monotonic seconds).
+        #: When it was last called off (monotonic seconds).
         self._called_off_at = 0.0
-        #: What it raised last.
+        #: The last exception that it raised.
         self.raised: SoftLimit | None = None
 
     @contextlib.contextmanager
@@ -45,13 +45,13 @@ class Alarm:
             signal.signal(signal.SIGALRM, before)
 
     def set(self, seconds: float) -> None:
-        """Raise after so many seconds."""
+        """Raise after a number of seconds."""
         self.raised = None
         self._is_set = True
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def call_off(self) -> None:
-        """Raise no more, unless something is stuck."""
+        """Raise nothing but StuckError from now on."""
         self._is_set = False
         self._called_off_at = time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, STUCK_AFTER)
@@ -60,7 +60,7 @@ class Alarm:
         signal.setitimer(signal.ITIMER_REAL, STUCK_AFTER)
         if not self._is_set:
             if time.monotonic() - self._called_off_at < STUCK_AFTER / 2:
-                return  # It rang just before it was called off.
+                return  # The signal came just before the alarm was called off.
             raise StuckError(f"the main thread has been stuck for {STUCK_AFTER} s")
         self._is_set = False
         self.raised = SoftLimit()
@@ -69,6 +69,6 @@ class Alarm:
 
 @contextlib.contextmanager
 def never_stuck() -> Iterator[None]:
-    """End what the main thread, or the running greenlet, does within this block, if that takes too long."""
+    """Interrupt the main thread, or the current greenlet, if this block takes too long."""
     with framework_timeout(STUCK_AFTER) if FRAMEWORK != "threads" else Alarm().installed():
         yield

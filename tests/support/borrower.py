@@ -1,4 +1,4 @@
-"""Tasks that borrow connections of a pool, step by step."""
+"""Tasks that borrow a pool's connections, step by step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .waiting import eventually
 
 
 class Borrower:
-    """A task that takes a connection, keeps it until it is told to give it back, and ends.
+    """A task that takes a connection, gives it back when told to, and ends.
 
-    :param order: where the borrower notes itself when it has the connection.
+    :param order: a list to which the borrower adds itself when it has the connection.
     :param arguments: for ``getconn``.
     """
 
@@ -42,7 +42,7 @@ class Borrower:
 
     @property
     def error(self) -> BaseException | None:
-        """What the task ended with."""
+        """The error that the task ended with."""
         return self.task.error
 
     @property
@@ -57,15 +57,15 @@ class Borrower:
         return self
 
     def tell(self) -> None:
-        """Have it give back as soon as it has a connection; don't wait."""
+        """Tell it to give back as soon as it has a connection; don't wait."""
         self._told.set()
 
     def give_back(self) -> None:
-        """Have it give back, and wait until it has."""
+        """Tell it to give back, and wait until it has."""
         self.tell()
         self.task.result()
 
     def end_without_giving_back(self) -> None:
-        """Have it end without giving back, and wait for its end."""
+        """Tell it to end without giving back, and wait for its end."""
         self.gives_back = False
         self.give_back()

@@ -1,4 +1,4 @@
-"""Runs a small program again and again, with one fault in each run, and notes what is not whole afterwards.
+"""Runs a small program again and again, with one fault in each run, and records pools that aren't whole afterwards.
 
 Environment: EVERY_STEP=1 tries every step of every program, where else all programs together try every line, and under
 eventlet every second switch; FAULT_SAMPLE says how many further steps of each program; FAULT_SEED repeats a choice;
@@ -39,18 +39,18 @@ LOG = os.environ.get("FAULTS_LOG")
 
 @dataclass
 class Outcome:
-    """What came of one run with a fault."""
+    """The outcome of one run with a fault."""
 
-    #: What was thrown, None if the run was over before.
+    #: What was thrown; None if the run was over before.
     thrown: BaseException | None
-    #: What came out.
+    #: What came out of the program.
     error: BaseException | None
-    #: Where it hit, innermost last, file:line function.
+    #: Where it was thrown, as file:line function, innermost last.
     where: list[str]
 
 
 class Campaign:
-    """One program in one mode; `failures` says what went wrong."""
+    """The runs of one program in one mode; ``failures`` says what went wrong."""
 
     def __init__(
         self, title: str, program: Program, server: Postgres, observer: Observer, options: dict[str, Any]
@@ -73,7 +73,7 @@ class Campaign:
     def choose(self, places: Sequence[Hashable], size: int, tried: set[Hashable] | None = None) -> list[int]:
         """Choose among the steps of a program, counted from 1: `size` at random, and one at each place not tried yet.
 
-        None if the program fails without a fault. With EVERY_STEP, all.
+        With EVERY_STEP, these are all. There are none if the program fails without a fault.
 
         :param places: where each of its steps is.
         :param tried: the places that were tried in other programs, to which those of this one are added; without it,
@@ -96,7 +96,7 @@ class Campaign:
         return sorted(chosen)
 
     def switches(self) -> Iterable[int]:
-        """Choose among the switches of a program, whose number isn't known before: all, or every second one."""
+        """Return the switches of a program to try: all, or every second one, as their number isn't known in advance."""
         if ONLY_AT:
             return [ONLY_AT]
         if EVERY_STEP or FRAMEWORK == "gevent":
@@ -105,7 +105,7 @@ class Campaign:
 
     @property
     def is_enough(self) -> bool:
-        """Whether so much went wrong that more would tell nothing."""
+        """Whether there are so many failures that more would say nothing new."""
         return len(self.failures) >= MAX_FAILURES
 
     def prepare(self) -> None:
@@ -114,11 +114,11 @@ class Campaign:
         self.scene.give_back()
 
     def expect_gone(self, victim: object) -> None:
-        """See at the end that nothing keeps a greenlet."""
+        """Check at the end that no reference keeps a greenlet."""
         self._victims.append(weakref.ref(victim))
 
     def judge(self, point: str, outcome: Outcome) -> None:
-        """See what came of a run, and whether the pools are whole."""
+        """Record failures of a run: a wrong outcome, or pools that aren't whole."""
         problem = self._judge_ending(outcome)
         self._unraisable.clear()
         _forget_frames(outcome.thrown, outcome.error)
@@ -151,7 +151,7 @@ class Campaign:
         if thrown is None:
             return f"failed without being interrupted: {error!r}"
         if error is None:
-            # From a finalizer no exception comes out.
+            # No exception comes out of a finalizer.
             return None if thrown in self._unraisable else "swallowed: it went on as if nothing was"
         return f"{'replaced by' if is_replaced(thrown, error) else 'lost, and then failed:'} {error!r}"
 
@@ -170,10 +170,10 @@ class Campaign:
         assert not self.failures, "\n".join([summary, *self.failures])
 
     def _see_victims_gone(self) -> None:
-        """Note a failure if anything keeps victims whose runs were over well; one that failed may have left others."""
+        """Record a failure if references keep victims of good runs; after a failed run, others may be left."""
         if self.failures or not self._victims:
             return
-        assert self.scene.database.connection  # eventlet's locals keep what they have of who used them last.
+        assert self.scene.database.connection  # eventlet's locals keep the objects of the greenlet that last used them.
         gc.collect()
         kept = sum(victim() is not None for victim in self._victims)
         if kept:
@@ -181,7 +181,7 @@ class Campaign:
 
 
 def _forget_frames(*errors: BaseException | None) -> None:
-    """Have errors keep nothing that was in use where they came from: it is not gone as long as they refer to it."""
+    """Clear the frames of errors, whose locals would otherwise be kept."""
     for error in errors:
         if error is not None and error.__traceback__ is not None:
             error.__traceback__ = None
@@ -189,10 +189,10 @@ def _forget_frames(*errors: BaseException | None) -> None:
 
 
 class _Refusals(logging.Handler):
-    """Notes when a pool hears from the server that it has more connections than it may.
+    """Records when the server tells a pool that it has more connections than it may have.
 
-    Without a lock, and the only handler: an exception out of a signal handler in the middle of logging leaves logging's
-    own locks taken for ever.
+    It has no lock, and is the only handler: an exception out of a signal handler in the middle of logging would leave
+    logging's own locks taken for ever.
     """
 
     def __init__(self) -> None:
@@ -231,9 +231,9 @@ def _log(line: str) -> None:
 
 
 def run_catching(function: Callable[[], object]) -> BaseException | None:
-    """Run something and return what came out of it, None for nothing."""
+    """Call a function and return the exception that came out of it; None for none."""
     try:
         function()
-    except BaseException as error:  # noqa: BLE001  it is what the caller wants to see
+    except BaseException as error:  # noqa: BLE001  returned to the caller
         return error
     return None

@@ -22,9 +22,9 @@ _numbers = itertools.count()
 
 
 class Database:
-    """A database alias of Django's that connects to `server` as a role of its own, `role`.
+    """A database alias of Django's that connects to a server as a role of its own.
 
-    The role's CONNECTION LIMIT is MAX_CONNS: if the pool ever opened one more, the server would refuse it.
+    The role's CONNECTION LIMIT is MAX_CONNS: if the pool opened one more, the server would refuse it.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Database:
 
     @property
     def connection(self) -> Any:
-        """The wrapper of the running greenlet or thread."""
+        """The wrapper of the current greenlet or thread."""
         return connections[self.alias]
 
     @property
     def pool(self) -> Pool:
-        """The alias's pool, also before the first connection."""
+        """The alias's pool, which is made if there is none yet."""
         pool: Pool = self.connection.obtain_pool()
         return pool
 
@@ -71,22 +71,22 @@ class Database:
         return self.pool.stats()
 
     def fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run SQL in the running greenlet or thread, and keep its connection."""
+        """Run SQL in the current greenlet or thread, and keep the connection."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
     def pid(self) -> int:
-        """The process id of the server's side of this greenlet's or thread's connection."""
+        """Return the id of the server process of the current greenlet's or thread's connection."""
         return int(self.fetch("select pg_backend_pid()")[0][0])
 
     def raw(self) -> Any:
-        """The driver's connection of the running greenlet or thread, which keeps it from now on."""
+        """Return the driver's connection of the current greenlet or thread, which keeps it from now on."""
         self.connection.ensure_connection()
         return self.connection.connection
 
     def give_back(self) -> None:
-        """Give the connection of the running greenlet or thread back."""
+        """Give the connection of the current greenlet or thread back."""
         self.connection.close()
 
     def answer(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -96,39 +96,39 @@ class Database:
         finally:
             self.give_back()
 
-    # Seen from outside
+    # The role's sessions, as the server lists them
 
     def sessions(self, condition: str = "true") -> list[list[str]]:
-        """Pid, state and query of the role's sessions on the server."""
+        """Return process id, state and query of the role's sessions that meet a condition."""
         return self.server.query(
             "SELECT pid, state, query FROM pg_stat_activity"
             f" WHERE usename = '{self.role}' AND backend_type = 'client backend' AND ({condition})"
         )
 
     def count(self) -> int:
-        """How many sessions the role has on the server."""
+        """Return how many sessions the role has on the server."""
         return len(self.sessions())
 
     def running(self, text: str) -> list[list[str]]:
-        """The sessions that run a query with this text now."""
+        """Return the sessions that are running a query with this text."""
         return self.sessions(f"state = 'active' AND query LIKE '%{text}%'")
 
     def await_running(self, text: str, count: int = 1) -> None:
-        """Wait until so many sessions run a query with this text."""
+        """Wait until a number of sessions run a query with this text."""
         eventually(lambda: len(self.running(text)) == count, f"{count} sessions running {text}")
 
     def terminate(self, condition: str = "true") -> int:
-        """Have the server end the role's sessions that meet a condition; return their number."""
+        """Make the server end the role's sessions that meet a condition; return their number."""
         killed = self.server.query(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             f" WHERE usename = '{self.role}' AND ({condition})"
         )
         return len(killed)
 
-    # The pool's soundness
+    # The pool's end
 
     def assert_whole(self) -> None:
-        """Nobody holds or waits for anything, and the whole capacity can be used at the same time."""
+        """Assert that no connection is held or waited for, and that all can be used at the same time."""
         eventually(self._is_quiet, f"nothing in use, waiting, connecting or closing: {self.pool}")
         assert not self.sessions("state LIKE 'idle in transaction%' OR state = 'active'")
         pids: list[int] = []
@@ -157,7 +157,7 @@ class Database:
         return stats.in_use == stats.waiting == stats.connecting == stats.closing == 0
 
     def close(self) -> None:
-        """Close the pool, and forget alias and role."""
+        """Close the pool, and remove alias and role."""
         self.give_back()
         pools.close(self.alias)
         del connections[self.alias]

@@ -1,4 +1,4 @@
-"""Engines derived from ours, as other packages have them."""
+"""Engines derived from ours, as other packages derive them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Base: Any = import_module(f"{ENGINE}.base").DatabaseWrapper
 
 
 def engine_of(wrapper_class: type) -> str:
-    """The name to set as ENGINE for a wrapper class."""
+    """Return the ENGINE of a wrapper class."""
     name = f"engine_of_a_test_{wrapper_class.__name__}_{id(wrapper_class)}"
     module: Any = ModuleType(f"{name}.base")
     module.DatabaseWrapper = wrapper_class

@@ -1,4 +1,4 @@
-"""The driver that Django picked: `driver` is the module."""
+"""The driver that Django uses; ``driver`` is its module."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if os.environ.get("TEST_DRIVER", DRIVER) != DRIVER:
     raise RuntimeError(f"these tests are meant to run over {os.environ['TEST_DRIVER']}, but Django picked {DRIVER}")
 
 ENGINE = "django_geventpool.backends." + {"psycopg2": "postgresql_psycopg2", "psycopg": "postgresql"}[DRIVER]
-#: The name of a connection's attribute.
+#: The name of the connection's attribute for read-only transactions.
 READ_ONLY = {"psycopg2": "readonly", "psycopg": "read_only"}[DRIVER]

@@ -1,4 +1,4 @@
-"""The exceptions that tests throw into code at its waits, or out of a signal handler."""
+"""The exceptions that tests throw into waiting code, or out of a signal handler."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from .tasks import FRAMEWORK
 
 
 class SoftLimit(Exception):
-    """Like billiard's SoftTimeLimitExceeded: it comes out of a signal handler, anywhere."""
+    """Stands for billiard's SoftTimeLimitExceeded, which a signal handler raises anywhere."""
 
 
 class TooSlow(Exception):
-    """A user's own, as given to a Timeout of the framework's."""
+    """A user's own exception, given to the framework's Timeout."""
 
 
 class Stalled(TimeoutError):
-    """A user's own that looks like a timeout of a socket."""
+    """A user's own exception that looks like a socket's timeout."""
 
 
 class Unplugged(OSError):
-    """A user's own that looks like a broken connection."""
+    """A user's own exception that looks like a broken connection."""
 
 
 def kinds_of_errors() -> dict[str, Callable[[], BaseException]]:
-    """By name, what makes an exception of each kind that code may be hit by."""
+    """Return functions that make an exception of each kind, by the kind's name."""
     kinds: dict[str, Callable[[], BaseException]] = {"TooSlow": TooSlow, "Stalled": Stalled, "Unplugged": Unplugged}
     if FRAMEWORK == "threads":
         return kinds
@@ -40,12 +40,12 @@ def kinds_of_errors() -> dict[str, Callable[[], BaseException]]:
 
 
 def came_out(thrown: BaseException, error: BaseException | None) -> bool:
-    """Tell whether what came out at the end is what was thrown."""
+    """Return whether the exception that came out is the one that was thrown."""
     return error is thrown
 
 
 def is_replaced(thrown: BaseException, error: BaseException | None) -> bool:
-    """Tell whether what came out is another error, raised while what was thrown was on its way."""
+    """Return whether another error came out, raised while the thrown one was being handled."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if error is thrown:

@@ -1,4 +1,4 @@
-"""The ways in which code runs a function in greenlets or threads of its own, and waits for them."""
+"""The ways in which users' code runs a function in greenlets or threads that it starts, and waits for them."""
 
 from __future__ import annotations
 
@@ -129,5 +129,5 @@ _GREEN: dict[str, list[Callable[[Work, int], None]]] = {
     "eventlet": [by_waiting_for_green_threads, in_a_green_pool, in_a_green_pool_without_results, by_imap],
 }
 
-#: Those of the framework that is active.
+#: Those of the active framework.
 WAYS: list[Callable[[Work, int], Any]] = [*_EVERYWHERE, *_GREEN.get(FRAMEWORK, [])]

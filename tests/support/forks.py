@@ -1,4 +1,4 @@
-"""Forked children of a test's own process."""
+"""Forks the test's own process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from .waiting import eventually
 
 
 def in_child(function: Callable[[], Any]) -> Any:
-    """Call a function in a forked child, and return what it returned there (as JSON carries it).
+    """Call a function in a forked child, and return its result, which is passed as JSON.
 
-    Raises AssertionError with the child's traceback. This process's greenlets and threads go on meanwhile.
+    This process's greenlets and threads go on meanwhile.
+
+    :raises AssertionError: when the function raises; the message is the child's traceback.
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -41,7 +43,7 @@ def in_child(function: Callable[[], Any]) -> Any:
 
 
 def start_afresh() -> None:
-    """Have the framework of a forked child leave its parent's event loop alone, where it doesn't by itself."""
+    """Make a forked child leave its parent's event loop alone, if its framework doesn't do so by itself."""
     if FRAMEWORK == "eventlet":
         from eventlet import hubs
 
@@ -49,7 +51,7 @@ def start_afresh() -> None:
 
 
 def let_others_run(seconds: float) -> None:
-    """Give every greenlet that could run in this process the time to do so."""
+    """Give each greenlet that could run in this process the time to do so."""
     time.sleep(seconds)
 
 
@@ -57,7 +59,7 @@ def _be_child(function: Callable[[], Any], writer: int) -> None:
     try:
         start_afresh()
         outcome = {"value": function()}
-    except BaseException:  # noqa: BLE001  a child must never get into the parent's code
+    except BaseException:  # noqa: BLE001  the child must never go on with the parent's code
         outcome = {"error": traceback.format_exc()}
     try:
         os.write(writer, json.dumps(outcome).encode())
@@ -66,8 +68,8 @@ def _be_child(function: Callable[[], Any], writer: int) -> None:
 
 
 def _has_ended(pid: int) -> bool:
-    # Not waitpid(), which is gevent's: it never hears of the process's first child if that ends before it is watched.
+    # Not gevent's waitpid(), which misses the process's first child if that ends before it is watched.
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
     except ChildProcessError:
-        return True  # The event loop was first.
+        return True  # The event loop has reaped the child already.

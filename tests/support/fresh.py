@@ -1,4 +1,4 @@
-"""Python in a fresh process, where nothing is imported or patched yet."""
+"""Runs code in a fresh process, where nothing is imported or patched yet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def run_fresh(code: str, timeout: float = 60) -> list[str]:
-    """Run code in a fresh process, and return the lines that it printed. It may import from tests.support."""
+    """Run code in a fresh process, and return the lines that it prints. It may import from tests.support."""
     result = subprocess.run(
-        # The checkout comes last on the path, where it hides no installed packages.
+        # At the end of the path, the checkout hides no installed packages.
         [sys.executable, "-c", f"import sys; sys.path[:] = [*sys.path[1:], {str(ROOT)!r}]\n{textwrap.dedent(code)}"],
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
         capture_output=True,

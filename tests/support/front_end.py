@@ -1,4 +1,4 @@
-"""A front end that speaks PostgreSQL's protocol, and has its own mind about what gets through."""
+"""A front end that speaks PostgreSQL's protocol, and can refuse or change messages."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 
 from .helper import Helper
 
-#: What a client may send before its start-up message, to be told that there is no encryption.
+#: Requests for encryption before the start-up message; they are answered with no.
 _ENCRYPTION_REQUESTS = (80877103, 80877104)
 _CANCEL_REQUEST = 80877102
 
 
 class FrontEnd(Helper):
-    """A front end of a server, in a process of its own; a context manager. It listens on 127.0.0.1, `port`.
+    """A front end of a server, in a process of its own; a context manager. It listens on 127.0.0.1, ``port``.
 
-    It refuses start-up options, with words of its own, once it is told to.
+    It passes everything on until it is told otherwise.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -32,19 +32,19 @@ class FrontEnd(Helper):
         self.ask(f"refuse {hang_up_after} {words}")
 
     def take_options(self) -> None:
-        """Pass start-up options on, as at first."""
+        """Pass start-up options on again."""
         self.ask("take")
 
     def hide(self, parameter: str) -> None:
-        """Keep a parameter that the server reports from the clients that come from now on."""
+        """Withhold the server's reports of a parameter from clients that connect from now on."""
         self.ask(f"hide {parameter}")
 
     def report(self, parameter: str, value: str) -> None:
-        """Tell all clients of a change, as a server does, or a pooler that takes another server for them."""
+        """Report a parameter's change to all clients, as a server does, or a pooler that gives them another server."""
         self.ask(f"report {parameter} {value}")
 
     def move(self, host: str, port: int) -> None:
-        """Lead new connections to another server."""
+        """Connect new clients to another server."""
         self.ask(f"move {host} {port}")
 
     def starts(self) -> tuple[int, int]:
@@ -58,7 +58,7 @@ class FrontEnd(Helper):
 
 
 class _Gate:
-    """The program's side."""
+    """The front end itself, in its process."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -97,7 +97,7 @@ class _Gate:
         writer.close()
 
     async def _read_start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-        """Return the message that starts a session, or that asks to cancel; None after refusing it."""
+        """Return the message that starts a session or asks to cancel; None after refusing it."""
         while True:
             head = await reader.readexactly(8)
             length, code = struct.unpack("!ii", head)

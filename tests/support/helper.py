@@ -1,4 +1,4 @@
-"""Small programs that run beside a test in processes of their own, and are talked to line by line."""
+"""Helper programs of tests, each in a process of its own, that answer line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 class Helper:
     """A module of tests.support, run as a program that answers each line of its input with one line.
 
-    It is never monkey-patched, and ends with its input, so with its owner too.
+    It is never monkey-patched. It ends when its input does, and so with its owner too.
     """
 
     def __init__(self, module: str, *args: str) -> None:
@@ -43,7 +43,7 @@ class Helper:
         return self._read()
 
     def close(self) -> None:
-        """Have the program end, and wait for it."""
+        """End the program, and wait for it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

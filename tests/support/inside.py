@@ -1,4 +1,4 @@
-"""The one place where tests reach into a pool: for what no public way shows, or brings about in time."""
+"""The one module that reaches into pools, for what the public interface doesn't show, or can't do in time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from django_geventpool.pool.upkeep import Upkeep
 from django_geventpool.pool.waiters import Deadlines
 from django_geventpool.registry import Pools
 
-# What it is made of
+# The pool's parts
 
 
 def state(pool: Pool) -> PoolState:
-    """Return what the pool decides by, the object itself."""
+    """Return the pool's state itself."""
     return pool._state
 
 
 def slots(pool: Pool) -> list[Slot]:
-    """Return the slots that are taken now."""
+    """Return the slots that the pool has now."""
     return list(pool._state.slots)
 
 
@@ -47,20 +47,20 @@ def closer(pool: Pool) -> Closer:
 
 
 def standstill_alarm(pool: Pool) -> Nested:
-    """Return what judges whether tasks wait for what their own greenlets or threads hold."""
+    """Return the pool's alarm for nested checkouts."""
     return pool._alarms._nested
 
 
 def count_of_predecessors(pool: Pool) -> int:
-    """Return how many closed pools before this one are remembered."""
+    """Return how many predecessors the pool has."""
     return len(pool._predecessors._before)
 
 
-# Its lock
+# The pool's lock
 
 
 def under_lock(owner: Pool | Pools, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function while the pool, or the registry, is in the middle of its own work."""
+    """Call a function while the lock of a pool, or of the registry, is held."""
     return owner._lock.run(function, *arguments)
 
 
@@ -68,7 +68,7 @@ def is_lock_mine(pool: Pool) -> bool:
     return pool._lock.is_mine()
 
 
-# Its housekeeper
+# The pool's housekeeper
 
 
 def housekeeper(pool: Pool) -> Housekeeper:
@@ -76,17 +76,17 @@ def housekeeper(pool: Pool) -> Housekeeper:
 
 
 def keep_house(pool: Pool) -> None:
-    """Do what is due, in the running greenlet or thread."""
+    """Do what is due, in the current greenlet or thread."""
     pool._keep_house()
 
 
 def wakes_at(pool: Pool) -> float:
-    """Return when the housekeeper will look next, in monotonic seconds; 0 before its first look."""
+    """Return when the housekeeper will look next (monotonic seconds); 0 before its first look."""
     return pool._wakes_at
 
 
 def is_housekeeper_settled(pool: Pool) -> bool:
-    """Return whether it runs or isn't about to."""
+    """Return whether the housekeeper runs, or isn't about to."""
     return not pool._housekeeper._gate.locked() or pool._housekeeper.is_running
 
 
@@ -95,53 +95,53 @@ def locks_of_housekeeper(pool: Pool) -> tuple[object, ...]:
 
 
 def when_housekeeper_ends(pool: Pool, tell: Callable[[], object]) -> None:
-    """Have a function called at the end of a housekeeper that starts later."""
+    """Call a function at the end of a housekeeper that starts after this."""
     run = pool._housekeeper._run
     pool._housekeeper._run = lambda: (run(), tell())  # type: ignore[assignment,method-assign]
 
 
 def next_report_of_abandoned(pool: Pool) -> float:
-    """Return when ended holders are to be told of, in monotonic seconds; infinity for nothing to tell."""
+    """Return when abandoned connections are to be reported (monotonic seconds); infinity for none."""
     return pool._alarms._abandoned.due_at()
 
 
 def next_alarm(pool: Pool) -> float:
-    """Return when something is to be warned about while nobody waits, in monotonic seconds; infinity for never."""
+    """Return when the next warning is due while nobody waits (monotonic seconds); infinity for never."""
     return pool._alarms.due_at(None)
 
 
-# Its times, brought to their end
+# The pool's times
 
 
 def end_lifetimes(pool: Pool) -> None:
-    """Have all connections of a pool be as old as they may get, and its housekeeper look at them."""
+    """Let all connections of a pool reach their lifetimes now, and the housekeeper look."""
     for slot in slots(pool):
         slot.expires_at = 0.0
     pool.wake()
 
 
 def end_backoff(pool: Pool, *, wake: bool = True) -> None:
-    """Have the pause after a refusal be over, and the housekeeper notice unless said otherwise."""
+    """End the pause after a refusal, and wake the housekeeper unless told not to."""
     pool._state.server.retry_at = 0.0
     if wake:
         pool.wake()
 
 
 def probe_full_server_at(pool: Pool, when: float) -> None:
-    """Set when a connection that comes back is next an occasion to ask whether the server is full."""
+    """Set from when on a connection that comes back is used to ask whether the server is full."""
     pool._state.server.share._next = when
 
 
-# Its parts
+# Holders, waiters and drivers
 
 
 def life_of(holder: Holder) -> object:
-    """Make what ends with the locals of a greenlet or thread, and tells its holder."""
+    """Return an object that tells a holder when it ends, as it would with a greenlet's or thread's locals."""
     return holders._Life(holder)
 
 
 def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no greenlet or thread be known as a holder yet, for one test."""
+    """Let no greenlet or thread be known as a holder yet, for one test."""
     monkeypatch.setattr(holders, "_locals", {})
 
 
@@ -151,12 +151,12 @@ def waited_for(frame: Any) -> Iterable[object]:
 
 
 def count_by_timeout(deadlines: Deadlines) -> dict[float, int]:
-    """Return how many requests with each timeout are kept."""
+    """Return how many requests there are by timeout."""
     return {timeout: len(queue) for timeout, queue in deadlines._queues.items()}
 
 
 def count_on_server(connection: Any) -> int:
-    """Return how many cursors a driver's connection remembers to be on the server."""
+    """Return how many server-side cursors a driver's connection has recorded."""
     return len(connection._on_server)
 
 
@@ -164,6 +164,6 @@ def count_on_server(connection: Any) -> int:
 
 
 def forget_pool(alias: str) -> None:
-    """Drop a pool whatever state it is in."""
+    """Remove an alias's pool, whatever state it is in."""
     pools._entries.pop(alias, None)
     pools._closed.pop(alias, None)

@@ -1,4 +1,4 @@
-"""The exceptions of others, as they come out of waits and I/O: of the framework, and of users' own timeouts."""
+"""The exceptions of others that come out of waits and I/O: the framework's, and those of users' timeouts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from .tasks import FRAMEWORK
 
 
 class TooSlowError(Exception):
-    """What a user's timeout raises."""
+    """The exception of a user's timeout."""
 
 
 def interruptions() -> list[BaseException]:
-    """One of each kind."""
+    """Return an exception of each kind."""
     return [*_of_the_framework(), TooSlowError("a user's own"), TimeoutError("a user's"), OSError("a user's")]
 
 
@@ -29,5 +29,5 @@ def _of_the_framework() -> list[BaseException]:
 
 
 def quiet_interruption() -> BaseException:
-    """One that ends a greenlet or thread without a trace."""
+    """Return an exception that ends a greenlet or thread without a traceback."""
     return interruptions()[0]

@@ -1,4 +1,4 @@
-"""Something that happens at one of the lines of code: a signal handler raises, or a finalizer runs."""
+"""Makes something happen at one line of code: a signal handler raises, or a finalizer runs."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from typing import Any, Literal
 from .errors_thrown import SoftLimit
 from .switches import lines_of
 
-#: How a signal is delivered. "line": the handler's exception comes out at the very line. "arrival": the signal arrives
-#: before a call or a jump, and Python runs the handler as soon as it does by itself, which is after that, or in the
-#: beginning of what is called: these are all the points at which an exception can come out of a real signal handler.
+#: How a signal is delivered. "line": the handler's exception is raised at the line itself. "arrival": the signal
+#: arrives before a call or a jump, and Python runs the handler after that, or at the beginning of the called function:
+#: at these points, and no others, an exception can come out of a real signal handler.
 Delivery = Literal["line", "arrival"]
 DELIVERIES: tuple[Delivery, ...] = ("line", "arrival")
 
 SIGNAL = signal.SIGUSR2
 
-#: Between the last statement of a `with` block and its end, Python runs no signal handler, although there is another
-#: "line" there. An exception at that point leaves the context open, whatever it is: `with lock:` too.
+#: Whether to raise at the end of ``with`` blocks too. Python runs no signal handler between the last statement and the
+#: end, although tracing reports a "line" there, and an exception at it would leave any context open, even ``with
+#: lock:``.
 RAISES_AT_EXITS = bool(os.environ.get("RAISE_AT_EXITS"))
 
 _LOOKS_AT_SIGNALS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 
 
 class LineFault:
-    """Counts the steps of the running thread in code of some folders, and raises at the `at`-th.
+    """Counts the current thread's steps in the code of some folders, and raises at one of them.
 
     :param folders: or files.
-    :param at: from 1; 0 for none.
-    :param is_meant: tells whether the code that runs now is meant: other greenlets are not.
-    :param act: called at the line, instead of anything being raised.
+    :param at: the number of that step, from 1; 0 for none.
+    :param is_meant: returns whether the code that runs now counts, as other greenlets' doesn't.
+    :param act: called at that step, instead of raising.
     """
 
     def __init__(
@@ -61,14 +62,14 @@ class LineFault:
         self._is_meant = is_meant
         self.error = SoftLimit() if error is None else error
         self.steps = 0
-        #: If none is to be hit, where each step was: the line, or the instruction.
+        #: The place of each step, its line or instruction, if ``at`` is 0.
         self.places: list[Hashable] = []
         self.has_fired = False
-        #: Whether it came out in other code than that: a signal that arrives before a switch is handled after it.
+        #: Whether it was raised in other code: a signal that arrives before a switch is handled after it.
         self.hit_another = False
-        #: Where that was, innermost last.
+        #: Where it was raised, innermost last.
         self.where: list[str] = []
-        #: By frame, the lines of its `with` statements that it is inside of.
+        #: By frame, the lines of the ``with`` statements that it is inside.
         self._inside: dict[FrameType, set[int]] = {}
 
     @contextlib.contextmanager
@@ -76,8 +77,8 @@ class LineFault:
         """Count and raise within this block."""
         before = signal.signal(SIGNAL, self._handle)
         tracing = sys.gettrace()
-        # What a garbage collection finds here is of runs before, and comes at no step of its own. A trace function that
-        # raises in its callbacks has confused Python 3.11 about where it was: an error of the interpreter came out.
+        # A garbage collection would find the garbage of earlier runs, at no step in particular. And a trace function
+        # that raised in its callbacks confused Python 3.11: the interpreter reported an internal error.
         collects = gc.isenabled()
         gc.disable()
         sys.settrace(self._enter)
@@ -131,7 +132,7 @@ class LineFault:
         return not self.has_fired and self._is_meant() and (RAISES_AT_EXITS or not self._is_exit(frame))
 
     def _is_exit(self, frame: FrameType) -> bool:
-        """Tell whether a line that begins is the end of a `with` block."""
+        """Return whether a line that begins is the end of a ``with`` block."""
         line = frame.f_lineno
         if line not in _with_lines(frame.f_code.co_filename):
             return False
@@ -150,9 +151,9 @@ class LineFault:
         return self._trace_steps
 
     def _arrive(self) -> None:
-        """Have the signal arrive when the trace function is over.
+        """Make the signal arrive when the trace function has returned.
 
-        Any call here would have Python run the handler at once. So it is the end of an object that sends the signal.
+        After any call here, Python would run the handler at once. So the end of an object sends the signal.
         """
         arriving = _Arriving()
         _coming.append(_Signal(arriving, operator.methodcaller("send")))
@@ -161,11 +162,11 @@ class LineFault:
 
 
 class _Arriving:
-    """What goes."""
+    """The object that ends."""
 
 
 class _Signal(weakref.ref[_Arriving]):
-    """Sends the signal when an object goes, without a step of Python's."""
+    """Sends the signal when an object ends, without running Python code."""
 
     send = functools.partial(_thread.interrupt_main, SIGNAL)
 
@@ -176,14 +177,14 @@ _leaving: list[_Arriving] = []
 
 @functools.cache
 def _with_lines(filename: str) -> frozenset[int]:
-    """Return the lines of a file on which a `with` statement begins."""
+    """Return the lines of a file on which a ``with`` statement begins."""
     tree = ast.parse(Path(filename).read_text())
     return frozenset(node.lineno for node in ast.walk(tree) if isinstance(node, ast.With))
 
 
 @functools.cache
 def _steps_of(code: CodeType) -> frozenset[int]:
-    """Return the offsets of the instructions after which Python looks whether a signal has arrived."""
+    """Return the offsets of the instructions after which Python checks for signals."""
     return frozenset(
         instruction.offset
         for instruction in dis.get_instructions(code)

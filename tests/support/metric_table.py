@@ -1,4 +1,4 @@
-"""The table of metrics in the documentation. `python -m tests.support.metric_table` writes it anew."""
+"""The table of metrics in the documentation; ``python -m tests.support.metric_table`` updates it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUFFIXES = {"counter": "_total"}
 
 
 def replaced(page: str) -> str:
-    """A page with its table replaced by the one that should be there."""
+    """Return a page with its table replaced by the current one."""
     rows = "".join(f"{''.join(f'| {cell} ' if cell else '| ' for cell in _row(metric))}|\n" for metric in METRICS)
     table = f"{_HEADINGS}|{'---|' * _HEADINGS.count(' |')}\n{rows}"
     page, count = re.subn(rf"^{re.escape(_HEADINGS)}(\|.*\n)*", lambda _: table, page, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Looks at all roles' sessions on a server, all the time, from a process of its own; quick to ask, unlike psql."""
+"""Samples all roles' sessions on a server from a process of its own, which answers faster than psql."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from servers.postgres_address import Postgres
 
 from .helper import Helper
 
-#: Seconds between two looks, of which each takes a millisecond of processor time. What comes and goes between them, the
-#: CONNECTION LIMIT of the role catches.
+#: The seconds between two samples, each of which takes a millisecond of CPU. Sessions that come and go in between are
+#: caught by the role's CONNECTION LIMIT.
 INTERVAL = 0.02
 
 
@@ -22,36 +22,36 @@ INTERVAL = 0.02
 class Sight:
     """A role's sessions at one moment."""
 
-    #: Process id, state and query of each.
+    #: Process id, state and query of each session.
     sessions: list[tuple[int, str, str]]
-    #: The most that were there at the same time, in all looks.
+    #: The greatest number of sessions at the same time, so far.
     most: int
 
     def count(self) -> int:
         return len(self.sessions)
 
     def busy(self) -> list[tuple[int, str, str]]:
-        """Those in a query or in a transaction."""
+        """The sessions that are in a query or in a transaction."""
         return [session for session in self.sessions if session[1] != "idle"]
 
 
 class Observer(Helper):
-    """Samples pg_stat_activity from its making to its closing; a context manager."""
+    """Samples pg_stat_activity until it is closed; a context manager."""
 
     def __init__(self, server: Postgres) -> None:
-        # Not the role that tests connect as, which may not end the sessions of others.
+        # The tests' own role may not end the sessions of others.
         super().__init__("observer", json.dumps({**server.dsn, "user": server.query_user}))
 
     def __enter__(self) -> Observer:
         return self
 
     def look(self, role: str) -> Sight:
-        """Return a role's sessions of now."""
+        """Return a role's current sessions."""
         answer = json.loads(self.ask(f"look {role}"))
         return Sight([tuple(session) for session in answer["sessions"]], answer["most"])
 
     def end(self, role: str) -> int:
-        """Have the server end a role's sessions, wait until they are gone, and return how many there were."""
+        """Make the server end a role's sessions, wait until they are gone, and return how many there were."""
         return int(self.ask(f"end {role}"))
 
 

@@ -1,4 +1,4 @@
-"""What OpenTelemetry exports of the pools."""
+"""The pools' metrics, as OpenTelemetry exports them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Exporter(MetricExporter):
         return True
 
     def shutdown(self, timeout_millis: float = 0, **_kwargs: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def exported_metrics() -> dict[str, Metric]:

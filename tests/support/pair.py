@@ -1,4 +1,4 @@
-"""Two PostgreSQL servers: a primary, and a standby that follows it."""
+"""A pair of PostgreSQL servers: a primary and its standby."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from .waiting import eventually
 
 
 class Pair:
-    """A primary and a standby of it."""
+    """A primary and its standby."""
 
     def __init__(self, primary: PostgresServer, standby: StandbyServer) -> None:
         self.primary = primary
         self.standby = standby
 
     def await_role(self, name: str) -> None:
-        """Wait until the standby knows a role, and all that came before it."""
+        """Wait until the standby has a role, and everything that was written before it."""
         eventually(lambda: self.standby.query(f"select 1 from pg_roles where rolname = '{name}'"), "the replication")
 
     def fail_over(self) -> None:
-        """Have the two change their parts. The old primary restarts in its place."""
+        """Swap their roles; the old primary restarts on its port."""
         demote(self.primary)
         self.standby.promote()
 
 
 @contextlib.contextmanager
 def pair_of_servers() -> Iterator[Pair]:
-    """Start them, with a table `written` that everybody may write to. Raises PostgresNotFound."""
+    """Start them, with a table ``written`` that every role may write to.
+
+    :raises PostgresNotFound: when there is no PostgreSQL on this machine.
+    """
     with PostgresServer() as primary:
         primary.query("create table written (n int); grant all on written to public")
         with StandbyServer(primary) as standby:

@@ -1,4 +1,4 @@
-"""Small programs about connections, and what a pool does with them."""
+"""Small programs about connections and the pool."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def ends_without_giving_back(scene: Scene) -> None:
     assert scene.rows.count() == ROWS
 
 
-# What the pool does for them
+# The pool's upkeep
 
 
 @program(Scene.make_cold)
@@ -146,7 +146,7 @@ def closing_a_pool_that_is_used(scene: Scene) -> None:
     assert scene.rows.count() == ROWS
 
 
-# Others beside it
+# Other holders
 
 
 @program()

@@ -1,4 +1,4 @@
-"""What tests wait for, and assert, of a pool."""
+"""States of a pool that tests wait for and assert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .waiting import DEADLINE, eventually
 
 
 def await_stats(pool: Pool, **numbers: int) -> PoolStats:
-    """Wait until the pool's numbers are these."""
+    """Wait until a pool has these numbers; return all of its numbers."""
 
     def fits() -> PoolStats | None:
         stats = pool.stats()
@@ -25,7 +25,7 @@ def await_stats(pool: Pool, **numbers: int) -> PoolStats:
 
 
 def queue_up(pool: Pool, borrow: Callable[[], Borrower], count: int) -> list[Borrower]:
-    """Start borrowers one after the other, each when the one before it waits."""
+    """Start borrowers one after the other, each once the one before it waits; return them."""
     waiters = []
     before = pool.stats().waiting
     for number in range(1, count + 1):
@@ -35,10 +35,10 @@ def queue_up(pool: Pool, borrow: Callable[[], Borrower], count: int) -> list[Bor
 
 
 def assert_whole(pool: Pool) -> None:
-    """Nobody holds or waits for anything, and the whole capacity can be lent at the same time."""
+    """Assert that no connection is held or waited for, and that all can be lent at the same time."""
     await_stats(pool, in_use=0, waiting=0, connecting=0, closing=0)
     limit = pool.stats().limit
-    # Whatever the pool's own patience: after a server that was full, the first may have to wait for a while.
+    # Not the pool's own timeout: after the server was full, the first may have to wait for a while.
     borrowers = [Borrower(pool, timeout=DEADLINE) for _ in range(limit)]
     for borrower in borrowers:
         borrower.taken()

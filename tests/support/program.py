@@ -1,7 +1,7 @@
-"""A fresh process for a test: `python -m tests.support.program FRAMEWORK FUNCTION SETTINGS [ARGUMENT...]`.
+"""Calls a function in a fresh process: ``python -m tests.support.program FRAMEWORK FUNCTION SETTINGS [ARGUMENT...]``.
 
-It is monkey-patched first thing, then Django gets the DATABASES of SETTINGS (JSON), then a function is called: one of
-tests.support.programs, or of another module that is named before it (MODULE:FUNCTION).
+It is monkey-patched first, then Django gets the DATABASES of SETTINGS (JSON), then the function is called: one of
+tests.support.programs, or of another module (MODULE:FUNCTION).
 """
 
 import sys
@@ -11,7 +11,7 @@ from tests.run import patch
 
 
 def main(function: str, databases: str, *arguments: str) -> None:
-    # "python -m" puts the checkout first on the path, where it would hide the installed packages.
+    # "python -m" puts the checkout first on the path, where it hides the installed packages.
     root = Path(__file__).parent.parent.parent
     sys.path[:] = [*(entry for entry in sys.path if Path(entry) != root), str(root)]
 

@@ -1,6 +1,6 @@
-"""The registry of small programs: each does one thing with a database through Django, and checks its answers.
+"""The registry of small programs, each of which does one thing with a database through Django, and checks the answers.
 
-They run whole in each of their ways of being interrupted, so each may begin and end anywhere.
+Tests interrupt them at any point, so each must be able to begin whatever the last run has left.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def _nothing(_scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """One program.
+    """A small program.
 
-    Whoever runs it gives the connections back afterwards (`Scene.give_back`), as Celery does at the end of a task;
-    but for one that `closes` itself nothing.
+    After it, the runner gives the connections back (``Scene.give_back``), as Celery does at the end of a task, if
+    ``gives_back`` is true.
     """
 
     name: str
     run: Run
-    #: What is done before each run.
+    #: Called before each run.
     prepare: Run = _nothing
-    #: OPTIONS of its aliases.
+    #: The OPTIONS of its aliases.
     options: dict[str, Any] = field(default_factory=dict)
-    #: Whether it is a task that ends, or is killed, without the end that gives back.
+    #: False for a task whose end doesn't give back.
     gives_back: bool = True
-    #: Whether the driver is known to swallow what interrupts this, or to put an error of its own in its place.
+    #: Whether the driver may swallow the exception that interrupts it, or replace it by an error of its own.
     is_swallowed: bool = False
 
 
@@ -52,7 +52,7 @@ def program(
     is_swallowed: bool = False,
     **options: Any,
 ) -> Any:
-    """Add a program, named like the function, for the drivers and frameworks that can run it."""
+    """Register a function as a program of the same name, for the drivers and frameworks that can run it."""
 
     def add(run: Run) -> Run:
         if driver == DRIVER and framework == FRAMEWORK:

@@ -1,4 +1,4 @@
-"""What fresh processes do for tests, see tests.support.program."""
+"""The functions that tests call in fresh processes, see tests.support.program."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ def start_program(
     prefix: Sequence[str] = (),
     **environment: str,
 ) -> subprocess.Popen[bytes]:
-    """Start a process, patched as this one is, that calls a function of this module with "default" as its database.
+    """Start a process, patched as this one is, that calls a function of this module.
 
-    `aliases` are the settings of more databases, `prefix` is a command that runs it.
+    :param settings: of the database "default".
+    :param aliases: the settings of further databases.
+    :param prefix: a command that runs the process.
     """
     databases = json.dumps({"default": settings, **(aliases or {})})
     command = [*prefix, sys.executable, "-m", "tests.support.program", FRAMEWORK, function, databases]
@@ -40,7 +42,7 @@ def start_program(
 
 
 def output_of(process: subprocess.Popen[bytes], timeout: float = 120) -> str:
-    """What a process printed, when it has ended."""
+    """Wait for a process to end, and return its output."""
     try:
         return process.communicate(timeout=timeout)[0].decode()
     finally:
@@ -67,7 +69,7 @@ def work(count: str) -> None:
 
 
 def look_up(name: str) -> None:
-    """Connect to a host whose name nobody answers for, and ask the database meanwhile."""
+    """Connect to a host whose name is never resolved, and ask the database meanwhile."""
     import django
     from django.db import connections
 
@@ -84,7 +86,7 @@ def look_up(name: str) -> None:
 
     ask("default")
     slow = Task(ask, "elsewhere")
-    time.sleep(0)  # It runs, until it waits for something; or to its end.
+    time.sleep(0)  # Lets it run until it waits, or ends.
     print(ask("default"), "meanwhile" if not slow.ended else "afterwards")
     slow.wait(60)
     print(slow.error)
@@ -132,7 +134,7 @@ def ask() -> None:
 
 
 def set_up() -> None:
-    """Start Django, ask for the database's wrapper, but don't connect."""
+    """Start Django and ask for the database's wrapper, but don't connect."""
     import django
     from django.db import connection
 
@@ -183,7 +185,7 @@ def clone_test_database() -> None:
 
 
 def manage(*arguments: str) -> None:
-    """Do what manage.py does."""
+    """Run a management command, as manage.py does."""
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", *arguments])
@@ -215,7 +217,7 @@ def hold_at_exit(how: str) -> None:
                 time.sleep(0.01)
     query()
     if how == "cycle":
-        # Garbage that is looked at when the interpreter is nearly gone.
+        # Garbage that is collected when the interpreter is nearly gone.
         wrapper = connections["default"].copy()
         wrapper.cursor().execute("select 1")
         wrapper.itself = [wrapper]

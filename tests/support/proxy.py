@@ -1,4 +1,4 @@
-"""A TCP proxy that stalls and cuts connections when it is told to."""
+"""A TCP proxy that stalls and cuts connections on command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .helper import Helper
 
 
 class Proxy(Helper):
-    """A proxy to a server, in a process of its own; a context manager. It listens on 127.0.0.1, `port`."""
+    """A proxy to a server, in a process of its own; a context manager. It listens on 127.0.0.1, ``port``."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__("proxy", host, str(port))
@@ -22,40 +22,40 @@ class Proxy(Helper):
         return self
 
     def freeze(self) -> None:
-        """Pass nothing on any more, in no direction; connects are accepted and come to nothing."""
+        """Pass nothing on, in either direction; new connections are accepted, but not answered."""
         self.ask("freeze")
 
     def thaw(self) -> None:
-        """Pass on what came in meanwhile, and all the rest."""
+        """Pass on what has come in meanwhile, and everything from now on."""
         self.ask("thaw")
 
     def reset(self) -> None:
-        """Reset all connections, to both sides."""
+        """Reset all connections on both sides."""
         self.ask("reset")
 
     def drop(self) -> None:
-        """End all connections in an orderly way, to both sides, as a proxy that is stopped does."""
+        """Close all connections on both sides in an orderly way, as a proxy that is stopped does."""
         self.ask("drop")
 
     def cut_after(self, count: int) -> None:
-        """Reset the next connection that passes `count` more bytes from the server, in the middle of a message."""
+        """Reset the next connection that passes a number of further bytes from the server, in mid-message."""
         self.ask(f"cut {count}")
 
     def move(self, host: str, port: int) -> None:
-        """Lead new connections elsewhere, as a name does that moves; those that there are stay where they are."""
+        """Pass new connections to another server, as after a change in DNS; the present ones stay."""
         self.ask(f"move {host} {port}")
 
     def clients(self) -> int:
-        """How many clients are connected to the proxy."""
+        """Return how many clients are connected to the proxy."""
         return int(self.ask("count"))
 
     def kept(self) -> int:
-        """How many bytes have come from clients that are not passed on yet."""
+        """Return how many bytes from clients are not passed on yet."""
         return int(self.ask("kept"))
 
 
 class _Forwarder:
-    """The program's side: passes bytes on, as far as it may."""
+    """The proxy itself, in its process."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -133,7 +133,7 @@ class _Forwarder:
         for writer in writers:
             if abruptly:
                 end = writer.get_extra_info("socket")
-                with contextlib.suppress(OSError):  # It has ended by itself.
+                with contextlib.suppress(OSError):  # The connection has ended by itself.
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
             else:

@@ -126,12 +126,12 @@ def transaction_by_hand(scene: Scene) -> None:
 def locked_rows(scene: Scene) -> None:
     with transaction.atomic(using=scene.alias):
         assert len(scene.rows.select_for_update(skip_locked=True).filter(number__lt=0)) == 0
-        # Not those of the others: who is interrupted here is rolled back a moment later.
+        # A row of its own: an interrupted run is rolled back a moment later.
         item = scene.write()
         assert scene.items.select_for_update().get(pk=item.pk).pk == item.pk
 
 
-# Cursors on the server
+# Server-side cursors
 
 
 @program()
@@ -161,7 +161,7 @@ def chunked_cursor(scene: Scene) -> None:
     assert len(cursor.fetchmany(10)) == 10
 
 
-# What only one of the drivers has
+# Features of one driver
 
 
 @program(driver="psycopg2", framework="threads")

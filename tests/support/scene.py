@@ -1,4 +1,4 @@
-"""Where small programs run: database aliases on a real server, with rows to read, and helpers beside them."""
+"""The surroundings of small programs: aliases on a real server, rows to read, and helper tasks."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .observer import Observer
 from .tasks import FRAMEWORK, Task
 from .waiting import eventually
 
-#: The limit of the aliases: more than one, so that one of them can be lost alone.
+#: The limit of the aliases: more than one, so that a single connection can be lost.
 LIMIT = 2
-#: How many rows there are to read.
+#: The number of rows to read.
 ROWS = 30
-#: Their name, and that of what programs write.
+#: The name of the rows to read, and of those that programs write.
 READ, WRITTEN = "scene to read", "scene written"
 
 
 class Scene:
-    """Two aliases of LIMIT connections each, `database` and `other`, the second for programs that need it.
+    """Two aliases with a limit of LIMIT each: ``database``, and ``other`` for programs that need a second one.
 
-    :param options: OPTIONS of both.
-    :param settings: others of their settings, such as HOST.
+    :param options: the OPTIONS of both.
+    :param settings: other settings of both, such as HOST.
     """
 
     def __init__(self, server: Postgres, observer: Observer, options: dict[str, Any], **settings: Any) -> None:
@@ -68,12 +68,12 @@ class Scene:
 
     @property
     def items(self) -> QuerySet[Item]:
-        """All of the app's rows."""
+        """All rows of the test app."""
         return Item.objects.using(self.alias)
 
     @property
     def rows(self) -> QuerySet[Item]:
-        """The ROWS rows to read, numbered from 0."""
+        """The rows to read, numbered from 0."""
         return self.items.filter(name=READ).order_by("number")
 
     def write(self, **values: Any) -> Item:
@@ -82,13 +82,13 @@ class Scene:
     # Helpers
 
     def help(self, function: Callable[..., object], *args: Any) -> Task[Any]:
-        """Run something beside the program."""
+        """Run a function in a helper task, beside the program."""
         task = Task(function, *args)
         self._helpers.append(task)
         return task
 
     def hold_all(self) -> threading.Event:
-        """Have helpers hold all connections until the event is set, or all is over."""
+        """Let helpers hold all connections until the returned event is set, or the run is over."""
         let_go = threading.Event()
         held = [self.help(self._hold, let_go) for _ in range(LIMIT)]
         eventually(
@@ -106,7 +106,7 @@ class Scene:
             pool.putconn(connection)
 
     def set_when_waited_for(self, event: threading.Event) -> None:
-        """Have a helper set an event as soon as somebody waits for a connection."""
+        """Let a helper set an event as soon as a request waits for a connection."""
 
         pool, over = self.pool, self.over
 
@@ -118,7 +118,7 @@ class Scene:
         self.help(look)
 
     def end_helpers(self) -> None:
-        """Have them end, and wait for that."""
+        """End the helpers, and wait for their ends."""
         self.over.set()
         helpers, self._helpers = self._helpers, []
         for helper in helpers:
@@ -127,39 +127,39 @@ class Scene:
             helper.wait()
         self.over = threading.Event()
 
-    # States to begin with
+    # States that programs begin with
 
     def make_cold(self) -> None:
-        """Have no connection open."""
+        """Close all connections."""
         self.pool.close_idle()
         eventually(lambda: self.pool.stats().size == 0, "no connection left")
 
     def make_other(self) -> None:
-        """Have the second alias, with its role on the server."""
+        """Make the second alias, with its role on the server."""
         assert self.other
 
     def lose_connections(self) -> None:
-        """Have idle connections that the server has ended."""
+        """Make the server end the idle connections."""
         self.database.answer("select 1")
         assert self.observer.end(self.database.role)
 
-    # The end
+    # The end of a run
 
     def give_back(self) -> None:
-        """Close the wrappers of the running greenlet or thread, as the end of a task does."""
+        """Close the wrappers of the current greenlet or thread, as the end of a task does."""
         for database in self.databases:
             if hasattr(_wrappers(), database.alias):
                 database.give_back()
         end_task()
 
     def close(self) -> None:
-        """Close the pools, and forget the aliases."""
+        """Close the pools, and remove the aliases."""
         self.end_helpers()
         for database in self.databases:
             database.close()
 
     def abandon(self) -> None:
-        """Forget the aliases whatever state they are in, without asking their pools for anything."""
+        """Remove the aliases without touching their pools, whatever state these are in."""
         self.over.set()
         for database in self.databases:
             alias = database.alias
@@ -173,12 +173,12 @@ class Scene:
 
 
 def _wrappers() -> Any:
-    """Return where Django has the wrappers of the running greenlet or thread; asked by alias, it would make one."""
+    """Return Django's storage of this greenlet's or thread's wrappers, as a look-up by alias would make one."""
     return connections._connections  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def make_rows(server: Postgres) -> None:
-    """Make the rows to read."""
+    """Insert the rows to read."""
     remove_rows(server)
     server.query(
         f"INSERT INTO testapp_item (name, number, data, changed) SELECT '{READ}', number, '{{}}', now()"
@@ -187,5 +187,5 @@ def make_rows(server: Postgres) -> None:
 
 
 def remove_rows(server: Postgres) -> None:
-    """Remove them, and what programs have written."""
+    """Delete the rows to read, and those that programs have written."""
     server.query(f"DELETE FROM testapp_item WHERE name IN ('{READ}', '{WRITTEN}')")

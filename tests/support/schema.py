@@ -10,7 +10,7 @@ from .database import Database
 
 
 def make_schema(server: Postgres) -> None:
-    """Make the tables of the test app on a server."""
+    """Create the tables of the test app on a server."""
     from tests.testapp.models import Item
 
     database = Database(server, {})

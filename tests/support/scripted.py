@@ -1,4 +1,4 @@
-"""A database driver without a server, whose every step can be scripted."""
+"""A driver without a server, each step of which can be scripted."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from collections.abc import Callable
 from typing import Literal
 
 Step = Literal["connect", "opened", "is_alive", "reset", "probe_full_server", "close"]
-#: What a step does instead of going well: raise, or wait for something.
+#: What a step does instead of succeeding: raise an exception, or call a function.
 Action = BaseException | Callable[[], object] | None
 
 
 class ScriptedError(Exception):
-    """What the driver raises of its own."""
+    """An error of the driver's own."""
 
 
 class ServerFull(ScriptedError):
-    """The server has no connection left."""
+    """The server has too many connections."""
 
 
 class Refused(ScriptedError):
-    """Connecting failed for another reason."""
+    """The server can't be connected to for another reason."""
 
 
 class ScriptedConnection:
-    """What the driver hands out."""
+    """A connection of the driver."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         #: Whether the server has hung up.
         self.dead = False
-        #: Whether it can't be cleaned.
+        #: Whether it can't be reset.
         self.dirty = False
         self.closed = 0
         #: Whether a query runs on it.
@@ -43,25 +43,25 @@ class ScriptedConnection:
 
 
 class ScriptedDriver:
-    """Counts the connections that a server would count, and does in each step what it is told.
+    """A driver that counts connections as a server would, and does in each step what its script says.
 
-    The steps are: "connect", before there is anything to close; "opened", when the server has the connection;
-    "is_alive", "reset" and "close". Each step that would wait for a network lets others run.
+    The steps are "connect", before there is anything to close; "opened", when the server has the connection;
+    "is_alive", "reset" and "close". Each step that would wait for the network lets other greenlets or threads run.
     """
 
     name = "scripted"
     error = ScriptedError
 
     def __init__(self) -> None:
-        #: The connections that the server has now.
+        #: The connections that are open now.
         self.live: set[ScriptedConnection] = set()
-        #: The most that it had at the same time.
+        #: The greatest number that was open at the same time.
         self.peak = 0
         #: Every step, in order.
         self.log: list[tuple[Step, ScriptedConnection | None]] = []
-        #: How many connections the server takes; None for as many as come.
+        #: The server's limit of connections; None for none.
         self.capacity: int | None = None
-        #: Whether it says, when asked, that it has no room for more.
+        #: What the server answers when it is asked whether it is full.
         self.says_full = False
         #: Whether steps let others run.
         self.is_slow = True
@@ -70,18 +70,18 @@ class ScriptedDriver:
         self._lock = threading.Lock()
 
     def script(self, step: Step, *actions: Action) -> None:
-        """Have the next calls of a step raise or call what is given; None lets one go well."""
+        """Set what the next calls of a step do: raise or call what is given; None lets one succeed."""
         self._scripts[step].extend(actions)
 
     def always(self, step: Step, action: Action) -> None:
-        """Have all calls of a step that are not scripted one by one do this."""
+        """Set what all calls of a step do that ``script`` says nothing about."""
         self._always[step] = action
 
     def count(self, step: Step) -> int:
-        """How often a step was taken."""
+        """Return how often a step was taken."""
         return sum(taken == step for taken, _ in self.log)
 
-    # The driver
+    # The interface of drivers
 
     def connect(self, opening: Callable[[ScriptedConnection], None]) -> ScriptedConnection:
         self._take("connect", None)

@@ -1,6 +1,6 @@
-"""Which tests are for this run's framework and driver: the markers in `pyproject.toml` say so.
+"""Selects the tests for this run's framework and driver by their markers, which ``pyproject.toml`` declares.
 
-A test that isn't is left out without a word: it isn't skipped, there is nothing of it to run.
+Others are deselected silently; they don't count as skipped, as this run has nothing to prove about them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ Mark = tuple[str, tuple[str, ...]]
 
 
 def is_meant(marks: Iterable[Mark]) -> bool:
-    """Return whether tests with these markers are for this run. Raises ValueError for a name that nobody knows."""
+    """Return whether tests with these markers are for this run.
+
+    :raises ValueError: for an unknown framework or driver.
+    """
     return all(_RULES[name](*arguments) for name, arguments in marks if name in _RULES)
 
 
 def marks_of_module(path: Path) -> Iterator[Mark]:
-    """Read the markers in a module's `pytestmark` from its source: what it imports need not be there."""
+    """Yield the markers in a module's ``pytestmark``, read from its source, as its imports may be missing."""
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
         match statement:
             case ast.Assign(targets=[ast.Name("pytestmark")], value=value):
@@ -40,7 +43,7 @@ def _runs_in(*frameworks: str) -> bool:
 
 
 def _runs_over(driver: str) -> bool:
-    # Asks Django, which not every suite needs.
+    # This imports Django, which not every suite needs.
     from .drivers import DRIVER
 
     _check([driver], DRIVERS)

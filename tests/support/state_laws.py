@@ -1,4 +1,4 @@
-"""The laws that the pool's bookkeeping keeps after each step, whoever takes it."""
+"""The invariants of the pool's state after each step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_geventpool.pool.upkeep import Upkeep
 
 
 class LawfulState(RuleBasedStateMachine):
-    """A state, and what there must be in it if nothing of what was done to it got lost."""
+    """A pool's state, beside a model of what must be in it after the steps so far."""
 
     state: PoolState
     upkeep: Upkeep
@@ -19,15 +19,15 @@ class LawfulState(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 100.0
-        #: Who was promised a slot and is yet to wake up, in the order of the promises.
+        #: Requests that were given a slot and have not woken up yet, in the order of the giving.
         self.answered: list[Request] = []
-        #: Slots whose holder is to connect.
+        #: Slots whose holder is connecting, with the request.
         self.connecting: dict[Slot, Request | None] = {}
         #: Slots that are lent with an open connection.
         self.lent: dict[Slot, Request] = {}
-        #: Slots that somebody is closing.
+        #: Slots whose connection is being closed.
         self.closing: list[Slot] = []
-        #: Those who wait, in the order of their asking.
+        #: Requests that wait, in the order in which they asked.
         self.queue: list[Request] = []
         self.gone: list[Holder] = []
         self.steps = 0
@@ -37,7 +37,7 @@ class LawfulState(RuleBasedStateMachine):
 
     @invariant()
     def steps_are_counted(self) -> None:
-        """Some are not taken as often as others."""
+        """Count the steps, as some are taken less often than others."""
         self.steps += 1
 
     @invariant()
@@ -71,7 +71,7 @@ class LawfulState(RuleBasedStateMachine):
     def holders_hold_what_is_lent_to_them_and_nothing_else(self) -> None:
         for slot in self.state.slots:
             assert (slot.holder is not None) == (slot not in self.closing and slot not in self.state.idle)
-            # What is renewed has a holder that never ends, and so need not know what it holds.
+            # A connection that is being renewed has a holder that never ends, and that need not know its slots.
             if slot.holder is not None and slot.request is not self.state.renewal:
                 assert slot in slot.holder.held
         requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
@@ -88,7 +88,7 @@ class LawfulState(RuleBasedStateMachine):
     def nobody_waits_for_what_is_there(self) -> None:
         if self.queue:
             assert not self.state.idle
-            # At least one tries, and more will after it.
+            # At least one request is connecting, and more will follow.
             is_tried = (
                 sum(slot.state is State.CONNECTING for slot in self.state.slots)
                 >= self.state.server.max_connecting

@@ -1,4 +1,4 @@
-"""Throws an exception into a greenlet at one of its switches."""
+"""Throws an exception into a greenlet when it stops to wait."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import greenlet
 
 from .tasks import FRAMEWORK
 
-#: Whether the exception comes while the greenlet waits, as soon as the hub has its turn, or in the very moment in which
-#: it would have gone on, instead of what it waited for.
+#: When the exception comes: "waiting", at the hub's next turn, or "going on", at the moment when the greenlet would
+#: have gone on, instead of what it waited for.
 Moment = Literal["waiting", "going on"]
 MOMENTS: tuple[Moment, ...] = ("waiting", "going on")
 
 
 class SwitchFault:
-    """Counts how often greenlets stop to wait, and throws when they do so for the `at`-th time.
+    """Counts how often greenlets stop to wait, and throws at one of these switches.
 
-    :param is_meant: tells whether a greenlet is one of them.
-    :param at: at which switch to throw, from 1; 0 for none.
+    :param is_meant: returns whether a greenlet's switches count.
+    :param at: the number of the switch at which to throw, from 1; 0 for none.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class SwitchFault:
         self._at = at
         self._moment = moment
         self._error = error
-        #: The one that is to be hit next time that it goes on.
+        #: The greenlet that the exception hits when it next goes on.
         self._doomed: greenlet.greenlet | None = None
         self.switches = 0
         self.has_fired = False
@@ -40,7 +40,7 @@ class SwitchFault:
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
-        """Count and throw within this block, in greenlets of this thread."""
+        """Count and throw within this block, in this thread's greenlets."""
         before = greenlet.settrace(self._trace)
         try:
             yield
@@ -52,8 +52,8 @@ class SwitchFault:
         if target is self._doomed:
             self._doomed = None
             self.has_fired = True
-            raise self._error  # It comes out where the target waited.
-        # One that has ended has not stopped to wait.
+            raise self._error  # The trace function's error comes out where the target waited.
+        # A greenlet that has ended has not stopped to wait.
         if not origin.dead and self._is_meant(origin):
             self.switches += 1
             if self.switches == self._at:
@@ -79,12 +79,12 @@ class SwitchFault:
 
 
 def stack_of(waiting: greenlet.greenlet) -> list[str]:
-    """Return the lines at which a greenlet waits, innermost last, as file:line function."""
+    """Return the lines at which a greenlet waits, as file:line function, innermost last."""
     return lines_of(getattr(waiting, "gr_frame", None))
 
 
 def lines_of(frame: Any) -> list[str]:
-    """Return the lines of a frame and those that it was called from, innermost last, as file:line function."""
+    """Return the lines of a frame and of its callers, as file:line function, innermost last."""
     return [
         f"{_short(entry.filename)}:{entry.lineno} {entry.name}"
         for entry in traceback.StackSummary.extract(
@@ -94,5 +94,5 @@ def lines_of(frame: Any) -> list[str]:
 
 
 def _short(filename: str) -> str:
-    """The last three parts of a path."""
+    """Return the last three parts of a path."""
     return "/".join(filename.split("/")[-3:])

@@ -1,4 +1,4 @@
-"""Greenlets of the framework that is active, or threads where none is, behind one interface."""
+"""Greenlets of the active framework, or threads without one, behind one interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRAMEWORK = os.environ.get("TEST_FRAMEWORK", "threads")
 
 
 class Task(Generic[T]):
-    """A function that runs in a greenlet or thread of its own; what comes of it is kept."""
+    """A function that runs in a greenlet or thread of its own; its result or error is kept."""
 
     def __init__(self, function: Callable[..., T], *args: Any) -> None:
         self.error: BaseException | None = None
@@ -29,7 +29,7 @@ class Task(Generic[T]):
         self._begun = True
         try:
             self._value = function(*args)
-        except BaseException as error:  # noqa: BLE001  whoever waits for it gets it
+        except BaseException as error:  # noqa: BLE001  raised again by ``result``
             self.error = error
         finally:
             self._ended.set()
@@ -39,18 +39,18 @@ class Task(Generic[T]):
         return self._ended.is_set()
 
     def wait(self, timeout: float = DEADLINE) -> None:
-        """Wait for the end, however it comes."""
+        """Wait for the end, whether with a result or an error."""
         assert self._ended.wait(timeout), f"a task did not end within {timeout} s"
 
     def result(self, timeout: float = DEADLINE) -> T:
-        """Wait for the end and return what the function returned, or raise what it raised."""
+        """Wait for the end, and return what the function returned or raise what it raised."""
         self.wait(timeout)
         if self.error is not None:
             raise self.error
         return cast("T", self._value)
 
     def interrupt(self, how: Interruption = "kill") -> None:
-        """Kill the greenlet, or have it see the framework's Timeout, where it waits now. Doesn't wait."""
+        """Kill the greenlet, or raise the framework's Timeout in it, where it waits now; don't wait for its end."""
         assert FRAMEWORK != "threads", "a thread can't be interrupted"
         if FRAMEWORK == "gevent":
             import gevent
@@ -58,7 +58,7 @@ class Task(Generic[T]):
             error = gevent.GreenletExit() if how == "kill" else gevent.Timeout()
             self.greenlet.kill(error, block=False)
             if not self._begun:
-                # It never will, and so can't tell of its end.
+                # It never starts now, and so can't record its end.
                 self.error = error
                 self._ended.set()
         else:
@@ -66,12 +66,12 @@ class Task(Generic[T]):
             import greenlet
 
             error = greenlet.GreenletExit() if how == "kill" else eventlet.Timeout()
-            # Not from here: the greenlet would run at once, in the middle of the caller.
+            # Not from this greenlet: the killed one would run at once, in the middle of the caller.
             eventlet.spawn_n(eventlet.kill, self.greenlet, error)
 
 
 def framework_timeout(seconds: float) -> Any:
-    """The framework's own Timeout, started when it is entered as a context manager."""
+    """Return the framework's own Timeout, which starts when it is entered as a context manager."""
     if FRAMEWORK == "gevent":
         import gevent
 
@@ -82,7 +82,7 @@ def framework_timeout(seconds: float) -> Any:
 
 
 def is_interruption(error: BaseException | None) -> bool:
-    """Whether this is what an interrupted greenlet ends with."""
+    """Return whether an error is one that interrupted greenlets end with."""
     return type(error).__name__ in ("GreenletExit", "Timeout")
 
 
@@ -101,12 +101,12 @@ def _start(run: Callable[..., None], *args: Any) -> Any:
 
 
 def results(tasks: Iterable[Task[T]], timeout: float = 60) -> list[T]:
-    """The results of all tasks."""
+    """Wait for all tasks, and return their results."""
     return [task.result(timeout) for task in list(tasks)]
 
 
 def current_greenlet() -> object:
-    """The running greenlet; None in a thread where nothing is patched."""
+    """Return the current greenlet; None in a thread without a framework."""
     if FRAMEWORK == "threads":
         return None
     import greenlet

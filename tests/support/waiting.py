@@ -1,4 +1,4 @@
-"""Waiting for states instead of for times."""
+"""Waits for states instead of times."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Far more than anything here takes on a slow machine; only a failing test waits that long.
+#: Far more than anything takes, even on a slow machine: only a failing test waits that long (seconds).
 DEADLINE = 30.0
 
 
 def eventually(condition: Callable[[], T], what: str, timeout: float = DEADLINE) -> T:
-    """Poll `condition` until it returns something true, and return that.
+    """Poll a condition until it returns something true, and return that.
 
-    Raises AssertionError with `what` was awaited, and the last value, when it takes too long.
+    :raises AssertionError: when it takes too long; the message says ``what`` was awaited, and the last value.
     """
     deadline = time.monotonic() + timeout
     while not (value := condition()):

@@ -1,4 +1,4 @@
-"""Watches from outside, all the time, which sessions a role has on the server."""
+"""Samples which sessions a role has on the server, from a process of its own."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .helper import Helper
 
 @dataclass(frozen=True)
 class Seen:
-    """What the watcher has seen of a role so far."""
+    """The watcher's counts for a role so far."""
 
-    #: The most sessions at the same time.
+    #: The greatest number of sessions at the same time.
     most: int
-    #: How many different sessions there were.
+    #: The number of different sessions.
     sessions: int
-    #: How often it looked.
+    #: The number of samples.
     looks: int
 
 
 class Watcher(Helper):
-    """Samples pg_stat_activity, in a process of its own, from its making to its closing; a context manager."""
+    """Samples pg_stat_activity until it is closed; a context manager."""
 
     def __init__(self, server: Postgres, role: str) -> None:
         super().__init__("watcher", json.dumps(server.dsn), role)

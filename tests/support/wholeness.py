@@ -1,4 +1,4 @@
-"""Whether a pool is whole after something was done to it."""
+"""Checks that a pool is whole after something was done to it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .drivers import DRIVER
 from .observer import Observer
 from .tasks import Task
 
-#: How long a pool may take to be whole again, in seconds: what can hang is what the network does, here nothing.
+#: How long a pool may take to be whole again, in seconds: on this network nothing hangs.
 SETTLED_WITHIN = float(os.environ.get("WHOLE_WITHIN", "5"))
-#: How soon the housekeeper must have told a waiter that its time is over, in seconds; a slow machine's time.
+#: How late the housekeeper may tell a waiter that its time is over, in seconds: on a slow machine.
 KEPT_WITHIN = SETTLED_WITHIN
 
-#: What must be as a new session has it.
+#: Asks for everything that must be as in a new session.
 _ASK = (
     "select pg_backend_pid(), %s::int, (select count(*)::int from pg_cursors),"
     " pg_current_xact_id_if_assigned() is null and now() = statement_timestamp(),"
@@ -28,16 +28,16 @@ _ASK = (
 
 
 class NotWholeError(AssertionError):
-    """What is wrong with a pool."""
+    """The pool isn't whole; the message says why."""
 
 
 def check_whole(database: Database, observer: Observer, settled_within: float = SETTLED_WITHIN) -> None:
-    """See that a pool that nobody uses has all that it should.
+    """Check that a pool without holders is as it should be.
 
-    The lock is free, no slot is lent, connecting or closing for good, all MAX_CONNS can be lent at once, each is clean
-    and answers right, the housekeeper works, and the server has no more sessions than the pool says, all idle.
+    The lock is free; no slot stays in use, connecting or closing; all MAX_CONNS can be lent at once, each clean and
+    with right answers; the housekeeper works; the server has no more sessions than the pool says, all of them idle.
 
-    :raises NotWholeError: with what isn't so, and the pool's numbers.
+    :raises NotWholeError: with what is wrong, and the pool's numbers.
     """
     task = Task(_check, database, observer, settled_within)
     try:
@@ -55,7 +55,7 @@ def _check(database: Database, observer: Observer, settled_within: float) -> Non
     await_quiet(pool, settled_within)
     held: list[Any] = []
     try:
-        limit = pool.stats().limit  # Which the program may have changed.
+        limit = pool.stats().limit  # The program may have changed it.
         while len(held) < limit:
             held.append(_take(pool, settled_within, f"only {len(held)} of {limit} can be lent"))
         pids = {_check_clean(connection, number) for number, connection in enumerate(held)}
@@ -70,9 +70,9 @@ def _check(database: Database, observer: Observer, settled_within: float) -> Non
 
 
 def await_quiet(pool: Pool, within: float) -> None:
-    """Wait until nobody holds or waits for anything.
+    """Wait until no connection is held or waited for.
 
-    :raises NotWholeError: if that takes longer than so many seconds.
+    :raises NotWholeError: if that takes longer than ``within`` seconds.
     """
     deadline = time.monotonic() + within
     pause = 0.0005
@@ -94,7 +94,7 @@ def _take(pool: Pool, within: float, problem: str) -> Any:
 
 
 def _check_clean(connection: Any, number: int) -> int:
-    """Check a connection that was just lent, and return the process id of its session."""
+    """Check a connection that was just lent; return the process id of its session."""
     if not connection.autocommit:
         raise NotWholeError("a connection was lent with autocommit off")
     status = connection.get_transaction_status() if DRIVER == "psycopg2" else connection.pgconn.transaction_status
@@ -113,7 +113,7 @@ def _check_clean(connection: Any, number: int) -> int:
 
 
 def _check_housekeeper(pool: Pool) -> None:
-    """See that who waits at a full pool is told in time."""
+    """Check that a waiter at a full pool is told in time that its time is over."""
     task: Task[Any] = Task(pool.getconn, 0.002)
     try:
         task.wait(KEPT_WITHIN)
@@ -124,7 +124,7 @@ def _check_housekeeper(pool: Pool) -> None:
 
 
 def _check_server(database: Database, observer: Observer, within: float) -> None:
-    """See that the server has no more sessions than the pool knows of, and nothing runs or stays open on them."""
+    """Check that the server has no more sessions than the pool has connections, with no query or transaction open."""
     deadline = time.monotonic() + within
     while True:
         sight = observer.look(database.role)
@@ -139,9 +139,9 @@ def _check_server(database: Database, observer: Observer, within: float) -> None
 
 
 def _show(database: Database) -> str:
-    """The pool in words, if it answers."""
+    """Return the pool's numbers as text, if it answers."""
     task = Task(lambda: repr(database.pool))
     try:
         return task.result(2)
-    except BaseException as error:  # noqa: BLE001  this is for a message
+    except BaseException as error:  # noqa: BLE001  shown in the message
         return f"a pool that does not answer ({error!r})"

@@ -1,1 +1,1 @@
-"""The app of django-tenants' models, for tests."""
+"""The app with django-tenants' models, for tests."""

@@ -1,4 +1,4 @@
-"""What django-tenants asks a project for."""
+"""The models that django-tenants requires of a project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests for Django's runner, with two aliases of one test database: see tests/integration/test_django_runner.py."""
+"""Tests that Django's runner runs with two aliases of one database: see tests/integration/test_django_runner.py."""
 
 from __future__ import annotations
 

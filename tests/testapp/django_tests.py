@@ -1,4 +1,4 @@
-"""Tests for Django's test runner, which is what they are to try: see tests/integration/test_django_runner.py."""
+"""Tests that Django's runner runs, to try out the runner: see tests/integration/test_django_runner.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model with geometry, apart from the others: importing it takes GDAL."""
+"""A model with geometry, apart from the others because importing it needs GDAL."""
 
 from __future__ import annotations
 

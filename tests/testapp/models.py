@@ -1,4 +1,4 @@
-"""Models for tests."""
+"""The models of tests."""
 
 from __future__ import annotations
 

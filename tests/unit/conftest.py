@@ -1,4 +1,4 @@
-"""Settings of Django's, and drivers that seem to be installed, for those who ask for them."""
+"""Fixtures: Django settings, and drivers that seem to be installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_geventpool.checks import installed
 
 
 class Install(Protocol):
-    """Makes it seem as if these drivers were installed: Django prefers psycopg 3."""
+    """Makes it seem that these drivers are installed: Django prefers psycopg 3."""
 
     def __call__(self, *drivers: str) -> None: ...
 
@@ -30,12 +30,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 @pytest.fixture
 def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[dict[str, dict[str, Any]]]:
-    """DATABASES, to be filled by the test, of a project with psycopg2 and the worker side."""
+    """The DATABASES, for the test to fill, of a project with psycopg2 and the worker side."""
     holder = UserSettingsHolder(global_settings)
     holder.DATABASES = {}
     install("psycopg2")
     monkeypatch.setitem(sys.modules, "celery_geventpool.signals", ModuleType("celery_geventpool.signals"))
-    kept = vars(settings)  # What they are, if they are yet, and what was read of them.
+    kept = vars(settings)  # The settings, if configured yet, and the values read from them.
     before = dict(kept)
     kept.clear()
     kept["_wrapped"] = holder
@@ -45,5 +45,5 @@ def databases(monkeypatch: pytest.MonkeyPatch, install: Install) -> Iterator[dic
 
 
 def pooled(engine: str = "postgresql_psycopg2", **settings: Any) -> dict[str, Any]:
-    """The settings of a database with a pool."""
+    """Return the settings of a database with a pool."""
     return {"ENGINE": f"django_geventpool.backends.{engine}", "NAME": "shop", **settings}

@@ -1,4 +1,4 @@
-"""The system checks as a whole: who runs them, and what is written of each."""
+"""The system checks as a whole: when they run, and what the documentation says of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.fresh import run_fresh
 
 from .conftest import pooled
 
-#: By their names.
+#: The ids of checks by their names.
 IDS = {name: value for name, value in vars(ids).items() if name.isupper()}
 
 
@@ -57,7 +57,7 @@ print([message.id for message in run_checks()])
     ],
 )
 def test_a_real_projects_checks(installed: str, reuse: int, found: list[str]) -> None:
-    """Django imports the engine when it imports the first model; no app of ours is needed for its checks."""
+    """The engine's checks need no app of ours: Django imports the engine with the first model."""
     assert run_fresh(f"INSTALLED, REUSE = {installed!r}, {reuse!r}\n{PROJECT}") == [str(found)]
 
 

@@ -1,4 +1,4 @@
-"""System checks of what is around the databases: Celery's side, and whether psycopg2 is green."""
+"""System checks of the project around its databases: Celery's side, and whether psycopg2 is green."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import pooled
 
 
 def make_apps(monkeypatch: pytest.MonkeyPatch, *apps: object) -> None:
-    """As if the project had these Celery apps, and had not heard of celery_geventpool."""
+    """Let the project have these Celery apps, and not install celery_geventpool."""
     monkeypatch.delitem(sys.modules, "celery_geventpool.signals", raising=False)
     monkeypatch.setitem(sys.modules, "celery._state", SimpleNamespace(_get_active_apps=lambda: apps))
 
@@ -82,7 +82,7 @@ def test_another_engine_in_a_patched_process_needs_psycopg2_green() -> None:
 
 @pytest.mark.parametrize(
     ("framework", "engine"),
-    # Eventlet makes psycopg2 green itself.
+    # Eventlet makes psycopg2 green by itself.
     [("threads", "postgresql"), ("gevent", "sqlite3"), ("eventlet", "postgresql")],
 )
 def test_nothing_needs_to_be_green_without_greenlets_or_without_another_engine(framework: str, engine: str) -> None:

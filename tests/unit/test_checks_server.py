@@ -1,4 +1,4 @@
-"""System checks that ask the server: of which databases they do."""
+"""System checks that ask the server: which databases they ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times in buckets, and what they say."""
+"""Histograms of times, and their quantiles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_nothing_recorded_takes_no_time(share: float) -> None:
 
 
 def test_quantiles_are_estimated_within_a_bucket() -> None:
-    # All between 0.025 and 0.05.
+    # All are in the bucket from 0.025 to 0.05.
     times = recorded(*[0.03] * 100).times()
     assert times.quantile(0) == pytest.approx(0.025)
     assert times.quantile(0.5) == pytest.approx(0.0375)

@@ -1,4 +1,4 @@
-"""The compose file and the systemd unit of the example project, as far as they can be checked without running them."""
+"""The compose file and systemd unit of the example project, checked without running them."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def compose() -> dict[str, Any]:
 
 
 def settings_names() -> set[str]:
-    """The environment variables that the settings read."""
+    """Return the environment variables that the settings read."""
     return set(re.findall(r'env(?:\.\w+)?\(\s*"(\w+)"', (EXAMPLE / "project" / "settings.py").read_text()))
 
 
 def names_in(file: str) -> set[str]:
-    """The variables that an environment file sets."""
+    """Return the variables that an environment file sets."""
     return set(re.findall(r"^(\w+)=", (DEPLOY / file).read_text(), re.MULTILINE))
 
 
 def check_command(command: list[str]) -> None:
-    """Check that manage.py or Celery has such a command, with such options."""
+    """Check that manage.py or Celery has this command, with these options."""
     words = [word for word in command if not word.startswith("-")]
     assert words[:2] == ["python", "manage.py"] or words[:3] == ["celery", "project", "worker"]
     program = [sys.executable, "manage.py", words[2]] if words[0] == "python" else [sys.executable, "-m", *command[:4]]
     result = subprocess.run([*program, "--help"], cwd=EXAMPLE, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     for option in command:
-        if option.startswith("-") and option != "-A":  # Which stands before the command.
+        if option.startswith("-") and option != "-A":  # "-A" comes before the command.
             assert re.search(rf"(?<!\S){option}\b", result.stdout), f"{option} in {command}"
 
 
@@ -83,7 +83,7 @@ def test_secrets_come_from_outside() -> None:
     for line in text.splitlines():
         if re.search("PASS|SECRET|://.*@", line):
             assert "${" in line, line
-    # Nor do the examples have any.
+    # The example has no passwords either.
     assert re.findall(r"^\w+=.+", (DEPLOY / "env.example").read_text(), re.MULTILINE) == []
     assert "SECRET_KEY=\n" in (DEPLOY / "worker.env.example").read_text()
 
@@ -113,7 +113,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     program = "/srv/library/venv/bin/celery"
     text = UNIT.read_text()
     assert text.count(f"ExecStart={program} ") == 1
-    # It wants the program to be there.
+    # systemd-analyze checks that the program exists.
     unit = tmp_path / UNIT.name
     unit.write_text(text.replace(program, sys.executable))
     result = subprocess.run(

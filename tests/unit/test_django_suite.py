@@ -1,4 +1,4 @@
-"""Running Django's own tests: how the outcomes are noted and compared."""
+"""The runs of Django's own tests: how outcomes are recorded and compared."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def runner() -> ModuleType:
 
 
 class Various(unittest.TestCase):
-    """Every way in which a test can end."""
+    """Tests with every possible outcome."""
 
-    __test__ = False  # Not for pytest.
+    __test__ = False  # pytest must not collect it.
 
     def test_passes(self) -> None: ...
 

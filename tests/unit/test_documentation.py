@@ -1,4 +1,4 @@
-"""The documentation's links lead somewhere, and what it says of the code's names is so."""
+"""The documentation's links work, and the names of code in it exist."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PAGES = sorted(
 
 
 def without_code(page: Path) -> str:
-    """The text of a page, but for its blocks of code."""
+    """Return the text of a page without its blocks of code."""
     return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """What can stand after `#` in links to a page."""
+    """Return what can follow ``#`` in links to a page."""
     headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def links(page: Path) -> list[str]:
-    """The targets of a page's links and pictures that are no addresses."""
+    """Return the targets of a page's links and pictures that are no URLs."""
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)) if "://" not in target]
 
 
 def law_numbers() -> list[int]:
-    """The numbers of the pool's laws, as they stand in the page."""
+    """Return the numbers of the pool's laws in the page, in order."""
     section = ARCHITECTURE.read_text().partition("## The laws of the pool\n")[2].partition("\n## ")[0]
     return [int(number) for number in re.findall(r"^(\d+)\. ", section, re.MULTILINE)]
 
@@ -73,7 +73,7 @@ def test_the_page_of_the_architecture_names_what_there_is() -> None:
     for name, method in re.findall(r"`([A-Z]\w+)\.(\w+)`", text):
         homes = [source for source in sources if re.search(rf"^class {name}\b", source, re.MULTILINE)]
         assert any(re.search(rf"^    def {method}\b", home, re.MULTILINE) for home in homes), f"no {name}.{method}"
-    # Functions, settings' and signals' names: those that stand there have an underscore.
+    # The names of functions, settings and signals in the page all have an underscore.
     for name in re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+)`", text):
         assert any(re.search(rf"\b{name}\b", source) for source in sources), f"{name} is gone"
 

@@ -1,4 +1,4 @@
-"""What the drivers ask of a server and make of its words, without one."""
+"""The driver of psycopg2 without a server: what it asks, and how it understands the answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHERS = [
 
 
 class Server:
-    """Stands in for ``psycopg2.connect``, with answers to one connect after the other."""
+    """Stands in for ``psycopg2.connect``, with an answer for each connect."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
@@ -60,7 +60,7 @@ class Server:
 
 
 class Established:
-    """What is asked of a connection that was opened."""
+    """Stands in for the open connection."""
 
     isolation_level = None
     autocommit = False
@@ -165,7 +165,7 @@ def test_a_server_that_does_not_know_the_interval_is_asked_once(monkeypatch: pyt
     ]
 
 
-#: Of these, one who is asked without the interval may think better of it.
+#: After these, a connect without the interval may succeed.
 ANSWERS = [message for message in OTHERS if "does not exist" in message or "unrecognized" in message]
 
 
@@ -213,7 +213,7 @@ def test_what_is_refused_both_ways_is_undecided(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_users_connection_class_is_combined_with_ours() -> None:
-    kind = driver_module._kind_of(extras.LoggingConnection)  # noqa: SLF001  a step of its own
+    kind = driver_module._kind_of(extras.LoggingConnection)  # noqa: SLF001  one step of a connect
     assert issubclass(kind, Psycopg2Connection)
     assert issubclass(kind, extras.LoggingConnection)
     assert kind.close is Psycopg2Connection.close

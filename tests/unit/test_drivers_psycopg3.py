@@ -1,4 +1,4 @@
-"""What the driver of psycopg 3 asks of a server and makes of its words, without one."""
+"""The driver of psycopg 3 without a real server: what it asks, and how it understands the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Server:
-    """A server that listens, takes so many bytes of each client, answers and hangs up."""
+    """A server that listens, reads a number of bytes from each client, answers and hangs up."""
 
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
@@ -71,11 +71,11 @@ def make_driver(**parameters: Any) -> PsycopgDriver:
 
 
 def fail(driver: PsycopgDriver) -> tuple[psycopg.Error, list[PsycopgConnection]]:
-    """Have a driver fail to connect; what it raised, and what it had been opening."""
+    """Let a driver fail to connect; return its error, and the connections that it had begun to open."""
     opened: list[PsycopgConnection] = []
     with pytest.raises(psycopg.OperationalError) as caught:
         driver.connect(opened.append)
-    # None says that there is nothing left to close.
+    # None means that there is nothing left to close.
     return caught.value, list(filter(None, opened))
 
 
@@ -101,7 +101,7 @@ def test_every_host_is_tried_and_the_error_tells_of_each(full_server: Server) ->
         error, opened = fail(driver)
     assert "too many clients" in str(error)
     assert [connection.closed for connection in opened] == [True, True]
-    if tuple(map(int, psycopg.__version__.split(".")[:2])) >= (3, 3):  # Earlier ones tell of the last only.
+    if tuple(map(int, psycopg.__version__.split(".")[:2])) >= (3, 3):  # Earlier ones report the last attempt only.
         assert "refused" in str(error)
 
 

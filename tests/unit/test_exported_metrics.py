@@ -1,6 +1,6 @@
-"""The names, kinds, units and labels that are exported stay: dashboards and alerts out there ask for them.
+"""Exported names, kinds, units and labels stay as they are: users' dashboards and alerts query them.
 
-Others may come.
+New ones may be added.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ longest_holder pid reclaimed reconnects size timeouts use_time wait_time waiting
 
 @pytest.fixture(autouse=True)
 def pool() -> Iterator[Pool]:
-    """A pool that has closed a connection."""
+    """Return a pool that has closed a connection."""
     made = pools.obtain("default", None, lambda: Pool("default", ScriptedDriver(), PoolOptions()))
     made.putconn(made.getconn())
     made.close_idle()

@@ -1,4 +1,4 @@
-"""When a pool looks whether others want its connections."""
+"""When a pool probes whether others want its connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_geventpool.pool.server_limit import FULL_FOR, IDLE_AT_FULL_SERVER, P
 
 
 class Clock:
-    """Time that stands still."""
+    """A clock that stands still."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -28,7 +28,7 @@ def share(clock: Clock) -> FairShare:
 
 
 def pause_of(share: FairShare, clock: Clock, size: int) -> float:
-    """How long it takes from one probe to the next."""
+    """Return the time from one probe to the next."""
     began = clock.now
     while not share.begin_probe_if_due(size):
         clock.now += 0.125
@@ -45,7 +45,7 @@ def test_as_long_as_nobody_is_refused_it_looks_more_and_more_seldom(clock: Clock
     pause_of(share, clock, 10)
     share.record_yield()
     pause_of(share, clock, 10)
-    # It begins anew after it has found somebody else there.
+    # After a probe that found others waiting, the pause is the shortest again.
     assert pause_of(share, clock, 10) == least
 
 

@@ -1,4 +1,4 @@
-"""Which framework is active: by what is monkey-patched, never by what can be imported."""
+"""Which framework is active is told by what is monkey-patched, never by what can be imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fresh import run_fresh
 
-#: Gevent, when it patches, looks into every object that there is, also into settings that don't exist.
+#: When gevent patches, it reads attributes of every object, unconfigured settings too.
 CONFIGURE = "from django.conf import settings; settings.configure()"
 PRINT = "from django_geventpool import green; print(green.active())"
 

@@ -1,4 +1,4 @@
-"""Which addresses are tried, in which order, and what libpq goes by."""
+"""Which addresses are tried, in which order, with libpq's parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ port=1234
 connect_timeout=7
 target_session_attrs=read-write
 """
-#: What stands in for a name server.
+#: The answers of the name server.
 ADDRESSES = {
     "a.example": ["192.0.2.1", "192.0.2.2"],
     "b.example": ["2001:db8::1"],
@@ -40,7 +40,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that were looked up."""
+    """Return the names that were looked up."""
     asked: list[str] = []
 
     def getaddrinfo(host: str, port: object, **options: Any) -> list[Any]:
@@ -58,7 +58,7 @@ def settings_of(**parameters: Any) -> dict[str, Any]:
 
 
 def attempts(**parameters: Any) -> list[tuple[Any, ...]]:
-    """Host, address and port of each attempt, and what else there is."""
+    """Return host, address and port of each attempt, and its other parameters."""
     unknown: list[str] = []
     made = list(hosts.attempts(parameters, settings_of(**parameters), unknown.append))
     return [
@@ -143,12 +143,12 @@ def test_load_is_balanced_over_hosts_and_addresses(monkeypatch: pytest.MonkeyPat
     assert [attempt[1] for attempt in attempts(**parameters)] == ["2001:db8::1", "192.0.2.2", "192.0.2.1"]
 
 
-# What libpq goes by
+# Where libpq finds parameters
 
 
 @pytest.fixture(params=["libpq", "environment"])
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whether libpq tells, or can't be reached."""
+    """Run the tests with libpq, and as if it could not be loaded."""
     if request.param == "environment":
         monkeypatch.setattr(conninfo, "_libpq", lambda library: None)
     return str(request.param)
@@ -212,7 +212,7 @@ def test_a_password_is_not_among_the_settings() -> None:
 
 
 def test_a_library_that_is_none_is_no_libpq() -> None:
-    assert conninfo._libpq("/no/such/library.so") is None  # noqa: SLF001  a step of its own
+    assert conninfo._libpq("/no/such/library.so") is None  # noqa: SLF001  one step of reading parameters
 
 
 # connect_timeout
@@ -229,9 +229,9 @@ def test_a_library_that_is_none_is_no_libpq() -> None:
         ({"connect_timeout": 10}, 10),
         ({"connect_timeout": "10"}, 10),
         ({"connect_timeout": "soon"}, None),
-        # libpq's own least.
+        # The shortest that libpq accepts.
         ({"connect_timeout": 1}, 2),
-        # For each host.
+        # It is the time for each host.
         ({"connect_timeout": 3, "host": "a,b,c"}, 3),
     ],
 )
@@ -250,7 +250,7 @@ def test_connect_timeout_may_come_from_the_environment(monkeypatch: pytest.Monke
 
 
 class Refusing:
-    """Refuses each attempt with the next of its messages."""
+    """A function that refuses each attempt with the next of its messages."""
 
     def __init__(self, *messages: str) -> None:
         self.messages = list(messages)

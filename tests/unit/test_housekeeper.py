@@ -1,4 +1,4 @@
-"""The thread or greenlet that does the pool's housework."""
+"""The thread or greenlet that does the pool's upkeep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_one_that_was_ended_from_outside_starts_another() -> None:
     def work() -> float | None:
         runs.append(1)
         if len(runs) == 1:
-            raise SystemExit  # What a thread ends with in silence, as a greenlet does with GreenletExit.
+            raise SystemExit  # It ends a thread silently, as GreenletExit does a greenlet.
         return -1
 
     housekeeper = Housekeeper(work)

@@ -1,4 +1,4 @@
-"""Law 10: importing does nothing, so that code imported before monkey-patching works after it."""
+"""Law 10: imports have no effects, so that code imported before monkey-patching works after it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def import_all():
 modules = []
 """
 
-# What they import is imported already when they are imported once more, so that only what they do themselves is seen.
+# Modules are imported a second time, when their own imports are cached, so that only their own effects are seen.
 AGAIN = """
 import_all()
 for name in list(sys.modules):
@@ -78,7 +78,7 @@ def test_importing_makes_no_lock_and_no_thread() -> None:
 
 
 def test_what_makes_locks_and_threads_would_be_seen() -> None:
-    """The measure itself."""
+    """By the same means."""
     lines = run_fresh(
         f"""
 {WATCH}
@@ -159,7 +159,7 @@ print(len(set(served)) > 1, driver.peak, pool.stats().reclaimed, len(ticks) > 20
 @pytest.mark.parametrize("used_before", [False, True])
 @pytest.mark.parametrize("framework", ["gevent", "eventlet"])
 def test_what_was_imported_before_monkey_patching_works_after_it(framework: str, used_before: bool) -> None:
-    """Even if a pool was used before, as by code that runs at import, a new one is green."""
+    """Even if a pool was used before, by code that runs at import, say, a new pool is green."""
     before = """
 from tests.support.scripted import ScriptedDriver as EarlyDriver
 early = Pool("early", EarlyDriver(), PoolOptions())

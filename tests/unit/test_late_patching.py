@@ -1,4 +1,4 @@
-"""Processes that are monkey-patched too late are told what to do, as programs of their kind."""
+"""Processes that are monkey-patched too late are told what to do about it, by kind of program."""
 
 from __future__ import annotations
 

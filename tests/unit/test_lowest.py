@@ -1,4 +1,4 @@
-"""The versions that `tox -e lowest` runs with are the lower bounds of the package's requirements."""
+"""``tox -e lowest`` runs with the lower bounds of the package's requirements."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ EXTRAS = ("gevent", "eventlet", "psycopg", "psycopg2", "top", "prometheus", "ope
 
 
 def bounds() -> dict[str, str]:
-    """The lower bounds by distribution: of what is always required, and of the extras that bring something."""
-    # Before Python 3.11, pytest brings the one that the standard library's was made from.
+    """Return the lower bounds by distribution, of requirements and extras."""
+    # Before Python 3.11, pytest installs tomli, from which the standard library's tomllib was made.
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = toml.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = [*project["dependencies"]]

@@ -1,4 +1,4 @@
-"""The pools' numbers for monitoring systems."""
+"""The pools' metrics for monitoring systems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    """One connection lent, one idle, that was held for three seconds."""
+    """Return a pool with one lent connection, and an idle one that was held for three seconds."""
     made = pools.obtain(
         "default", None, lambda: Pool("default", ScriptedDriver(), PoolOptions(MAX_CONNS=5, MIN_CONNS=1))
     )
@@ -36,7 +36,7 @@ def pool() -> Iterator[Pool]:
 
 @pytest.fixture
 def samples(pool: Pool) -> dict[str, float]:
-    """What Prometheus reads, by name and labels."""
+    """Return the samples that Prometheus reads, by name and labels."""
     pytest.importorskip("prometheus_client")
     from prometheus_client import CollectorRegistry, generate_latest
 
@@ -95,7 +95,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them() -> 
     asked = set(re.findall(r"geventpool_\w+", f"{expressions} {queries}"))
     suffixes = {"gauge": "", "counter": "_total", "histogram": "_bucket"}
     assert asked <= {metric.name + suffixes[metric.type] for metric in PoolCollector("").describe()}
-    # A table shows those too that have no panel of their own.
+    # A table shows the metrics that have no panel of their own.
     assert '{__name__=~"geventpool_.+"' in expressions
 
 

@@ -1,4 +1,4 @@
-"""DATABASES[alias]["OPTIONS"]: what is taken, and what is refused with which words."""
+"""DATABASES[alias]["OPTIONS"]: accepted values, and the messages for refused ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_geventpool.options.kinds import Count, Seconds
 
 
 def refusal(**options: Any) -> str:
-    """The message with which options are refused."""
+    """Return the message with which options are refused."""
     with pytest.raises(InvalidOption) as caught:
         split(options)
     assert isinstance(caught.value, ImproperlyConfigured)
@@ -23,7 +23,7 @@ def refusal(**options: Any) -> str:
 
 
 def of_kind(kind: type[Count | Seconds]) -> list[str]:
-    """The names of the options of a kind."""
+    """Return the names of the options of a kind."""
     return [name for name, option in DECLARED.items() if isinstance(option.kind, kind)]
 
 

@@ -1,4 +1,4 @@
-"""The declaration of the options: what repeats it is kept equal to it, and it keeps its own rules."""
+"""The declarations of options: they follow their rules, and texts that repeat them are equal to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = "| option | default | meaning |\n|---|---|---|\n"
 
 
 def row(name: str, option: Option) -> str:
-    """The beginning of an option's row in the table; more may follow there."""
+    """Return the beginning of an option's row in the table; more may follow in the table."""
     default: Any = getattr(PoolOptions(), name)
     if isinstance(option.kind, Count) and default is None:
         default = f"`{option.kind.none}`"

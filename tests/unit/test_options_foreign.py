@@ -1,4 +1,4 @@
-"""Settings in the wrong place, in lower case or with another pool's name: each is warned of with the right one."""
+"""Options in the wrong place, in lower case or with another pool's name: the warning says the right one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from django_geventpool.errors import InvalidOption
 from django_geventpool.options import NAMES, foreign, split
 
-#: What other pools call it, in the spelling of their own documentation, and what it is here.
+#: Other pools' names, as their documentation spells them, and ours.
 OF_OTHERS = {
     # psycopg_pool, and so Django's own pool and django-pg-real-pool
     "min_size": "MIN_CONNS",
@@ -47,7 +47,7 @@ OF_OTHERS = {
     "idleTimeout": "CONN_IDLE_TIMEOUT",
     "maxLifetime": "CONN_MAX_LIFETIME",
     "leakDetectionThreshold": "LEAK_WARNING_AFTER",
-    # As people guess
+    # Guesses
     "CONN_TIMEOUT": "CONN_WAIT_TIMEOUT",
     "MAX_LIFETIME": "CONN_MAX_LIFETIME",
     "MAX_CONNECTIONS": "MAX_CONNS",
@@ -120,7 +120,7 @@ def test_a_slip_of_the_pen_beside_options() -> None:
     assert '"CONN_WAIT_TIMEOUT"' in stray.advice
 
 
-#: What Django and the drivers take beside what libpq does.
+#: Options that Django and the drivers take in addition to libpq's.
 LEGITIMATE = {
     "assume_role",
     "autocommit",

@@ -1,4 +1,4 @@
-"""The places of Celery that the worker side goes by are there in the Celery that is installed."""
+"""The installed Celery has the functions that the worker side wraps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prefork child answers its worker's main process, and goes on answering, whatever it is sent."""
+"""A prefork child answers its worker's main process, and keeps answering whatever it is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD = b'{"method": "show", "arguments": {"more": []}}\n'
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    """Where a child listens, whose service ends with the test."""
+    """Return the socket of a child that answers until the end of the test."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "child"))
     listener.listen()
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 
 class _Closed(BaseException):
-    """Ends the service of a test."""
+    """Ends the child's loop at the end of a test."""
 
 
 def _serve_until_closed(listener: socket.socket) -> None:
@@ -59,7 +59,7 @@ def call(path: Path) -> socket.socket:
 
 
 def ask(path: Path, request: bytes) -> bytes:
-    """What the child answers, up to the end of the connection."""
+    """Return the child's answer, until the connection ends."""
     answer = b""
     with call(path) as connection:
         try:
@@ -67,7 +67,7 @@ def ask(path: Path, request: bytes) -> bytes:
             while part := connection.recv(65536):
                 answer += part
         except (ConnectionResetError, BrokenPipeError):
-            pass  # It had enough.
+            pass  # The child has closed the connection.
     return answer
 
 
@@ -136,7 +136,7 @@ def test_clients_that_never_send_or_trickle_are_given_up(path: Path) -> None:
         thread = threading.Thread(target=trickle, args=[connection])
         thread.start()
         try:
-            assert_serves(path)  # The others came first.
+            assert_serves(path)  # The requests before have been dealt with.
         finally:
             stop.set()
             thread.join(30)
@@ -152,7 +152,7 @@ def test_a_client_that_never_reads_is_given_up(path: Path, monkeypatch: pytest.M
 def test_a_request_without_an_end_is_not_kept_in_memory(path: Path) -> None:
     tracemalloc.start()
     try:
-        ask(path, b"x" * 50_000_000)  # Which are the test's own, and were there before.
+        ask(path, b"x" * 50_000_000)  # This memory is the test's, and was taken before.
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         with call(path) as connection:
@@ -183,7 +183,7 @@ def test_no_room_for_another_connection_ends_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_the_main_process_bears_what_is_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is no socket, a socket of one who is gone, one who answers with rubbish, and one who answers."""
+    """A file that is no socket, a socket whose owner is gone, a child that answers rubbish, and one that answers."""
     monkeypatch.setattr(processes, "_folder", (tmp_path, os.getpid()))
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "17").write_text("no socket")

@@ -1,4 +1,4 @@
-"""The pools of a process, by alias."""
+"""The registry of a process's pools."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_aliases_have_pools_of_their_own(pools: Pools) -> None:
 
 
 def test_another_target_replaces_the_pool_and_closes_the_old(pools: Pools) -> None:
-    """A test runner points an alias at another database."""
+    """As when a test runner sets an alias to another database."""
     old = pools.obtain("default", "project", make)
     idle, lent = old.getconn(), old.getconn()
     old.putconn(idle)
@@ -88,7 +88,7 @@ def test_closing_all(pools: Pools) -> None:
 
 
 def test_forgetting_leaves_the_pools_alone(pools: Pools) -> None:
-    """A forked child's are its parent's."""
+    """A forked child forgets its parent's pools without touching them."""
     pool = pools.obtain("default", "target", make)
     pools.forget()
     assert len(pools) == 0
@@ -125,6 +125,6 @@ def test_threads_that_ask_at_the_same_time_get_the_same_pool(pools: Pools) -> No
     go_on.set()
     for thread in threads:
         thread.join(30)
-    # Several may have been made, of which one is used by all.
+    # Several pools may have been made; all threads use the same.
     assert set(got) == {pools["default"]}
     assert len(got) == 8

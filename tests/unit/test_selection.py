@@ -1,4 +1,4 @@
-"""Markers choose the tests of a run; see tests/support/selection.py."""
+"""Markers select the tests of a run; see tests/support/selection.py."""
 
 from __future__ import annotations
 

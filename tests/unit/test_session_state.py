@@ -1,4 +1,4 @@
-"""What SQL may change, told from its text."""
+"""What SQL may change in its session, recognised by its text."""
 
 from __future__ import annotations
 

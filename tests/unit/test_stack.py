@@ -1,4 +1,4 @@
-"""Which frames are shown of who took a connection."""
+"""Which frames are shown of the code that took a connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_geventpool.pool import stack
 
 
 def wrapper_of(module: str) -> Callable[[Callable[[], Any]], Any]:
-    """A function of a module with this name, which calls another one."""
+    """Return a function that calls another one and belongs to a module of this name."""
     namespace: dict[str, Any] = {"__name__": module}
     exec("def wrapper(function):\n    return function()", namespace)
     wrapper: Callable[[Callable[[], Any]], Any] = namespace["wrapper"]

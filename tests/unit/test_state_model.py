@@ -1,7 +1,7 @@
-"""The laws of the pool's bookkeeping hold whatever happens in whatever order: a model-based test.
+"""A model-based test: the invariants of the pool's state hold whatever happens, in whatever order.
 
-The steps are those that the pool takes, on a clock of the test's own; ``state_laws`` has the laws. The waiting itself
-is left to the contract suite.
+The steps are the pool's, on the test's own clock; ``state_laws`` has the invariants. The waiting itself is tested by
+the contract suite.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ PICK = st.integers(min_value=0, max_value=1000)
 
 
 class Connection:
-    """What a slot holds when it is open."""
+    """The connection of a slot."""
 
 
 class StateMachine(LawfulState):
-    """Does to a room what the pool does, one step of one holder, or of the housekeeper, at a time."""
+    """Changes a state as the pool does, by one step of one holder, or of the housekeeper, at a time."""
 
     @initialize(
         limit=st.integers(1, 4),
@@ -50,12 +50,12 @@ class StateMachine(LawfulState):
         self.state = PoolState(options, lambda: None, lambda: self.now)
         self.upkeep = Upkeep(self.state)
 
-    # What holders do
+    # Steps of holders
 
     @precondition(lambda self: not self.state.closed)
     @rule(again=st.booleans(), at_once=st.booleans(), patience=st.sampled_from([None, 3.0, 3.0, 30.0]), pick=PICK)
     def ask(self, again: bool, at_once: bool, patience: float | None, pick: int) -> None:
-        """A newcomer asks, or one that has a connection asks for another."""
+        """Let a newcomer ask, or a holder that has a connection ask for another."""
         owners = [request.holder for request in self.lent.values()]
         holder = owners[pick % len(owners)] if again and owners else Holder("somebody", None)
         request = Request(holder, None, None)
@@ -74,7 +74,7 @@ class StateMachine(LawfulState):
     @precondition(lambda self: self.answered)
     @rule(pick=PICK, interrupted=st.booleans())
     def wake(self, pick: int, interrupted: bool) -> None:
-        """One that was answered runs again, or is killed before it does."""
+        """Let a waiter that was answered run again, or be killed before it does."""
         request = self.answered.pop(pick % len(self.answered))
         if interrupted:
             self.withdraw(request)
@@ -86,7 +86,7 @@ class StateMachine(LawfulState):
     @precondition(lambda self: self.queue)
     @rule(pick=PICK)
     def interrupt_waiter(self, pick: int) -> None:
-        """A kill, or the end of its time."""
+        """Kill a waiter, or let its time be over."""
         self.withdraw(self.queue.pop(pick % len(self.queue)))
 
     @precondition(lambda self: self.connecting)
@@ -122,7 +122,7 @@ class StateMachine(LawfulState):
     @precondition(lambda self: self.lent)
     @rule(pick=PICK, is_full=st.booleans())
     def come_back_when_others_may_wait(self, pick: int, is_full: bool) -> None:
-        """If it is its turn, it is given up for other processes."""
+        """Give a connection back; if a yield is due, it is closed for other processes."""
         slot = list(self.lent)[pick % len(self.lent)]
         if self.state.begin_probe_if_due():
             assert self.queue
@@ -140,24 +140,24 @@ class StateMachine(LawfulState):
         shared = Holder("several threads", None)
         before = request.holder
         self.state.reassign(request, shared)
-        # From now on the first holder has nothing to do with it.
+        # From now on the slot has nothing to do with its first holder.
         assert slot not in before.held
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
     def holder_ends(self, pick: int) -> None:
-        """Without giving back; what it waits for otherwise it can't have any more."""
+        """Let a holder end without giving back; its other requests are dropped."""
         holder = list(self.lent.values())[pick % len(self.lent)].holder
         if any(
             request.holder is holder for request in (*self.queue, *self.answered, *self.connecting.values()) if request
         ):
-            return  # It is alive.
+            return  # The holder is alive.
         holder.end()
         self.gone.append(holder)
         for slot in [slot for slot, request in self.lent.items() if request.holder is holder]:
             del self.lent[slot]
 
-    # What the pool does
+    # Steps of the pool
 
     @precondition(lambda self: self.closing)
     @rule(pick=PICK)
@@ -174,7 +174,7 @@ class StateMachine(LawfulState):
     @precondition(lambda self: self.steps % 3 == 1 or self.state.closed)
     @rule()
     def keep_house(self) -> None:
-        """The housekeeper looks, in time or later."""
+        """Let the housekeeper look, in time or later."""
         with self.dispatching():
             for slot in self.upkeep.abandoned():
                 self.evict(slot)
@@ -214,10 +214,10 @@ class StateMachine(LawfulState):
         self.answered += self.queue
         self.queue = []
 
-    # Steps of several rules
+    # Parts of steps
 
     def receive(self, slot: Slot, request: Request) -> None:
-        """A holder has got a slot: with a connection, which may be dead, or with none."""
+        """Let a holder receive a slot: with a connection, which may be dead, or without."""
         request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
@@ -256,7 +256,7 @@ class StateMachine(LawfulState):
                 self.closing.append(slot)
 
     def dispatching(self) -> Any:
-        """After the step, those who have been answered are the first of the queue."""
+        """Check after the step that the answered requests were the first of the queue."""
         return _Dispatching(self)
 
 
@@ -287,6 +287,6 @@ TestState.settings = settings(
     max_examples=600,
     stateful_step_count=60,
     suppress_health_check=list(HealthCheck),
-    # Phase.shrink makes a failure short, but takes minutes.
+    # Phase.shrink would make a failing example short, but takes minutes.
     phases=[Phase.generate],
 )

@@ -1,4 +1,4 @@
-"""The pool's numbers in words."""
+"""The pool's numbers as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answers of the remote commands in words: one is one, and estimates are said to be some."""
+"""The answers of the remote commands as text: singulars are right, and estimates are marked."""
 
 from __future__ import annotations
 

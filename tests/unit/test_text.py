@@ -1,4 +1,4 @@
-"""Names that others choose (of tasks, requests, threads) in messages: they can't forge lines, or command a terminal."""
+"""Names of others' choosing (of tasks, requests, threads) in messages can't forge lines or control a terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_value_is_shown_whatever_it_is() -> None:
     assert len(show("9" * 5000)) == 80
     assert show(10**5000) == "<int>"
     assert show(nested) == "<list>"
-    while nested:  # Its end would be as deep.
+    while nested:  # Freeing it at once would recurse as deep.
         nested = nested.pop()  # type: ignore[assignment]
 
 
@@ -53,5 +53,5 @@ def test_a_task_is_named_in_full() -> None:
 def test_holders_by_whatever_name() -> None:
     holder = Holder(f"thread {EVIL}", None)
     assert is_clean(Slot(Request(holder, None, None)).who())
-    # Anything may be the label that `describe` gives.
+    # The label that ``describe`` returns may be anything.
     assert is_clean(Slot(Request(holder, EVIL, None)).who())

@@ -1,4 +1,4 @@
-"""What `top` shows of the workers' answers."""
+"""The table that ``top`` makes of the workers' answers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_pool_that_is_not_used_yet_has_a_limit() -> None:
 def shown(
     *now: Sample, before: dict[str, Sample] | None = None, width: int = 160, encoding: str = "utf-8"
 ) -> list[str]:
-    """The lines of a table, words only; the first worker answered when it was last asked."""
+    """Return the lines of a table as words; the first worker answered the last question."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width)
     console.print(draw(now, before, now[0].when, console))

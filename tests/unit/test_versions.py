@@ -1,4 +1,4 @@
-"""Versions that are too old."""
+"""Versions of requirements that are too old are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose time is over, and when the next one's is."""
+"""The deadlines of waiters: whose are over, and when the next is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def request(timeout: float | None, deadline: float | None) -> Request:
 
 
 def in_order(deadlines: Deadlines) -> list[Request]:
-    """Take out all, the first to be late first."""
+    """Take all requests out, the earliest deadline first."""
     order = []
     while (first := deadlines.first()) is not None:
         order.append(first)

@@ -1,4 +1,4 @@
-"""Waiting for sockets where nothing is patched, and looking at them anywhere."""
+"""Waiting for sockets where nothing is patched, and polling them anywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pair() -> Iterator[Pair]:
 
 
 def fill(end: socket.socket) -> None:
-    """Leave no room to write."""
+    """Write until the socket's buffer is full."""
     end.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:

@@ -1,4 +1,4 @@
-"""The request that a web process works on, as the pool names it."""
+"""The label of the request that a web process works on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ request_started, request_finished = Signal(), Signal()
 
 @pytest.fixture(autouse=True)
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django's own signals do more than this, for which they need settings."""
+    """Connect to signals of the test's own, as Django's have receivers that need settings."""
     monkeypatch.setattr(web_request, "request_started", request_started)
     monkeypatch.setattr(web_request, "request_finished", request_finished)
     web_request.connect()

@@ -1,4 +1,4 @@
-"""Real web servers on a real PostgreSQL server."""
+"""Fixtures: real web servers on a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ StartSite = Callable[..., Site]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with the example project's tables."""
+    """Start a PostgreSQL server with the example project's tables."""
     try:
         server = PostgresServer(max_connections=100)
     except PostgresNotFound as error:
@@ -30,14 +30,14 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def start_site(server: PostgresServer, tmp_path: Path) -> Iterator[StartSite]:
-    """Starts web servers for one test: `start_site(server, **arguments of Site)`."""
+    """Return a function that starts web servers for one test: ``start_site(server, **arguments of Site)``."""
     with ExitStack() as stack:
         yield _starter(server, tmp_path, stack)
 
 
 @pytest.fixture(scope="module")
 def start_module_site(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSite]:
-    """Starts web servers for the tests of a module."""
+    """Return a function that starts web servers for the tests of a module."""
     with ExitStack() as stack:
         yield _starter(server, tmp_path_factory.mktemp("sites"), stack)
 

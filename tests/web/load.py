@@ -1,4 +1,4 @@
-"""Requests, one or hundreds at the same time."""
+"""Sends requests, one or hundreds at the same time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BEGINNING = 200_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What a web server answers."""
+    """An answer of a web server."""
 
     status: int
     body: str
 
 
 def ask(port: int, path: str) -> Answer:
-    """Have one page."""
+    """Request a page."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     try:
         return _ask(connection, path)
@@ -33,7 +33,7 @@ def ask(port: int, path: str) -> Answer:
 
 
 def ask_at_once(port: int, paths: Sequence[str], clients: int) -> list[Answer]:
-    """Have so many clients ask for all of the pages, one after the other, each beginning with another one."""
+    """Let a number of clients request all of the pages, one after the other, each beginning with another one."""
     start = threading.Barrier(clients)
 
     def work(number: int) -> list[Answer]:
@@ -50,7 +50,7 @@ def ask_at_once(port: int, paths: Sequence[str], clients: int) -> list[Answer]:
 
 
 def begin(port: int, path: str, clients: int) -> list[Future[Answer]]:
-    """Have so many clients ask for a page, and don't wait for their answers."""
+    """Let a number of clients request a page, and return without waiting for the answers."""
     executor = ThreadPoolExecutor(clients)
     futures = [executor.submit(ask, port, path) for _ in range(clients)]
     executor.shutdown(wait=False)
@@ -59,7 +59,7 @@ def begin(port: int, path: str, clients: int) -> list[Future[Answer]]:
 
 @contextmanager
 def unread(port: int, path: str) -> Iterator[http.client.HTTPConnection]:
-    """Ask for a page, and hang up at the end of the block."""
+    """Request a page, and hang up at the end of the block."""
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     try:
         connection.request("GET", path)
@@ -69,7 +69,7 @@ def unread(port: int, path: str) -> Iterator[http.client.HTTPConnection]:
 
 
 def read_half(port: int, path: str) -> None:
-    """Read the beginning of a page without an end, and hang up."""
+    """Read the beginning of an endless page, and hang up."""
     with unread(port, path) as connection, connection.getresponse() as response:
         assert len(response.read(_BEGINNING)) == _BEGINNING
 

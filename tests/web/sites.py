@@ -1,4 +1,4 @@
-"""Web servers with the test project, and what can be seen of them from outside."""
+"""Web servers with the test project, and their connections as the server sees them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _numbers = itertools.count()
 
 
 class Site(WebServer):
-    """The test project in a web server, whose connections are those of a role of their own.
+    """The test project in a web server, which connects as a role of its own.
 
-    They are `bound` at the most. The role may have one more: at a full server connections would be given up for others,
-    and opened again.
+    It has ``bound`` connections at the most. The role may have one more: at a full server, connections would be closed
+    for other processes, and opened again.
 
-    :param folder: for the log.
-    :param server: module and arguments.
+    :param folder: the folder of its log.
+    :param server: module and arguments of the server.
     :param processes: how many processes may open MAX_CONNS connections each.
-    :param others: how many connections there may be besides.
-    :param env: more environment variables.
-    :param options: more of DATABASES["default"]["OPTIONS"].
+    :param others: how many other connections there may be.
+    :param env: further environment variables.
+    :param options: further DATABASES["default"]["OPTIONS"].
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Site(WebServer):
         self.watcher = Watcher(postgres, self.role)
 
     def close(self) -> None:
-        """End the server, if it still runs; the bound must have held all the time, and nothing may be left."""
+        """End the server if it still runs; assert that the bound was kept, and that no connection is left."""
         with self.watcher:
             self.kill()
             self.await_no_connection()
@@ -81,27 +81,27 @@ class Site(WebServer):
         self.postgres.query(f"DROP ROLE {self.role}")
 
     def get(self, path: str) -> Answer:
-        """Have a page."""
+        """Request a page."""
         return ask(self.port, path)
 
     def numbers(self) -> dict[str, Any]:
-        """What the page of a process tells of it."""
+        """Return the numbers of the process that answers."""
         numbers: dict[str, Any] = json.loads(self.get("/-/numbers").body)
         return numbers
 
     def await_quiet(self) -> None:
-        """Wait until nobody has or waits for a connection. Each must have been given back, not reclaimed."""
+        """Wait until no connection is held or waited for; assert that all were given back, not reclaimed."""
         eventually(self._is_quiet, f"a quiet pool of {self.command}")
         assert self.numbers()["pool"]["reclaimed"] == 0
         assert self.sessions("state <> 'idle'") == []
 
     def assert_given_back_after_errors(self, page: str) -> None:
-        """The views of more requests than there are connections raise, and none is lost."""
+        """Let more views raise than there are connections, and assert that none is lost."""
         assert {answer.status for answer in ask_at_once(self.port, [page], 2 * LIMIT)} == {500}
         self.await_quiet()
 
     def assert_given_back_after_hang_up(self, page: str) -> None:
-        """More clients than there are connections read half of a streamed page, and none is lost."""
+        """Let more clients than there are connections read half of a streamed page, and assert that none is lost."""
         for _ in range(LIMIT + 1):
             read_half(self.port, page)
         self.await_quiet()
@@ -110,10 +110,10 @@ class Site(WebServer):
         pool = self.numbers()["pool"]
         return not any(pool[what] for what in ("in_use", "connecting", "closing", "waiting"))
 
-    # The server
+    # Connections on the server
 
     def sessions(self, condition: str = "true") -> list[int]:
-        """The process ids of the connections that meet a condition."""
+        """Return the process ids of the connections that meet a condition."""
         rows = self.postgres.query(
             "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
             f" AND usename = '{self.role}' AND ({condition})"
@@ -121,7 +121,7 @@ class Site(WebServer):
         return [int(row[0]) for row in rows]
 
     def await_sessions(self, count: int, condition: str) -> list[int]:
-        """Wait until so many connections meet a condition, and return their process ids."""
+        """Wait until a number of connections meet a condition; return their process ids."""
 
         def found() -> list[int] | None:
             pids = self.sessions(condition)
@@ -139,10 +139,10 @@ class Site(WebServer):
 
 
 def environment(postgres: Postgres, role: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """The environment variables of the test project."""
+    """Return the environment variables of the test project."""
     password = f":{quote(postgres.password, safe='')}" if postgres.password else ""
     folders = [os.environ.get("PYTHONPATH"), str(PROJECT_FOLDER), str(ROOT / "example_project")]
-    # The checkout is on a server's path only where it is on this process's, too.
+    # The checkout is on the server's path only if it is on this process's too.
     if Path(celery_geventpool.__file__).parent.parent == ROOT:
         folders.append(str(ROOT))
     return {
@@ -154,7 +154,7 @@ def environment(postgres: Postgres, role: str, options: Mapping[str, Any]) -> di
 
 
 def make_library(postgres: Postgres, modules: int) -> None:
-    """Make the example project's tables, with some modules of two definitions each."""
+    """Create the example project's tables, with a number of modules of two definitions each."""
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
         cwd=PROJECT_FOLDER,

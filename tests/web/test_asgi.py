@@ -1,4 +1,4 @@
-"""Asynchronous views: each thread that runs their synchronous code is a holder."""
+"""Asynchronous views: each thread that runs synchronous code for them is a holder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_asynchronous_queries_find_what_is_there(site: Site) -> None:
 
 def test_each_thread_of_a_request_is_a_holder(site: Site, mode: str) -> None:
     pids = json.loads(site.get("/-/async/gather?seconds=2").body)["pids"]
-    # The request's own thread, one query after the other, and three others at the same time.
+    # The request's own thread makes one query after the other, and three other threads at the same time.
     here, elsewhere = set(pids[:3]), set(pids[3:])
     assert len(here | elsewhere) <= 4
     if mode == "session":
@@ -84,7 +84,7 @@ def test_a_task_that_outlives_its_view_gives_back(site: Site) -> None:
 
 
 def test_mode_transaction_needs_no_care(start_site: StartSite) -> None:
-    """Requests with a connection that wait for threads without one, and threads that nobody has give back."""
+    """Neither for requests that wait for threads without a connection, nor for threads that don't give back."""
     site = start_site(uvicorn(ASGI), POOL_MODE="transaction")
     pages = ["/-/async/gather?seconds=0.005", "/-/async/ask_elsewhere_and_forget?seconds=0.005"]
     answers = ask_at_once(site.port, pages, CLIENTS)

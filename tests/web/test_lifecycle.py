@@ -1,4 +1,4 @@
-"""The ends of gunicorn's workers: no connection is left, none is cut under a request that finishes."""
+"""The ends of gunicorn's workers: no connection is left, and none is cut off while a request finishes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def worker(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def site(worker: str, start_site: StartSite) -> Site:
-    """A server with one worker, which may meet its successor."""
+    """Start a server with one worker, beside which its successor may start."""
     return start_site(gunicorn(WSGI, worker, *WORKERS[worker]), processes=2)
 
 
 def await_gone(site: Site, pids: list[int]) -> None:
-    """The server looks every two seconds whether the client of a running query is still there."""
+    """Wait for the end of sessions: every two seconds, the server checks whether a running query's client is there."""
     eventually(lambda: not set(site.sessions()) & set(pids), f"the end of the connections {pids}", timeout=8)
 
 
@@ -47,7 +47,7 @@ def test_a_killed_worker_leaves_no_query_and_no_connection(site: Site) -> None:
     site.await_quiet()
 
 
-# The threads of gthread can't stop the one that says that the worker is alive.
+# The threads of gthread can't block the one that reports that the worker is alive.
 @pytest.mark.parametrize("worker", [name for name in WORKERS if name != "gthread"])
 def test_a_worker_that_does_not_answer_in_time_leaves_no_connection(worker: str, start_site: StartSite) -> None:
     site = start_site(gunicorn(WSGI, worker, "--timeout", "3"), processes=2)
@@ -55,7 +55,7 @@ def test_a_worker_that_does_not_answer_in_time_leaves_no_connection(worker: str,
     lost = begin(site.port, "/-/block_process", 1)
     pids = site.await_sessions(1, "state = 'idle in transaction'")
     await_gone(site, pids)
-    # Some workers still find the time to answer.
+    # Some workers still have time to answer.
     assert lost[0].exception() is not None or lost[0].result().status == 500
     assert site.get("/").status == 200
     assert site.numbers()["process"] != first
@@ -81,5 +81,5 @@ def test_the_end_lets_requests_finish_and_leaves_no_connection(site: Site) -> No
     site.await_sessions(LIMIT, ACTIVE)
     assert site.stop() == 0
     assert {future.result().status for future in finishing} == {200}
-    # Whatever the server has closed is gone when it is gone.
+    # When the session is gone, so are all others that the server has ended.
     site.await_no_connection()

@@ -29,7 +29,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def site(name: str, start_module_site: StartSite) -> Site:
-    """A server with one worker. With --preload its master has asked the database, and kept the connection."""
+    """Start a server with one worker. With --preload, its master has queried the database, and kept the connection."""
     worker = SITES[name]
     if name == worker:
         return start_module_site(gunicorn(WSGI, worker, *WORKERS[worker]))
@@ -57,7 +57,7 @@ def test_the_process_answers_while_all_connections_work_and_others_wait(name: st
     while not all(future.done() for future in waiting):
         site.cancel_queries()
         wait(waiting, 0.1)
-    # A failed query is no reason to lose a connection either.
+    # Failed queries lose no connections either.
     assert {future.result().status for future in waiting} == {500}
     site.await_quiet()
     assert site.numbers()["pool"]["connects"] == numbers["pool"]["connects"]
@@ -80,7 +80,7 @@ def test_each_process_has_its_own_limit(start_site: StartSite) -> None:
         processes.add(site.numbers()["process"])
         return len(processes) == 2
 
-    # The server listens before they have started: the first could get all of the requests.
+    # The server listens before all processes have started: the first could get all requests.
     eventually(all_answer, "an answer of each process")
     pages = ["/", "/-/ask?seconds=0.05"]
     answers = ask_at_once(site.port, pages, CLIENTS // 2)

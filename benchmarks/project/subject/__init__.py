@@ -1,1 +1,1 @@
-"""What is measured: a Django project that runs in the environment of each contender, with its settings."""
+"""The measured Django project, which runs in each contender's environment, with its settings."""

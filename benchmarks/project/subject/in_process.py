@@ -1,6 +1,6 @@
-"""Greenlets without Celery: `python -m subject.in_process WORKLOAD SECONDS` prints what was measured.
+"""Greenlets without Celery: ``python -m subject.in_process WORKLOAD SECONDS`` prints what was measured.
 
-100 greenlets run at a time, a new one for each task; after SECONDS those that have not ended are given up.
+100 greenlets run at a time, a new one for each task; those that have not ended after SECONDS are given up.
 """
 
 from gevent import monkey
@@ -22,7 +22,7 @@ _CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "100"))
 
 
 def main(workload: str, seconds: float) -> None:
-    """Measure, and print."""
+    """Measure, and print the outcome."""
     if os.environ.get("BENCH_PSYCOGREEN"):
         from psycogreen.gevent import patch_psycopg
 
@@ -38,7 +38,7 @@ def main(workload: str, seconds: float) -> None:
     with gevent.Timeout(seconds, False):
         start(work, meter)
     print(meter.outcome.as_json(), flush=True)
-    # What hangs must not keep the process from its end.
+    # A greenlet that hangs must not keep the process from ending.
     os._exit(0)
 
 
@@ -49,7 +49,7 @@ def _start(work: Callable[[int], None], meter: Meter) -> None:
         try:
             work(number)
         finally:
-            # What Celery does for Django after each task.
+            # As Celery does for Django after each task.
             connections.close_all()
 
     pool = Pool(_CONCURRENCY)
@@ -80,7 +80,7 @@ def _run(work: Callable[[int], None], number: int, meter: Meter) -> None:
     error = None
     try:
         work(number)
-    except Exception as raised:  # noqa: BLE001 (whatever happens is to be counted)
+    except Exception as raised:  # noqa: BLE001 (errors of all classes are counted)
         error = raised
     meter.task_ended(error)
 

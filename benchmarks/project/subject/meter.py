@@ -1,4 +1,4 @@
-"""Counts tasks that have ended, and takes time and CPU over the middle part of them."""
+"""Counts the tasks that have ended, and measures time and CPU of those in the middle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Plan:
-    """How many tasks there are: those before the measured ones, the measured ones, those after."""
+    """How many tasks run before the measured ones, are measured, and run after them."""
 
     warm_up: int
     tasks: int
@@ -21,32 +21,32 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all tasks."""
         return self.warm_up + self.tasks + self.cool_down
 
 
 def read_plan(workload: str) -> Plan:
-    """Return the plan that the environment has for a workload."""
+    """Return the plan for a workload, which is in the environment."""
     return Plan(**json.loads(os.environ["BENCH_PLANS"])[workload])
 
 
 @dataclass
 class Outcome:
-    """What was measured. Seconds are 0 when the measured tasks did not all end."""
+    """The measured numbers. Seconds are 0 when not all of the measured tasks ended."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     ended: int = 0
-    #: Why tasks failed, and how many.
+    #: Why tasks failed, and how many each.
     errors: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """Return it as text."""
+        """Return the outcome as JSON."""
         return json.dumps(asdict(self))
 
 
 class Meter:
-    """Told of the end of each task. The measured ones run while as many others do, before, beside and after them."""
+    """Counts ended tasks, and measures those in the middle, which never run alone."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -61,11 +61,11 @@ class Meter:
         return self.outcome.ended >= self.plan.total
 
     def task_ended(self, error: BaseException | None) -> None:
-        """Count one."""
+        """Count a task; keep the reason if it failed."""
         outcome = self.outcome
         outcome.ended += 1
         if error is not None:
-            # The first words say what happened; the rest is different for each task.
+            # The first words say what happened; the rest differs between tasks.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
             outcome.errors[reason] = outcome.errors.get(reason, 0) + 1
         if outcome.ended == self.plan.warm_up:
@@ -75,7 +75,7 @@ class Meter:
             outcome.seconds, outcome.cpu_seconds = seconds - self._began[0], cpu - self._began[1]
 
     def _now(self) -> tuple[float, float]:
-        """The time, and the CPU that this process has used, its children, and the pooler that works for it."""
+        """Return the time, and the CPU that this process, its children and its pooler have used."""
         cpu = 0.0
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
             usage = resource.getrusage(who)

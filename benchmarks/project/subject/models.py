@@ -1,16 +1,16 @@
-"""The one table, which the benchmark makes and fills beforehand."""
+"""The table, which the benchmark creates and fills beforehand."""
 
 from django.db import models
 
 
 class Row(models.Model):
-    """A row to be read and updated."""
+    """A row that tasks read and update."""
 
     name = models.CharField(max_length=100)
     number = models.IntegerField()
 
     class Meta:
-        """Where the table is."""
+        """The name of the table."""
 
         db_table = "rows"
 

@@ -1,4 +1,4 @@
-"""Connections that are never given back: the bound of what any pool can do."""
+"""Connections that are never given back: no pool can be faster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _ALIAS = "default"
 
 
 def limit() -> int:
-    """Return how many there are to be; 0 for a contender that has its own way."""
+    """Return the number of these connections; 0 for contenders that don't use them."""
     return int(os.environ.get("BENCH_PERSISTENT", "0"))
 
 
 class Persistent:
-    """So many wrappers of Django's, each with its connection, for greenlets that are new for each task."""
+    """A number of Django's wrappers, each with its connection, for greenlets that are new for each task."""
 
     def __init__(self, size: int) -> None:
         self._free = LifoQueue(items=[self._make() for _ in range(size)])
 
     def run(self, work: Callable[[int], None], number: int) -> None:
-        """Work with one of the wrappers in the place where Django looks for the greenlet's own."""
+        """Work with one of the wrappers, put where Django looks for the greenlet's own."""
         wrapper = self._free.get()
         connections[_ALIAS] = wrapper
         try:

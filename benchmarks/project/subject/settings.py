@@ -1,4 +1,4 @@
-"""Settings of the measured project; what differs between contenders comes from the environment."""
+"""Settings of the measured project; those that differ between contenders come from the environment."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The Celery app of the measured worker: a task for each workload, and a file for what was measured of it."""
+"""The Celery app of the measured worker: a task for each workload, and a file with its outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = Celery("subject")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(json.loads(os.environ["BENCH_BROKER"]))
 
-# Two lines of log for each task would be a good part of what is measured.
+# Two log lines for each task would be a good part of what is measured.
 for _name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
@@ -35,7 +35,7 @@ _folder = Path(os.environ["BENCH_OUTCOMES"])
 
 @worker_init.connect
 def _add_tasks(**_: object) -> None:
-    """Define the tasks, when Django is set up."""
+    """Define the tasks after Django is set up."""
     django.setup()
     from subject.workloads import WORKLOADS
 

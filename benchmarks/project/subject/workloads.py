@@ -1,4 +1,4 @@
-"""What a task does, by the names that the command line takes."""
+"""The functions that tasks run, by the names of workloads on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROWS = 1000
 
 
 def _none(_number: int) -> None:
-    """Nothing at all."""
+    """Do nothing."""
 
 
 def _get(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Django's test runner, which also writes down how each test ended."""
+"""Django's test runner, extended to write the outcome of each test to a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test.runner import DiscoverRunner, ParallelTestSuite, RemoteTestResu
 
 
 class RecordingResult(unittest.TextTestResult):
-    """Notes how each test ended, by its id. In a parallel run Django calls this in the process that started it."""
+    """Records outcomes by test id. In a parallel run, Django calls it in the parent process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -22,7 +22,7 @@ class RecordingResult(unittest.TextTestResult):
 
     def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().addSuccess(test)
-        # For now: Django tears its tests down, which may fail, after this.
+        # Not final: Django tears the test down after this, which may fail.
         self.outcomes[test.id()] = "passed"
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
@@ -52,7 +52,7 @@ class RecordingResult(unittest.TextTestResult):
 
 
 class SafeRemoteResult(RemoteTestResult):
-    """Sends on errors that can't be pickled as text; Django's ends the whole run."""
+    """Sends errors that can't be pickled as text; with Django's own class, one would end the whole run."""
 
     def addError(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
         super().addError(test, picklable(err))
@@ -62,10 +62,10 @@ class SafeRemoteResult(RemoteTestResult):
 
 
 def picklable(error: Any) -> Any:
-    """The `sys.exc_info()` given, or one that says the same and can be pickled."""
+    """Return the same ``sys.exc_info()``, or one with the same text that can be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001  whatever a class of Django's tests may raise there
+    except Exception:  # noqa: BLE001  a class of Django's tests may raise anything
         text = "".join(traceback.format_exception(*error, limit=-10))
         return RuntimeError, RuntimeError(f"Of an error that can't be pickled:\n{text}"), None
     return error

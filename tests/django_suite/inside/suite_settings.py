@@ -1,9 +1,9 @@
-"""Settings of Django's test suite, from the variable that the starting process sets."""
+"""Settings of Django's test suite, read from a variable that the parent process sets."""
 
 import json
 import os
 
-# In the folder of Django's tests: the settings that all of them want.
+# Django's own settings for all of its tests, in their folder.
 from test_sqlite import *  # noqa: F403
 
 _suite = json.loads(os.environ["DJANGO_SUITE"])

@@ -1,4 +1,4 @@
-"""The worker of a cluster, with an eye on its connections."""
+"""The worker of a cluster, whose connections are watched."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .nodes.plans import ARRANGEMENTS, WorkerPlan
 
 
 def pools(*names: str, broker: str | None = None) -> pytest.MarkDecorator:
-    """Have a test run with some classes of pools only, on each broker or on one."""
+    """Return a mark that runs a test with some classes of pools only, on each broker or on one."""
     chosen = [some for some in ARRANGEMENTS if some.pool in names and broker in (None, some.broker)]
     return pytest.mark.parametrize("arrangement", chosen, indirect=True, ids=str)
 
 
 def results_of(tasks: Iterable[AsyncResult[Any]]) -> list[Any]:
-    """Wait for tasks and return what they returned."""
+    """Wait for tasks, and return their results."""
     return [result_of(task) for task in tasks]
 
 
 class ClusterWorker(WatchedWorker):
-    """The only worker of a setup of pytest-celery."""
+    """The only worker of one of pytest-celery's setups."""
 
     def __init__(self, setup: CeleryTestSetup, plan: WorkerPlan, database: Database) -> None:
         self.node = setup.worker
@@ -39,7 +39,7 @@ class ClusterWorker(WatchedWorker):
         self.pool = plan.pool
         self.limit = plan.limit
         self.concurrency = plan.concurrency
-        #: How many tasks can have a connection at the same time.
+        #: The number of tasks that can have a connection at the same time.
         self.at_once = plan.concurrency if plan.pool == "prefork" else plan.limit
         #: MAX_CONNS in all of its processes together.
         self.bound = plan.limit * plan.processes
@@ -49,13 +49,13 @@ class ClusterWorker(WatchedWorker):
         return bool(self.node.container.status == "running")
 
     def signature(self, task: str, *args: object, **options: Any) -> Any:
-        """A task as Celery's canvas takes it."""
+        """Return a task's signature, for Celery's canvas."""
         return self.client.signature(f"smoke_project.tasks.{task}", args=args, **options)
 
     def busy(self) -> int:
-        """How many tasks have a connection or wait for one, each for its first query.
+        """Return how many tasks have a connection, or wait for one for their first query.
 
-        Of prefork, whose connections are its children's: how many are in the middle of a query.
+        With prefork, whose connections are its children's, it is the number of tasks in a query.
         """
         if self.pool == "prefork":
             return self.active("pg_sleep")
@@ -75,7 +75,7 @@ class ClusterWorker(WatchedWorker):
         eventually(has_ended, f"the end of {self.name}")
 
     def assert_bounded_and_quiet(self) -> None:
-        """No connection is in use, by what the worker and the server say, and there never were more than allowed."""
+        """Assert that worker and server say that no connection is in use, and that there never were too many."""
         if self.is_running:
             eventually(self.is_quiet, f"a quiet pool of {self.name}")
             eventually(lambda: self.sessions("state <> 'idle'") == 0, f"no connection of {self.name} in use")

@@ -1,4 +1,4 @@
-"""pytest-celery's fixtures with nodes of our own: on this machine, or with --docker in Docker."""
+"""pytest-celery's fixtures with our own nodes: on this machine or, with --docker, in Docker."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def in_docker(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(params=ARRANGEMENTS, ids=str)
 def arrangement(request: pytest.FixtureRequest) -> Arrangement:
-    """Of which broker, result backend and class of pool the cluster is; `pools` picks some."""
+    """The broker, result backend and class of pool of the cluster; ``pools`` selects some."""
     return request.param
 
 
 @pytest.fixture
 def plan(request: pytest.FixtureRequest, arrangement: Arrangement) -> WorkerPlan:
-    """Of the worker that tests share, or of one of the test's own if it is marked so."""
+    """The plan of the worker that tests share, or of the test's own if it is marked so."""
     shared = WorkerPlan.of(arrangement)
     own = request.node.get_closest_marker("own_worker")
     if own is None:
@@ -82,7 +82,7 @@ def local_database(server: PostgresServer) -> LocalDatabase:
     return LocalDatabase(server)
 
 
-# Nodes wherever they are: pytest-celery's fixtures of the same names are those in Docker
+# Nodes on this machine or in Docker: pytest-celery's fixtures of the same names are those in Docker
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def celery_broker(request: pytest.FixtureRequest, arrangement: Arrangement) -> C
 
 @pytest.fixture
 def celery_django_backend(database: Database) -> CeleryTestBackend:
-    """The result backend that pytest-celery doesn't know."""
+    """The result backend in the database, which pytest-celery doesn't have."""
     return CeleryTestBackend(database)
 
 
@@ -166,7 +166,7 @@ def celery_worker(celery_setup_worker: CeleryTestWorker) -> CeleryTestWorker:
 
 @pytest.fixture
 def celery_setup_app(celery_setup_app: Celery, plan: WorkerPlan) -> Iterator[Celery]:
-    """Sends to the queue of the test's worker."""
+    """The Celery app, which sends to the queue of the test's worker."""
     celery_setup_app.conf.task_default_queue = plan.queue
     with celery_setup_app:
         yield celery_setup_app
@@ -174,7 +174,7 @@ def celery_setup_app(celery_setup_app: Celery, plan: WorkerPlan) -> Iterator[Cel
 
 @pytest.fixture
 def celery_setup(celery_setup: CeleryTestSetup, plan: WorkerPlan, database: Database) -> Iterator[CeleryTestSetup]:
-    """Whatever a test does with it: afterwards no connection is in use, and there never were more than allowed."""
+    """The setup. After each test, no connection may be in use, and there must never have been more than allowed."""
     worker = ClusterWorker(celery_setup, plan, database)
     worker.await_answer()
     yield celery_setup
@@ -183,7 +183,7 @@ def celery_setup(celery_setup: CeleryTestSetup, plan: WorkerPlan, database: Data
 
 @pytest.fixture
 def worker(celery_setup: CeleryTestSetup, plan: WorkerPlan, database: Database) -> ClusterWorker:
-    """The worker of `celery_setup`, with an eye on its connections."""
+    """The worker of ``celery_setup``, whose connections are watched."""
     return ClusterWorker(celery_setup, plan, database)
 
 

@@ -1,4 +1,4 @@
-"""Tasks that beat sends by the schedule in the database."""
+"""Tasks that beat sends, by its schedule in the database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SUCCEEDED = "Task smoke_project.tasks.double["
 
 @pytest.fixture
 def runs_before(worker: ClusterWorker) -> int:
-    """How often the task has run before beat was started, which is scheduled from now on.
+    """Schedule the task before beat is started; return how often it has run by then.
 
-    Beat overlooks what is changed between its first look at the schedule and its first look for changes.
+    Beat misses changes between its first reading of the schedule and its first check for changes.
     """
     runs = worker.node.logs().count(SUCCEEDED)
     worker.run("schedule", worker.name, "double", 0.2)

@@ -20,7 +20,7 @@ def test_revoked_tasks_that_wait(worker: ClusterWorker) -> None:
             result_of(task)
 
 
-# With results in the database, a worker that revokes needs a connection itself: nobody must wait for one for long.
+# With results in the database, a worker that revokes needs a connection itself, and must not have to wait for it.
 # Celery's threads can't be terminated.
 @pools("gevent", "eventlet", "prefork")
 def test_revoked_tasks_that_run(worker: ClusterWorker) -> None:
@@ -45,7 +45,7 @@ def test_hard_time_limits(worker: ClusterWorker) -> None:
     assert results_of(worker.send_many(20, "double", 2)) == [4] * 20
 
 
-# Other classes of pools have none. In the middle of a query, psycopg2 would not hear of it.
+# Other classes of pools have no soft limits. In the middle of a query, psycopg2 would not handle the signal.
 @pools("prefork")
 def test_soft_time_limits(worker: ClusterWorker) -> None:
     for task in worker.send_many(4, "hold_for", 600, soft_time_limit=1):

@@ -1,4 +1,4 @@
-"""What workers tell each other, and what they tell clients."""
+"""Events: what workers send to each other, and to clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_events(worker: ClusterWorker) -> None:
     with worker.client.connection_for_read() as connection:
         receiver = worker.client.events.Receiver(connection, handlers={"*": note})
         consumption = receiver.itercapture(timeout=30)
-        next(consumption)  # It listens from here on.
+        next(consumption)  # The receiver listens from here on.
         worker.send_many(count, "double", 1)
         for _ in consumption:
             pass

@@ -1,7 +1,7 @@
 """Workers that end and come back.
 
-Of green workers' cold shutdown, see test_shutdown.py: from within its signal handler, Celery 5.7 stores where each task
-stands, which no result backend can that is reached over a network.
+The cold shutdown of green workers is tested in test_shutdown.py: Celery 5.7 stores the state of each task from within a
+signal handler, which fails with any result backend that is reached over a network.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .cluster_worker import ClusterWorker, pools, results_of
 
 
 def cut_off(worker: ClusterWorker) -> list[str]:
-    """What the server says of the worker's connections that ended without a good-bye."""
+    """Return the server's log lines about connections of the worker that ended without a good-bye."""
     lines = (line for line in worker.server.log.splitlines() if f" {worker.name}: " in line)
     return [line for line in lines if "unexpected EOF" in line or "connection to client lost" in line]
 
@@ -38,13 +38,13 @@ def test_warm_shutdown(worker: ClusterWorker) -> None:
 
 
 def send_a_load(worker: ClusterWorker) -> list[AsyncResult[Any]]:
-    """Tasks that take seconds together; return when some are done."""
+    """Send tasks that take seconds together; return when some are done."""
     tasks = worker.send_many(40 * worker.limit, "double_acknowledged_late", 3)
     eventually(lambda: tasks[worker.limit].ready(), "some tasks that are done")
     return tasks
 
 
-# In such a moment billiard lets prefork's children wait for half a minute for what they have said to be heard.
+# At such a moment, billiard's prefork children may wait for half a minute until their messages are read.
 @pools("gevent", "eventlet", "threads")
 @pytest.mark.own_worker
 def test_a_restart_under_load_loses_no_task(worker: ClusterWorker) -> None:
@@ -54,7 +54,7 @@ def test_a_restart_under_load_loses_no_task(worker: ClusterWorker) -> None:
     worker.await_answer()
 
 
-# Redis brings the tasks of a worker that is gone back after its visibility timeout, which is an hour unless set.
+# Redis delivers tasks of a killed worker again after its visibility timeout, by default an hour.
 @pools("gevent", "eventlet", "threads", "prefork", broker="rabbitmq")
 @pytest.mark.own_worker
 def test_a_crash_under_load_loses_no_task(worker: ClusterWorker) -> None:

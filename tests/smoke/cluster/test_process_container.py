@@ -1,4 +1,4 @@
-"""A local process in the place of a container."""
+"""A local process in place of a container."""
 
 from __future__ import annotations
 

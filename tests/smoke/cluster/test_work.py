@@ -1,4 +1,4 @@
-"""Many tasks, in every way that Celery has to combine and to delay them, share a few connections."""
+"""Many tasks share a few connections, with each of Celery's ways to combine and delay them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_countdown_and_eta(worker: ClusterWorker) -> None:
     eta = datetime.now(tz=timezone.utc) + timedelta(seconds=5)
     tasks = [*worker.send_many(10, "double", 1, countdown=5), *worker.send_many(10, "double", 1, eta=eta)]
     eventually(lambda: len(worker.control("scheduled")) == 20, "20 tasks that wait for their time")
-    # Those that wait have none.
+    # Tasks that wait for their time have no connection.
     assert worker.is_quiet()
     assert results_of(tasks) == [2] * 20
     assert time.monotonic() - start >= 4.9

@@ -1,1 +1,1 @@
-"""Engines of a project, derived from ours."""
+"""Engines that a project derives from ours."""

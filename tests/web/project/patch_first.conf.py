@@ -1,4 +1,4 @@
-"""gunicorn's configuration for `-k gevent --preload`: patched before the application is imported."""
+"""gunicorn's configuration for ``-k gevent --preload``: patches before the application is imported."""
 
 from gevent import monkey
 

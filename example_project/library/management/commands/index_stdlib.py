@@ -1,4 +1,4 @@
-"""`manage.py index_stdlib`."""
+"""``manage.py index_stdlib``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from library.tasks import plan
 
 
 class Command(BaseCommand):
-    """Gives the worker its tasks."""
+    """Sends the tasks that index the standard library."""
 
     help = "Enqueue the tasks that index the standard library."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Enqueue them all."""
+        """Send a task for each module or small package."""
         tasks = plan(find_modules())
         for task in tasks:
             task.delay()

@@ -1,4 +1,4 @@
-"""`manage.py serve_stdlib`."""
+"""``manage.py serve_stdlib``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The address, and how slow the server is."""
+        """Add the server's address, and its latency."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=8800)
         parser.add_argument("--latency", type=float, default=0.05, help="seconds per request")

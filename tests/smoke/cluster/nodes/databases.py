@@ -1,4 +1,4 @@
-"""The database of the workers, which is the result backend of some."""
+"""The database of the workers, which is also the result backend of some."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from servers.postgres_address import Postgres
 
 
 class Database(CeleryTestContainer):  # type: ignore[misc]
-    """A PostgreSQL server whose log tells of each connection."""
+    """A PostgreSQL server that logs each connection."""
 
-    #: Where it is for workers, and for the tests.
+    #: Its address for workers, and below for the tests.
     for_workers: Postgres
     for_tests: Postgres
 
     @property
     def celeryconfig(self) -> dict[str, str]:
-        """Workers store results with Django; their clients look at the table themselves."""
+        """Settings by which workers store results with Django, and clients read the table themselves."""
         return {
             "url": "django-db",
             "host_url": f"tests.smoke.cluster.nodes.stored_results:StoredResults+{self.for_tests.url}",
@@ -32,7 +32,7 @@ class Database(CeleryTestContainer):  # type: ignore[misc]
 
 
 class LocalDatabase(Database):
-    """On this machine; somebody else starts and ends it."""
+    """A server on this machine, which others start and end."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.for_workers = self.for_tests = self._server = server
@@ -57,7 +57,7 @@ class LocalDatabase(Database):
 
 
 class DockerDatabase(Database):
-    """In a container of the image `postgres`, which has the role and the database "postgres" and no password."""
+    """A server in a container of the image ``postgres``, with role and database "postgres" and no password."""
 
     @property
     def for_workers(self) -> Postgres:

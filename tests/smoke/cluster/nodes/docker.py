@@ -1,4 +1,4 @@
-"""The nodes in Docker that pytest-celery doesn't bring: pytest-docker-tools' fixtures."""
+"""The nodes in Docker that pytest-celery doesn't have, as fixtures of pytest-docker-tools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_TIMEOUT = 120
 
 
 class DockerWorker(CeleryWorkerContainer):  # type: ignore[misc]
-    """A worker in a container whose environment says its name."""
+    """A worker in a container, whose environment has its name."""
 
     def worker_name(self) -> str:
         return self.env["WORKER_NAME"]
@@ -26,7 +26,7 @@ class DockerWorker(CeleryWorkerContainer):  # type: ignore[misc]
 
 
 def worker_command(plan: WorkerPlan) -> list[str]:
-    """A worker's command line, once the tables are there."""
+    """Return a command that creates the tables, and then runs a worker."""
     worker = ["-A", APP, "worker", "-P", plan.pool, "-c", str(plan.concurrency), "-n", f"{plan.name}@%h", "-l", "INFO"]
     script = 'python -m django migrate --verbosity=0 && exec celery "$@"'
     return ["sh", "-c", script, "sh", *worker, *plan.worker_arguments]

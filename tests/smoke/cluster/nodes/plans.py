@@ -1,4 +1,4 @@
-"""What a worker of the cluster is made of, wherever it runs."""
+"""The plans of a cluster's workers, on this machine or in Docker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from servers.postgres_address import Postgres
 
 from ...environment import database_settings, project_environment
 
-#: INSTALLED_APPS.
+#: The INSTALLED_APPS.
 APPS = ("celery_geventpool", "django_celery_results", "django_celery_beat")
 GREEN = ("gevent", "eventlet")
 CONCURRENCY = {"gevent": 50, "eventlet": 50, "threads": 20, "prefork": 2}
-#: MAX_CONNS. Prefork's is each child's.
+#: MAX_CONNS by class of pool; prefork's is for each child.
 LIMITS = {"gevent": 5, "eventlet": 5, "threads": 5, "prefork": 2}
 
 
@@ -30,7 +30,7 @@ class Arrangement:
         return f"{self.broker}-{self.backend}-{self.pool}"
 
 
-#: Each broker with each class of pool, and each of these with each result backend.
+#: Each broker with each class of pool, and each class of pool with each result backend.
 ARRANGEMENTS = [
     Arrangement("rabbitmq", "django", "gevent"),
     Arrangement("rabbitmq", "redis", "eventlet"),
@@ -45,11 +45,11 @@ ARRANGEMENTS = [
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """A worker of the test project.
+    """The plan of a worker of the test project.
 
-    :param name: of the worker, of its queue, and the application name of its connections.
-    :param arguments: more of its command line.
-    :param processes: how many of its processes may have connections, MAX_CONNS each.
+    :param name: the name of the worker, of its queue, and of its connections.
+    :param arguments: further arguments of its command line.
+    :param processes: how many of its processes may have MAX_CONNS connections each.
     """
 
     name: str
@@ -61,34 +61,34 @@ class WorkerPlan:
 
     @classmethod
     def of(cls, arrangement: Arrangement) -> WorkerPlan:
-        """The plan of the worker that tests share."""
+        """Return the plan of the worker that tests share."""
         pool = arrangement.pool
-        # Prefork's parent stores the results of tasks whose child is gone.
+        # Prefork's main process stores the results of tasks whose child is gone.
         processes = CONCURRENCY[pool] + 1 if pool == "prefork" else 1
         return cls(str(arrangement), pool, CONCURRENCY[pool], LIMITS[pool], processes)
 
     def changed(self, name: str, arguments: tuple[str, ...], processes: int | None) -> WorkerPlan:
-        """The plan of a worker of a test's own."""
+        """Return the plan of a test's own worker."""
         return replace(self, name=name, arguments=arguments, processes=processes or self.processes)
 
     @property
     def queue(self) -> str:
-        """Tasks in this queue are for no other worker."""
+        """The queue of this worker alone."""
         return self.name
 
     @property
     def worker_arguments(self) -> list[str]:
-        """What its command line has beside name, pool and concurrency; events are on."""
+        """The arguments of its command line besides name, pool and concurrency; events are on."""
         return ["-Q", self.queue, "-E", *self.arguments]
 
     def environment(self, server: Postgres, cluster: Mapping[str, Any], application_name: str) -> dict[str, str]:
-        """The environment variables of the processes of its project.
+        """Return the environment variables of the project's processes.
 
-        `cluster` is pytest-celery's: where broker and result backend are.
+        :param cluster: pytest-celery's settings of broker and result backend.
         """
         options = {"MAX_CONNS": self.limit, "CONN_WAIT_TIMEOUT": 60}
         if self.pool in GREEN:
-            # Killed queries are to be stopped by the pool, not by the server that misses its client.
+            # So that killed queries are stopped by the pool, not by the server when it misses its client.
             options["options"] = "-c client_connection_check_interval=0"
         django = {
             "INSTALLED_APPS": APPS,
@@ -103,6 +103,7 @@ class WorkerPlan:
             "broker_connection_retry_on_startup": True,
         }
         if self.pool in GREEN:
-            # With events on, a green worker of Celery 5.7 waits 0.1 s after each of RabbitMQ's messages for heartbeats.
+            # With events on, a green worker of Celery 5.7 waits for heartbeats for 0.1 s after each of RabbitMQ's
+            # messages.
             celery["broker_heartbeat"] = 0
         return project_environment(django, celery)

@@ -1,4 +1,4 @@
-"""A local process that pytest-celery takes for a container."""
+"""A local process that pytest-celery uses as a container."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from servers.process import wait_until
 
 
 class Program(Protocol):
-    """A server or a worker that can be started again after its end, as those of the package `servers` can."""
+    """A server or worker that can be started again after its end, as those of the package ``servers`` can."""
 
     @property
     def is_running(self) -> bool: ...
@@ -22,29 +22,29 @@ class Program(Protocol):
     def log(self) -> str: ...
 
     def start(self) -> None:
-        """Return when it is ready."""
+        """Start it, and return when it is ready."""
 
     def kill(self) -> None:
-        """End it and its children at once."""
+        """End it, and its children, at once."""
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to its main process."""
 
 
 def new_id() -> str:
-    """An id of the kind that Docker gives to containers."""
+    """Return an id like those that Docker gives to containers."""
     return secrets.token_hex(32)
 
 
 class ProcessContainer(CeleryTestContainer):  # type: ignore[misc]
-    """What pytest-celery asks a container for, answered by a program on this machine.
+    """A program on this machine with the interface of a container that pytest-celery uses.
 
-    It starts the program. Like a container it keeps its log and its port when it is killed or restarted; who made it
-    calls `remove` in the end. Commands can't be executed in it, and it has no files of its own.
+    Making it starts the program. Like a container, it keeps its log and its port when it is killed or restarted; its
+    maker calls ``remove`` at the end. It can't execute commands, and has no files of its own.
     """
 
     def __init__(self, program: Program, name: str, container_id: str | None = None) -> None:
-        # Not the base class's: there is no object of Docker's client to be wrapped.
+        # Not the base class's constructor, which wraps an object of Docker's client.
         self.program = program
         self._name = name
         self._id = container_id or new_id()
@@ -79,10 +79,10 @@ class ProcessContainer(CeleryTestContainer):  # type: ignore[misc]
         }
 
     def reload(self) -> None:
-        """Do nothing: what is asked for is always the present state."""
+        """Do nothing: the state is always up to date."""
 
     def ready(self) -> bool:
-        """Whether the program runs: it was awaited when it was started."""
+        """Return whether the program runs: its start waited until it was ready."""
         if self.status == "exited":
             raise ContainerFailed(self, f"{self.name} has ended:\n{self.logs()[-2000:]}")
         return True
@@ -94,7 +94,7 @@ class ProcessContainer(CeleryTestContainer):  # type: ignore[misc]
         self.program.start()
 
     def kill(self, signal: str | int | None = None) -> None:
-        """Send a signal, SIGKILL unless said, and wait for the end only if that is SIGKILL."""
+        """Send a signal, by default SIGKILL; wait for the end after SIGKILL only."""
         number = signals.Signals[signal] if isinstance(signal, str) else signals.Signals(signal or signals.SIGKILL)
         if number is signals.SIGKILL:
             self.program.kill()
@@ -102,7 +102,7 @@ class ProcessContainer(CeleryTestContainer):  # type: ignore[misc]
             self.program.send_signal(number)
 
     def restart(self, timeout: float = 10) -> None:
-        """End the program, by force after `timeout` seconds, then start it."""
+        """End the program, by SIGKILL after ``timeout`` seconds, then start it."""
         self.program.send_signal(signals.SIGTERM)
         wait_until(lambda: not self.program.is_running, timeout)
         self.program.kill()

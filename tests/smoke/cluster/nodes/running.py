@@ -1,4 +1,4 @@
-"""The nodes on this machine that tests share: each is started when it is first asked for."""
+"""The nodes on this machine that tests share; the first test that needs one starts it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ Node = TypeVar("Node", bound=ProcessContainer)
 
 
 class RunningNodes:
-    """Brokers, result backends and workers, which end with `stack`. `folder` is for the workers' logs."""
+    """Brokers, result backends and workers.
+
+    :param stack: ends them.
+    :param folder: the folder of the workers' logs.
+    """
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +45,7 @@ class RunningNodes:
         if name not in self._nodes:
             self._nodes[name] = start()
         node = self._nodes[name]
-        if node.status != "running":  # Whoever ended it, the next test needs it.
+        if node.status != "running":  # A test has ended it, and the next one needs it.
             node.restart()
         return node
 

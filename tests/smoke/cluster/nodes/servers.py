@@ -1,4 +1,4 @@
-"""Brokers on this machine, which Redis's is as a result backend, too."""
+"""Brokers on this machine; Redis is also a result backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .process_container import ProcessContainer
 
 
 class _LocalServer(ProcessContainer):
-    """Clients here and in workers reach it under the same address."""
+    """A server with the same address for the tests' clients and for workers."""
 
     @property
     def url(self) -> str:
@@ -31,8 +31,8 @@ class _LocalServer(ProcessContainer):
 
 
 class LocalRedis(_LocalServer, RedisContainer):
-    """pytest-celery's Redis, with its client."""
+    """Redis, with pytest-celery's client."""
 
 
 class LocalRabbitMQ(_LocalServer, RabbitMQContainer):
-    """pytest-celery's RabbitMQ, with its client."""
+    """RabbitMQ, with pytest-celery's client."""

@@ -1,4 +1,4 @@
-"""The table of django-celery-results, for clients without Django."""
+"""Reads the table of django-celery-results, for clients without Django."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from servers.postgres_address import Postgres
 
 
 class StoredResults(BaseBackend):
-    """A result backend that reads: of its table, by SQL, in the database of the URL."""
+    """A result backend that reads the table by SQL, in the database that its URL names."""
 
     def __init__(self, app: Any, url: str, **kwargs: Any) -> None:
         super().__init__(app, url=url, **kwargs)

@@ -1,4 +1,4 @@
-"""Workers, and beat, on this machine."""
+"""Workers and beat on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ APP = "smoke_project.celery"
 
 
 class LocalWorker(ProcessContainer, CeleryWorkerContainer):
-    """A worker with its log in `folder`. pytest-celery knows it by its name and by its container's id."""
+    """A worker with its log in ``folder``. pytest-celery identifies it by its name and its container's id."""
 
     def __init__(self, plan: WorkerPlan, environment: Mapping[str, str], folder: Path) -> None:
         self._plan = plan
@@ -56,7 +56,7 @@ BEAT_ARGUMENTS = ("beat", "-S", "django", "--max-interval", "1", "-l", "INFO", "
 
 
 def local_beat(name: str, environment: Mapping[str, str], folder: Path) -> ProcessContainer:
-    """A beat whose schedule is in the database."""
+    """Return a beat whose schedule is in the database."""
     command = [sys.executable, "-m", "celery", "-A", APP, *BEAT_ARGUMENTS]
     beat = _Beat(command, log_file=folder / f"{name}.log", cwd=PROJECT_FOLDER, env={**environment, **python_path()})
     return ProcessContainer(beat, name)

@@ -1,1 +1,1 @@
-"""A Django project for the workers of the smoke tests; SMOKE_PROJECT in the environment says what is in it."""
+"""A Django project for the workers of the smoke tests; its settings are in the variable SMOKE_PROJECT."""

@@ -1,4 +1,4 @@
-"""Remote control."""
+"""Remote control commands of the test project."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from django.db import connection
 from celery_geventpool import processes
 from django_geventpool import pools
 
-# On a slow machine, prefork's children may take their time. Only for one that never answers is the end waited for.
+# On a slow machine, prefork's children may be late. The whole time is only waited for a child that never answers.
 processes.PATIENCE = 5.0
 
 
 @inspect_command()
 def pool_numbers(state: Any) -> dict[str, dict[str, Any]]:
-    """The numbers of the pools of the process that answers: the main process of the worker."""
+    """Return the numbers of the pools in the worker's main process."""
     return {alias: dataclasses.asdict(pool.stats()) for alias, pool in pools.items()}
 
 
 @inspect_command()
 def count_tables(state: Any) -> int:
-    """A command that uses the database."""
+    """Query the database."""
     return len(connection.introspection.table_names())

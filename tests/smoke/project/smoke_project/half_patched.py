@@ -1,4 +1,4 @@
-"""A worker whose script has left the locks unpatched: `python -m smoke_project.half_patched POOL`."""
+"""A worker whose script has not patched the locks: ``python -m smoke_project.half_patched POOL``."""
 
 from __future__ import annotations
 

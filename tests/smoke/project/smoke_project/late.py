@@ -1,4 +1,4 @@
-"""A worker that a script starts when it is too late for Celery to monkey-patch: `python -m smoke_project.late POOL`."""
+"""A worker that a script starts too late for Celery to monkey-patch: ``python -m smoke_project.late POOL``."""
 
 from __future__ import annotations
 

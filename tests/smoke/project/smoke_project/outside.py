@@ -1,6 +1,6 @@
-"""All that Celery lets a project run in a worker outside of tasks; each piece uses the database, none gives back.
+"""All kinds of code that Celery lets a project run in a worker outside tasks; each queries, and none gives back.
 
-A worker has it that is told to with the setting `include`.
+A worker imports this module if its setting ``include`` names it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from celery.worker.request import Request
 from smoke_project.celery import app
 from smoke_project.tasks import fetch
 
-#: How often each place was run through, in this process.
+#: How often each place was run in this process.
 used: Counter[str] = Counter()
 
-#: One replaces Celery's own set-up of the log, others are sent while the log is not there yet.
+#: Signals without a receiver here: this one would replace Celery's own set-up of logging.
 LEFT_OUT = {"setup_logging"}
 
 QUEUE = kombu.Queue("smoke_messages", routing_key="smoke_messages")
@@ -70,7 +70,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
 
 class Messages(bootsteps.ConsumerStep):
-    """Takes messages that are no tasks."""
+    """Consumes messages that are no tasks."""
 
     def get_consumers(self, channel: Any) -> list[kombu.Consumer]:
         return [kombu.Consumer(channel, queues=[QUEUE], callbacks=[self.on_message], accept=["json"])]
@@ -123,5 +123,5 @@ def late_command(state: Any) -> str:
 
 @inspect_command()
 def places_used(state: Any) -> dict[str, int]:
-    """How often each place was run through in the main process."""
+    """Return how often each place was run in the main process."""
     return dict(used)

@@ -1,4 +1,4 @@
-"""Looks at the results of tasks when they are revoked. A worker has it that is told to with the setting `include`."""
+"""Reads the results of tasks when they are revoked. A worker imports it if its setting ``include`` names it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery.worker.control import inspect_command
 
 from smoke_project.tasks import fetch
 
-#: By task, what was stored when the signal came.
+#: The stored state when the signal came, by task.
 states: dict[str, str | None] = {}
 
 

@@ -21,7 +21,7 @@ Numbers = dict[str, Any]
 
 
 def fetch(sql: str, *parameters: object) -> Any:
-    """The first column of the first row."""
+    """Run a query; return the first column of the first row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         row = cursor.fetchone()
@@ -40,13 +40,13 @@ def double(number: int) -> int:
 
 @shared_task
 def frozen_objects() -> int:
-    """How many objects no garbage collection looks at."""
+    """Return how many objects are excluded from garbage collections."""
     return gc.get_freeze_count()
 
 
 @shared_task(name="pytest_celery.vendors.worker.tasks.ping")
 def ping() -> str:
-    """pytest-celery's, to find out whether a worker works."""
+    """Answer pytest-celery, which sends this task to find out whether a worker works."""
     return "pong"
 
 
@@ -57,7 +57,7 @@ def total(numbers: list[int]) -> int:
 
 @shared_task
 def start_chord(count: int) -> str:
-    """Have a worker double numbers and sum up; return the sum's task id."""
+    """Send tasks that double numbers, and one that sums up; return the id of the latter."""
     return str(chord(double.s(number) for number in range(count))(total.s()).id)
 
 
@@ -68,7 +68,7 @@ def double_acknowledged_late(number: int) -> int:
 
 @shared_task(bind=True, max_retries=10)
 def succeed_at_try(self: Task[Any, Any], number: int) -> int:
-    """Return how often it was tried again."""
+    """Succeed at the try of a number, and retry before; return the number of retries."""
     fetch("select 1")
     if self.request.retries + 1 < number:
         raise self.retry(countdown=0.1)
@@ -84,7 +84,7 @@ def hold_for(seconds: float) -> None:
 
 @shared_task
 def schedule(name: str, task: str, seconds: float) -> None:
-    """Have beat send a task again and again, until `unschedule`."""
+    """Let beat send a task at intervals until ``unschedule``."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
     interval, _ = IntervalSchedule.objects.get_or_create(
@@ -95,7 +95,7 @@ def schedule(name: str, task: str, seconds: float) -> None:
 
 @shared_task
 def unschedule(name: str) -> int:
-    """Return how often beat has sent the task."""
+    """Remove a task from beat's schedule; return how often beat has sent it."""
     from django_celery_beat.models import PeriodicTask
 
     entry = PeriodicTask.objects.get(name=name)
@@ -117,11 +117,11 @@ def die() -> None:
 
 @shared_task
 def sleep_in_query(seconds: float) -> int:
-    """Return the server's process id."""
+    """Sleep in a query; return the id of the server process."""
     return int(fetch("select pg_backend_pid() from pg_sleep(%s)", seconds))
 
 
-#: Like sleep_in_query, the server executes it for as long as the test wants it to.
+#: A query that the server executes until a test opens its gate.
 _QUERY_UNTIL = """DO $$ BEGIN
     WHILE NOT EXISTS (SELECT FROM gates WHERE name = %s) LOOP PERFORM pg_sleep(0.02); END LOOP;
 END $$"""
@@ -135,13 +135,13 @@ def wait_in_query(gate: str) -> int:
 
 @shared_task
 def query_until(gate: str) -> int:
-    """Be in the middle of a query until a gate is opened, then return the server's process id."""
+    """Run a query until a gate is opened; return the id of the server process."""
     return wait_in_query(gate)
 
 
 @shared_task(ignore_result=True)
 def write_down(seconds: float) -> None:
-    """Be in a query for so long, and write down who ran this and how long it waited for a connection."""
+    """Sleep in a query, and insert a row with the worker and how long the task waited for a connection."""
     start = time.monotonic()
     connection.ensure_connection()
     waited = time.monotonic() - start
@@ -154,7 +154,7 @@ def write_down(seconds: float) -> None:
 
 @shared_task
 def hold_until(path: str) -> int:
-    """Hold a connection, without a query, until there is a file."""
+    """Hold a connection, without a query, until a file exists."""
     pid = int(fetch("select pg_backend_pid()"))
     wait_for_file(path)
     return pid
@@ -167,7 +167,7 @@ def double_with_retries(number: int) -> int:
 
 @shared_task(bind=True, acks_late=True)
 def run_again_elsewhere(self: Task[Any, Any], path: str) -> tuple[int, bool]:
-    """Never end while there is no such file. Return the worker's process, and whether the task came once more."""
+    """Run until a file exists. Return the worker's process id, and whether the task was delivered again."""
     if not Path(path).exists():
         fetch("select pg_sleep(600)")
     fetch("select 1")
@@ -176,26 +176,26 @@ def run_again_elsewhere(self: Task[Any, Any], path: str) -> tuple[int, bool]:
 
 @shared_task
 def process_numbers() -> tuple[int, Numbers]:
-    """The process that runs the task, and its pool's numbers, while the task itself has no connection."""
+    """Return the id of the task's process, and its pool's numbers while the task has no connection."""
     pool = pools.get("default")
     return os.getpid(), {} if pool is None else dataclasses.asdict(pool.stats())
 
 
 @shared_task
 def fan_out(count: int, seconds: float = 0) -> tuple[int, list[int]]:
-    """Run queries in threads or greenlets that give back. Return the process, and the server's processes."""
+    """Run queries in threads or greenlets that give back; return the ids of the process and of the server processes."""
     return os.getpid(), _pids_of(count, close_connection(lambda: sleep_in_query(seconds)))
 
 
 @shared_task
 def fan_out_and_forget(count: int, seconds: float = 0) -> list[int]:
-    """Run queries in threads or greenlets that do not give back."""
+    """Run queries in threads or greenlets that don't give back."""
     return _pids_of(count, lambda: sleep_in_query(seconds))
 
 
 @shared_task
 def fan_out_until(count: int, gate: str, forget: bool) -> list[int]:
-    """The same, in the middle of queries until a gate is opened."""
+    """Run queries in threads or greenlets until a gate is opened."""
 
     def work() -> int:
         return wait_in_query(gate)
@@ -215,13 +215,13 @@ def _pids_of(count: int, work: Callable[[], int]) -> list[int]:
 
 @shared_task
 def ask_for_pid() -> int:
-    """What an eager task may do: use the database."""
+    """Query, as an eager task may."""
     return int(fetch("select pg_backend_pid()"))
 
 
 @shared_task
 def run_eagerly() -> dict[str, bool]:
-    """Run tasks in this very greenlet or thread, inside and outside of a transaction."""
+    """Run tasks in this greenlet or thread, inside and outside a transaction."""
     fetch("select 1")
     before = connection.connection
     outside = ask_for_pid.apply().get(disable_sync_subtasks=False)
@@ -239,7 +239,7 @@ def run_eagerly() -> dict[str, bool]:
 
 @shared_task
 def run_event_loop_until(begun: str, path: str) -> None:
-    """Run an event loop of asyncio, which says so with a file, until there is another file."""
+    """Run an event loop of asyncio, which creates one file when it runs, until another one exists."""
 
     async def wait() -> None:
         loop = asyncio.get_running_loop()

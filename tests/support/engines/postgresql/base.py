@@ -1,4 +1,4 @@
-"""`ENGINE = "tests.support.engines.postgresql"`: what a project makes of our engine."""
+"""``ENGINE = "tests.support.engines.postgresql"``: a project's own engine, derived from ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ENGINE = "tests.support.engines.prometheus"`: our engine with what django-prometheus adds to Django's."""
+"""``ENGINE = "tests.support.engines.prometheus"``: our engine with django-prometheus's additions to Django's."""
 
 from __future__ import annotations
 

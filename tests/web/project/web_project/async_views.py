@@ -1,4 +1,4 @@
-"""Asynchronous pages that ask the database in the ways that Django has for it."""
+"""Asynchronous views that query the database in each of Django's ways."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from django_geventpool.utils import close_connection
 
 from .views import CHUNK, backend_pid, seconds_of
 
-#: Tasks that go on after their request; asyncio itself keeps no reference.
+#: Tasks that go on after their request; asyncio itself keeps no references to tasks.
 _left_behind: set[asyncio.Task[int]] = set()
 
 
 async def orm(request: HttpRequest) -> HttpResponse:
-    """Django's asynchronous methods."""
+    """Query by Django's asynchronous methods."""
     module = await Module.objects.aget(path=request.GET["path"])
     definitions = [definition.name async for definition in module.definitions.all()]
     return JsonResponse({"name": module.name, "definitions": definitions})
 
 
 async def ask(request: HttpRequest) -> HttpResponse:
-    """In the request's own thread for synchronous code."""
+    """Query in the request's own thread for synchronous code."""
     return JsonResponse({"pid": await sync_to_async(backend_pid)(seconds_of(request))})
 
 
 async def ask_elsewhere(request: HttpRequest) -> HttpResponse:
-    """In a thread of the event loop's executor, which lives on."""
+    """Query in a thread of the event loop's executor, which lives on, and give back there."""
     ask_and_give_back = sync_to_async(close_connection(backend_pid), thread_sensitive=False)
     return JsonResponse({"pid": await ask_and_give_back(seconds_of(request))})
 
 
 async def ask_elsewhere_and_forget(request: HttpRequest) -> HttpResponse:
-    """The same, and nobody says when the thread needs its connection no more."""
+    """Query in a thread of the event loop's executor, and don't give back."""
     return JsonResponse({"pid": await sync_to_async(backend_pid, thread_sensitive=False)(seconds_of(request))})
 
 
 async def ask_in_thread(request: HttpRequest) -> HttpResponse:
-    """With asyncio's own function for such calls."""
+    """Query by ``asyncio.to_thread``."""
     return JsonResponse({"pid": await asyncio.to_thread(close_connection(backend_pid), seconds_of(request))})
 
 
 async def gather(request: HttpRequest) -> HttpResponse:
-    """Several of each kind at once. Those of the request's own thread take their turns, and as long in all."""
+    """Make several queries of each kind at once. Those in the request's own thread run one after the other."""
     here = sync_to_async(backend_pid)
     elsewhere = sync_to_async(close_connection(backend_pid), thread_sensitive=False)
     seconds = seconds_of(request)
@@ -60,7 +60,7 @@ async def fail(request: HttpRequest) -> HttpResponse:
 
 
 async def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """A page without an end, with a query for each of its parts."""
+    """Return an endless page, with a query for each part."""
 
     async def parts() -> AsyncIterator[bytes]:
         while True:
@@ -71,7 +71,7 @@ async def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def leave_task_behind(request: HttpRequest) -> HttpResponse:
-    """Start a task that goes on after the end of the request, and ask in the meantime."""
+    """Start a task that goes on after the end of the request, and make a query in the meantime."""
     task = asyncio.create_task(sync_to_async(backend_pid)(seconds_of(request)))
     _left_behind.add(task)
     task.add_done_callback(_left_behind.discard)

@@ -1,4 +1,4 @@
-"""The example project's settings, and what a test wants to be different."""
+"""The example project's settings, with the changes that a test makes."""
 
 import json
 import os

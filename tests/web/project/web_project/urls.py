@@ -1,4 +1,4 @@
-"""The example project's pages, and those of the tests."""
+"""The URLs of the example project's pages and of the tests'."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""Pages that ask the database, and one that tells the pool's numbers."""
+"""Views that query the database, and one that shows the pool's numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = b"x" * 65536
 
 
 def backend_pid(seconds: float = 0) -> int:
-    """The process id of the server's side of this holder's connection, after a while."""
+    """Return the id of the server process of this holder's connection, after some seconds."""
     with connection.cursor() as cursor:
         cursor.execute("select pg_backend_pid() from pg_sleep(%s)", [seconds])
         return int(cursor.fetchone()[0])
@@ -26,7 +26,7 @@ def seconds_of(request: HttpRequest) -> float:
 
 
 def numbers(request: HttpRequest) -> HttpResponse:
-    """The process that answers, and its pool's numbers. Uses no connection."""
+    """Show the id of the process that answers, and its pool's numbers, without a connection."""
     pool = pools.get("default")
     return JsonResponse(
         {
@@ -53,7 +53,7 @@ def fail_in_atomic(request: HttpRequest) -> HttpResponse:
 
 
 def block_process(request: HttpRequest) -> HttpResponse:
-    """Stop all greenlets of the process in the middle of a transaction, as a call of a C library may."""
+    """Block all greenlets of the process in the middle of a transaction, as a C library's call may."""
     with transaction.atomic():
         backend_pid()
         green.original("time", "sleep")(600)
@@ -61,7 +61,7 @@ def block_process(request: HttpRequest) -> HttpResponse:
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """A page without an end, with a query for each of its parts."""
+    """Return an endless page, with a query for each part."""
 
     def parts() -> Iterator[bytes]:
         while True:

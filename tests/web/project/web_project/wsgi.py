@@ -1,4 +1,4 @@
-"""The WSGI application; it may ask the database when it is imported."""
+"""The WSGI application; it can query the database when it is imported."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`ENGINE = "smoke_project.engine"`: what a project makes of our engine."""
+"""``ENGINE = "smoke_project.engine"``: a project's own engine, derived from ours."""
 
 from __future__ import annotations
 
