@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, StartWorker
-from .workers import Worker, migrate
+from ..conftest import GREEN, StartWorker
+from ..workers import Worker, migrate
 
 APPS = ["celery_geventpool", "django_celery_results"]
 #: More than any test here takes: who waits for a connection that doesn't come fails the test.

@@ -6,7 +6,7 @@ import pytest
 
 from servers.celery_worker import WorkerFailed
 
-from .conftest import GREEN, StartWorker
+from ..conftest import GREEN, StartWorker
 from .test_start import start_lines
 
 ENGINE = {"ENGINE": "smoke_project.engine"}

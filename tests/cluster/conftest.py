@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import docker
 import pytest
 from celery import Celery
 from pytest_celery import (
@@ -22,8 +23,9 @@ from pytest_celery import (
 )
 
 from servers.postgres import PostgresServer
+from tests.smoke.environment import PROJECT_FOLDER, database_settings, project_environment, python_path
+from tests.smoke.watched_server import watched_server
 
-from ..environment import PROJECT_FOLDER, database_settings, project_environment, python_path
 from .cluster_worker import ClusterWorker
 from .nodes.databases import Database, LocalDatabase
 from .nodes.docker import docker_beat, docker_database, docker_image, docker_worker, worker_command  # noqa: F401
@@ -34,9 +36,33 @@ from .nodes.worker import LocalWorker, local_beat
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--docker", action="store_true", help="have the nodes in Docker instead of on this machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "own_worker(*arguments, processes): the worker is for this test alone, with more on its command line, and that "
+        "many of its processes may have connections",
+    )
+    if config.getoption("--docker"):
+        try:
+            docker.from_env().ping()
+        except docker.errors.DockerException as error:
+            raise pytest.UsageError(f"--docker: no Docker engine answers, start one ({error})") from error
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """The database of the workers on this machine, whose log tells of each connection."""
+    with watched_server() as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def in_docker(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--docker", default=False))
+    return bool(request.config.getoption("--docker"))
 
 
 @pytest.fixture(params=ARRANGEMENTS, ids=str)

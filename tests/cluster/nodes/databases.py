@@ -20,7 +20,7 @@ class Database(CeleryTestContainer):  # type: ignore[misc]
         """Workers store results with Django; their clients look at the table themselves."""
         return {
             "url": "django-db",
-            "host_url": f"tests.smoke.cluster.nodes.stored_results:StoredResults+{self.for_tests.url}",
+            "host_url": f"tests.cluster.nodes.stored_results:StoredResults+{self.for_tests.url}",
         }
 
     @property

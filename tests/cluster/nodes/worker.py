@@ -12,8 +12,8 @@ from pytest_celery import CeleryWorkerContainer
 
 from servers.celery_worker import CeleryWorker
 from servers.logged_process import LoggedProcess
+from tests.smoke.environment import PROJECT_FOLDER, python_path
 
-from ...environment import PROJECT_FOLDER, python_path
 from .plans import WorkerPlan
 from .process_container import ProcessContainer, new_id
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 from celery import chain, group
 from pytest_celery import CeleryTestSetup
 
+from tests.smoke.watched_worker import result_of
 from tests.support.waiting import eventually
 
-from ..watched_worker import result_of
 from .cluster_worker import ClusterWorker, results_of
 
 

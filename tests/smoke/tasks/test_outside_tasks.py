@@ -11,8 +11,8 @@ import pytest
 from servers.redis import RedisServer
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, POOLS, StartWorker
-from .workers import Worker, result_of
+from ..conftest import GREEN, POOLS, StartWorker
+from ..workers import Worker, result_of
 
 #: With one connection, whatever keeps it stops everything.
 OPTIONS = {"MAX_CONNS": 1, "CONN_WAIT_TIMEOUT": 10}

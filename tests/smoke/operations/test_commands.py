@@ -15,8 +15,8 @@ import pytest
 
 from tests.support.waiting import DEADLINE, eventually
 
-from .conftest import GREEN, StartWorker
-from .workers import PROJECT_FOLDER, Worker, result_of
+from ..conftest import GREEN, StartWorker
+from ..workers import PROJECT_FOLDER, Worker, result_of
 
 LIMIT = 3
 UNAVAILABLE = 69

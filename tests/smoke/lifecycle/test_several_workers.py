@@ -12,8 +12,8 @@ from servers.redis import RedisServer
 from tests.support.waiting import DEADLINE, eventually
 from tests.support.watcher import Watcher
 
-from .conftest import GREEN, StartWorker
-from .workers import Worker
+from ..conftest import GREEN, StartWorker
+from ..workers import Worker
 
 WORKERS = 4
 MAX_CONNS = 10

@@ -11,8 +11,8 @@ import pytest
 from servers.redis import RedisServer
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, StartWorker
-from .workers import result_of
+from ..conftest import GREEN, StartWorker
+from ..workers import result_of
 
 OPTIONS = {"MAX_CONNS": 5, "CONN_WAIT_TIMEOUT": 60}
 

@@ -14,8 +14,8 @@ from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, POOLS, StartWorker
-from .workers import ENGINE, Worker
+from ..conftest import GREEN, POOLS, StartWorker
+from ..workers import ENGINE, Worker
 
 MODULE = "smoke_project.late"
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .conftest import GREEN
-from .workers import Worker, result_of
+from ..conftest import GREEN
+from ..workers import Worker, result_of
 
 SharedWorkers = Callable[[str], Worker]
 

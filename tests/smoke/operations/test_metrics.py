@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from .conftest import GREEN, StartWorker
-from .workers import Worker, result_of
+from ..conftest import GREEN, StartWorker
+from ..workers import Worker, result_of
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.waiting import DEADLINE
 
-from .conftest import StartWorker
+from ..conftest import StartWorker
+from ..workers import PROJECT_FOLDER, Worker
 from .test_commands import UNAVAILABLE, installed
-from .workers import PROJECT_FOLDER, Worker
 
 __all__ = ["installed"]
 

@@ -1,7 +1,7 @@
 """Workers that end and come back.
 
-Of green workers' cold shutdown, see test_shutdown.py: from within its signal handler, Celery 5.7 stores where each task
-stands, which no result backend can that is reached over a network.
+Of green workers' cold shutdown, see test_shutdown.py in tests/smoke/lifecycle: from within its signal handler, Celery
+5.7 stores where each task stands, which no result backend can that is reached over a network.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pytest_celery import CeleryWorkerContainer
 from pytest_docker_tools import build, container, fxtr
 
-from ...environment import ROOT
-from ...watched_worker import LOG_LINE_PREFIX
+from tests.smoke.environment import ROOT
+from tests.smoke.watched_worker import LOG_LINE_PREFIX
+
 from .databases import DockerDatabase
 from .plans import WorkerPlan
 from .worker import APP, BEAT_ARGUMENTS
@@ -32,7 +33,7 @@ def worker_command(plan: WorkerPlan) -> list[str]:
     return ["sh", "-c", script, "sh", *worker, *plan.worker_arguments]
 
 
-docker_image = build(path=str(ROOT), dockerfile="tests/smoke/cluster/docker/Dockerfile", tag="celery-geventpool/smoke")
+docker_image = build(path=str(ROOT), dockerfile="tests/cluster/docker/Dockerfile", tag="celery-geventpool/smoke")
 
 docker_database = container(
     image="postgres:16",

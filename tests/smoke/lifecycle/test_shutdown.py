@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, POOLS, StartWorker
-from .workers import Worker, result_of
+from ..conftest import GREEN, POOLS, StartWorker
+from ..workers import Worker, result_of
 
 OPTIONS = {"MAX_CONNS": 5, "CONN_WAIT_TIMEOUT": 60}
 #: The server looks every two seconds whether the client of a running query is still there.

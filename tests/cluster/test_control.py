@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 
+from tests.smoke.watched_worker import result_of
 from tests.support.waiting import eventually
 
-from ..watched_worker import result_of
 from .cluster_worker import ClusterWorker, pools, results_of
 
 

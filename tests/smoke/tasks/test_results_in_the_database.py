@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .conftest import GREEN, StartWorker
-from .workers import Worker, migrate
+from ..conftest import GREEN, StartWorker
+from ..workers import Worker, migrate
 
 APPS = ["celery_geventpool", "django_celery_results"]
 #: Two that leak would stop everything.

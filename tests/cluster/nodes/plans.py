@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from servers.postgres_address import Postgres
-
-from ...environment import database_settings, project_environment
+from tests.smoke.environment import database_settings, project_environment
 
 #: INSTALLED_APPS.
 APPS = ("celery_geventpool", "django_celery_results", "django_celery_beat")

@@ -9,9 +9,9 @@ import pytest
 from celery.result import AsyncResult
 from pytest_celery import CeleryTestSetup
 
+from tests.smoke.watched_worker import WatchedWorker, result_of
 from tests.support.waiting import eventually
 
-from ..watched_worker import WatchedWorker, result_of
 from .nodes.databases import Database
 from .nodes.plans import ARRANGEMENTS, WorkerPlan
 
