@@ -13,12 +13,18 @@ from tests.smoke.watched_worker import WatchedWorker, result_of
 from tests.support.waiting import eventually
 
 from .nodes.databases import Database
-from .nodes.plans import ARRANGEMENTS, WorkerPlan
+from .nodes.plans import ARRANGEMENTS, LIMITS, PAIRWISE, WorkerPlan
 
 
 def pools(*names: str, broker: str | None = None) -> pytest.MarkDecorator:
     """Have a test run with some classes of pools only, on each broker or on one."""
     chosen = [some for some in ARRANGEMENTS if some.pool in names and broker in (None, some.broker)]
+    return pytest.mark.parametrize("arrangement", chosen, indirect=True, ids=str)
+
+
+def pools_once(*names: str) -> pytest.MarkDecorator:
+    """Have a test run once with each class of pool, or with some: for what the brokers don't do differently in each."""
+    chosen = [some for some in PAIRWISE if some.pool in (names or LIMITS)]
     return pytest.mark.parametrize("arrangement", chosen, indirect=True, ids=str)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from .cluster_worker import ClusterWorker, pools
+from .cluster_worker import ClusterWorker, pools_once
 
 SUCCEEDED = "Task smoke_project.tasks.double["
 
@@ -24,7 +24,7 @@ def runs_before(worker: ClusterWorker) -> int:
     return runs
 
 
-@pools("gevent", "prefork")
+@pools_once("gevent", "prefork")
 def test_scheduled_tasks(worker: ClusterWorker, runs_before: int, beat: Any) -> None:
     eventually(lambda: worker.node.logs().count(SUCCEEDED) >= runs_before + 10, "tasks that beat has sent")
     beats = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{worker.name}-beat'"

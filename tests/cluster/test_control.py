@@ -8,9 +8,10 @@ from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimit
 from tests.smoke.watched_worker import result_of
 from tests.support.waiting import eventually
 
-from .cluster_worker import ClusterWorker, pools, results_of
+from .cluster_worker import ClusterWorker, pools, pools_once, results_of
 
 
+@pools_once()
 def test_revoked_tasks_that_wait(worker: ClusterWorker) -> None:
     tasks = worker.send_many(5, "double", 1, countdown=5)
     eventually(lambda: len(worker.control("scheduled")) == 5, "5 tasks that wait for their time")
@@ -46,7 +47,7 @@ def test_hard_time_limits(worker: ClusterWorker) -> None:
 
 
 # Other classes of pools have none. In the middle of a query, psycopg2 would not hear of it.
-@pools("prefork")
+@pools_once("prefork")
 def test_soft_time_limits(worker: ClusterWorker) -> None:
     for task in worker.send_many(4, "hold_for", 600, soft_time_limit=1):
         with pytest.raises(SoftTimeLimitExceeded):
@@ -54,7 +55,7 @@ def test_soft_time_limits(worker: ClusterWorker) -> None:
 
 
 # Celery's pool of threads doesn't change its size.
-@pools("gevent", "eventlet", "prefork")
+@pools_once("gevent", "eventlet", "prefork")
 @pytest.mark.own_worker(processes=5)
 def test_the_workers_pool_grows_and_shrinks(worker: ClusterWorker) -> None:
     for command, size in [("pool_grow", worker.concurrency + 2), ("pool_shrink", worker.concurrency)]:
@@ -66,7 +67,7 @@ def test_the_workers_pool_grows_and_shrinks(worker: ClusterWorker) -> None:
         results_of(tasks)
 
 
-@pools("gevent", "eventlet", "prefork")
+@pools_once("gevent", "eventlet", "prefork")
 @pytest.mark.own_worker("--autoscale=8,2", processes=9)
 def test_autoscale(worker: ClusterWorker) -> None:
     gate = worker.new_gate()

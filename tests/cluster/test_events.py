@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from .cluster_worker import ClusterWorker, pools
+from .cluster_worker import ClusterWorker, pools_once
 
 
+@pools_once()
 def test_events(worker: ClusterWorker) -> None:
     count, seen = 10, []
     wanted = {"task-received": count, "task-started": count, "task-succeeded": count, "worker-heartbeat": 1}
@@ -28,7 +29,7 @@ def test_events(worker: ClusterWorker) -> None:
     assert receiver.should_stop, seen
 
 
-@pools("gevent", "prefork")
+@pools_once("gevent", "prefork")
 @pytest.mark.own_worker
 def test_a_new_worker_learns_from_its_neighbours(worker: ClusterWorker) -> None:
     worker.node.assert_log_exists("mingle: ")

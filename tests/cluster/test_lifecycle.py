@@ -13,7 +13,7 @@ from celery.result import AsyncResult
 
 from tests.support.waiting import eventually
 
-from .cluster_worker import ClusterWorker, pools, results_of
+from .cluster_worker import ClusterWorker, pools, pools_once, results_of
 
 
 def cut_off(worker: ClusterWorker) -> list[str]:
@@ -45,7 +45,7 @@ def send_a_load(worker: ClusterWorker) -> list[AsyncResult[Any]]:
 
 
 # In such a moment billiard lets prefork's children wait for half a minute for what they have said to be heard.
-@pools("gevent", "eventlet", "threads")
+@pools_once("gevent", "eventlet", "threads")
 @pytest.mark.own_worker
 def test_a_restart_under_load_loses_no_task(worker: ClusterWorker) -> None:
     tasks = send_a_load(worker)

@@ -11,7 +11,9 @@ from pytest_celery import CeleryTestSetup
 from tests.smoke.watched_worker import result_of
 from tests.support.waiting import eventually
 
-from .cluster_worker import ClusterWorker, results_of
+from .cluster_worker import ClusterWorker, pools_once, results_of
+
+pytestmark = pools_once()
 
 
 def test_the_setup_is_ready(celery_setup: CeleryTestSetup) -> None:
@@ -22,20 +24,6 @@ def test_the_setup_is_ready(celery_setup: CeleryTestSetup) -> None:
 def test_many_tasks(worker: ClusterWorker) -> None:
     assert results_of(worker.send_many(100, "double", 21)) == [42] * 100
     assert worker.opened() > 0
-
-
-def test_many_tasks_at_once(worker: ClusterWorker) -> None:
-    gate = worker.new_gate()
-    tasks = worker.send_many(worker.concurrency, "query_until", gate)
-    worker.await_active(worker.at_once)
-    worker.open_gate(gate)
-    assert len(set(results_of(tasks))) <= worker.bound
-
-
-def test_the_greenlets_and_threads_of_tasks(worker: ClusterWorker) -> None:
-    for _process, pids in results_of(worker.send_many(4, "fan_out", 10)):
-        assert len(pids) == 10
-        assert len(set(pids)) <= worker.limit
 
 
 def test_a_group(worker: ClusterWorker) -> None:

@@ -40,6 +40,13 @@ ARRANGEMENTS = [
     Arrangement("redis", "django", "threads"),
     Arrangement("redis", "redis", "prefork"),
 ]
+#: Each class of pool once, each broker and each result backend twice, and of these two all four pairs.
+PAIRWISE = [
+    Arrangement("rabbitmq", "django", "gevent"),
+    Arrangement("redis", "django", "eventlet"),
+    Arrangement("rabbitmq", "redis", "threads"),
+    Arrangement("redis", "redis", "prefork"),
+]
 
 
 @dataclass(frozen=True)
