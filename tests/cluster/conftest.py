@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -23,8 +20,7 @@ from pytest_celery import (
 )
 
 from servers.postgres import PostgresServer
-from tests.smoke.environment import PROJECT_FOLDER, database_settings, project_environment, python_path
-from tests.smoke.watched_server import watched_server
+from tests.smoke.watched_server import migrate, watched_server
 
 from .cluster_worker import ClusterWorker
 from .nodes.databases import Database, LocalDatabase
@@ -93,18 +89,7 @@ def running_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningN
 @pytest.fixture(scope="session")
 def local_database(server: PostgresServer) -> LocalDatabase:
     """The server of the smoke tests, with the tables of all apps."""
-    django = {"INSTALLED_APPS": APPS, "DATABASES": {"default": database_settings(server, "migrate", {})}}
-    environment = {
-        **project_environment(django, {}),
-        **python_path(),
-        "DJANGO_SETTINGS_MODULE": "smoke_project.settings",
-    }
-    subprocess.run(
-        [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
-        cwd=PROJECT_FOLDER,
-        env={**os.environ, **environment, "DJANGO_SETTINGS_MODULE": "smoke_project.settings"},
-        check=True,
-    )
+    migrate(server, APPS)
     return LocalDatabase(server)
 
 

@@ -13,13 +13,15 @@ import pytest
 from servers.postgres import PostgresServer
 from servers.redis import RedisNotFound, RedisServer
 
-from .watched_server import watched_server
+from .watched_server import migrate, watched_server
 from .workers import Worker
 
 StartWorker = Callable[..., Worker]
 
 GREEN = ("gevent", "eventlet")
 POOLS = (*GREEN, "threads", "prefork", "solo")
+#: INSTALLED_APPS of workers that store their results in the database.
+RESULTS_APPS = ("celery_geventpool", "django_celery_results")
 CONCURRENCY = {"gevent": 100, "eventlet": 100, "threads": 100, "prefork": 2, "solo": 1}
 
 _numbers = itertools.count()
@@ -30,6 +32,12 @@ def server() -> Iterator[PostgresServer]:
     """A PostgreSQL server whose log tells of each connection."""
     with watched_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def results_table(server: PostgresServer) -> None:
+    """The tables of the apps of workers that store their results in the database."""
+    migrate(server, RESULTS_APPS)
 
 
 @pytest.fixture

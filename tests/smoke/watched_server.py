@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
 
+from .environment import PROJECT_FOLDER, database_settings, project_environment, python_path
 from .watched_worker import LOG_LINE_PREFIX
 
 
@@ -28,3 +32,19 @@ def watched_server() -> Iterator[PostgresServer]:
     with server:
         server.query(f"CREATE TABLE gates (name text); ALTER TABLE gates OWNER TO {server.user}")
         yield server
+
+
+def migrate(server: PostgresServer, apps: Sequence[str]) -> None:
+    """Make the tables of apps."""
+    django = {"INSTALLED_APPS": list(apps), "DATABASES": {"default": database_settings(server, "migrate", {})}}
+    environment = {
+        **project_environment(django, {}),
+        **python_path(),
+        "DJANGO_SETTINGS_MODULE": "smoke_project.settings",
+    }
+    subprocess.run(
+        [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
+        cwd=PROJECT_FOLDER,
+        env={**os.environ, **environment},
+        check=True,
+    )

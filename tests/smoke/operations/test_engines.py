@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from servers.celery_worker import WorkerFailed
+from tests.support.waiting import eventually
 
 from ..conftest import GREEN, StartWorker
+from ..workers import Worker
 from .test_start import start_lines
 
 ENGINE = {"ENGINE": "smoke_project.engine"}
 
 
-@pytest.mark.parametrize("pool", [*GREEN, "threads"])
+# In each framework: tests/integration/test_derived_engines.py.
+@pytest.mark.parametrize("pool", ["gevent"])
 def test_the_worker_says_what_its_tasks_share_and_knows_the_limit(pool: str, start_worker: StartWorker) -> None:
     worker = start_worker(pool, {"MAX_CONNS": 3, "max_size": 4}, start=False, database=ENGINE)
     worker.start()
     (line,) = start_lines(worker)
-    framework = pool if pool in GREEN else "threads"
-    assert f"engine smoke_project.engine, limit 3, mode session, framework {framework}, driver psycopg" in line
+    assert f"engine smoke_project.engine, limit 3, mode session, framework {pool}, driver psycopg" in line
     assert worker.wait_for_log(r'WARNING.*\["OPTIONS"\]\["max_size"\] goes to the driver.*Set "MAX_CONNS" in OPTIONS')
     assert worker.control("pools")["unused"] == {"default": 3}
     assert worker.control("pool_resize", alias="default", limit="2")["limit"] == 2
@@ -54,14 +58,15 @@ def test_without_the_app_the_pools_of_child_processes_are_not_shown(start_worker
 
 
 @pytest.mark.parametrize("pool", GREEN)
-def test_a_task_id_with_line_breaks_forges_no_line(pool: str, start_worker: StartWorker) -> None:
-    worker = start_worker(pool, {"MAX_CONNS": 3})
+def test_a_task_id_with_line_breaks_forges_no_line(pool: str, shared_workers: Callable[[str], Worker]) -> None:
+    worker = shared_workers(pool)
     evil = "1]\n[2026-01-01 00:00:00,000: WARNING/MainProcess] forged\x1b[2J"
     gate = worker.new_gate()
     worker.send("query_until", gate, task_id=evil, ignore_result=True)
     worker.await_active(1)
     answer = worker.control("pools", options=["holders"])
     worker.open_gate(gate)
+    eventually(worker.is_quiet, "a quiet pool")
     (held,) = answer["pools"][0]["holders"]
     assert held["task_id"] == evil
     assert held["holder"].isprintable()

@@ -65,7 +65,7 @@ def test_queries_that_wait_for_the_server_do_not_block_the_worker(concurrent_wor
 
 def test_many_short_tasks_open_no_more_than_max_conns(worker: Worker) -> None:
     before = worker.opened()
-    tasks = worker.send_many(2000 if worker.pool in GREEN else 500, "double", 21)
+    tasks = worker.send_many(500, "double", 21)
     assert {result_of(task) for task in tasks} == {42}
     processes = worker.concurrency if worker.pool == "prefork" else 1
     assert 0 < worker.opened() <= worker.limit * processes

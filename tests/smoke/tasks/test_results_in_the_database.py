@@ -6,23 +6,18 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from ..conftest import GREEN, StartWorker
-from ..workers import Worker, migrate
+from ..conftest import GREEN, RESULTS_APPS, StartWorker
+from ..workers import Worker
 
-APPS = ["celery_geventpool", "django_celery_results"]
 #: Two that leak would stop everything.
 LIMIT = 2
 
 
 @pytest.fixture(scope="module", params=[*GREEN, "threads", "prefork"])
-def worker(request: pytest.FixtureRequest, start_module_worker: StartWorker) -> Worker:
+def worker(request: pytest.FixtureRequest, start_module_worker: StartWorker, results_table: None) -> Worker:
     settings = {"result_backend": "django-db", "result_extended": True, "task_track_started": True}
-    worker = start_module_worker(
-        request.param, {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 20}, start=False, apps=APPS, settings=settings
-    )
-    migrate(worker)
-    worker.start()
-    return worker
+    options = {"MAX_CONNS": LIMIT, "CONN_WAIT_TIMEOUT": 20}
+    return start_module_worker(request.param, options, apps=RESULTS_APPS, settings=settings)
 
 
 @pytest.fixture(autouse=True)

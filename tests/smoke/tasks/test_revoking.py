@@ -9,10 +9,11 @@ import pytest
 
 from tests.support.waiting import eventually
 
-from ..conftest import GREEN, StartWorker
-from ..workers import Worker, migrate
+from ..conftest import GREEN, RESULTS_APPS, StartWorker
+from ..workers import Worker
 
-APPS = ["celery_geventpool", "django_celery_results"]
+pytestmark = pytest.mark.usefixtures("results_table")
+
 #: More than any test here takes: who waits for a connection that doesn't come fails the test.
 NEVER = 300
 
@@ -21,10 +22,7 @@ def start(start_worker: StartWorker, pool: str, limit: int, **arguments: Any) ->
     options = {"MAX_CONNS": limit, "CONN_WAIT_TIMEOUT": arguments.pop("wait", NEVER)}
     options["POOL_MODE"] = arguments.pop("mode", "session")
     settings = {"result_backend": "django-db", "include": ["smoke_project.revoked"], **arguments.pop("settings", {})}
-    worker = start_worker(pool, options, start=False, apps=APPS, settings=settings, **arguments)
-    migrate(worker)
-    worker.server.query("TRUNCATE django_celery_results_taskresult")
-    worker.start()
+    worker = start_worker(pool, options, apps=RESULTS_APPS, settings=settings, **arguments)
     worker.await_answer()
     return worker
 
@@ -59,9 +57,16 @@ def assert_nothing_is_held(worker: Worker) -> None:
     assert "PoolTimeout" not in worker.log
 
 
-@pytest.mark.parametrize("mode", ["session", "transaction"])
-@pytest.mark.parametrize("limit", [1, 5])
-@pytest.mark.parametrize("pool", GREEN)
+@pytest.mark.parametrize(
+    ("pool", "limit", "mode"),
+    [
+        # Of any two, each value with each.
+        ("gevent", 1, "session"),
+        ("gevent", 5, "transaction"),
+        ("eventlet", 1, "transaction"),
+        ("eventlet", 5, "session"),
+    ],
+)
 def test_revoked_tasks_that_fill_the_pool_are_killed_before_their_results_are_stored(
     pool: str, limit: int, mode: str, start_worker: StartWorker
 ) -> None:
