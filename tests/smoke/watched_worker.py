@@ -152,4 +152,4 @@ class WatchedWorker:
 
 def result_of(result: AsyncResult[Any]) -> Any:
     """Wait for a task and return what it returned; raise what it raised."""
-    return result.get(timeout=RESULT_TIMEOUT, interval=0.02)
+    return result.get(timeout=RESULT_TIMEOUT, interval=0.05)
