@@ -12,6 +12,7 @@ import pytest
 from servers.celery_worker import WorkerFailed
 from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
+from tests.support.drivers import DRIVER
 from tests.support.waiting import eventually
 
 from ..conftest import GREEN, POOLS, StartWorker
@@ -29,7 +30,7 @@ def test_one_line_for_each_alias_says_what_the_tasks_share(pool: str, shared_wor
     worker = shared_workers(pool)
     framework = pool if pool in GREEN else "threads"
     assert start_lines(worker) == [
-        f'Pool "default": engine {ENGINE}, limit {worker.limit}, mode session, framework {framework}, driver psycopg2'
+        f'Pool "default": engine {ENGINE}, limit {worker.limit}, mode session, framework {framework}, driver {DRIVER}'
     ]
     assert "has patched the sockets" not in worker.log
     assert "CELERY_DB_REUSE_MAX" not in worker.log
