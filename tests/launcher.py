@@ -22,12 +22,12 @@ PLAIN = ("threads",)
 DRIVERS = ("psycopg2", "psycopg")
 NO_TESTS_RAN = 5
 #: Folders of tests, in the order in which they begin: the longest first, as one that began late would leave processors
-#: idle at the end.
+#: idle at the end; those that hardly wait last, as they use what is left of them.
 SUITES: dict[str, tuple[str, ...]] = {
-    "cluster": PLAIN,
     "integration": FRAMEWORKS,
-    "smoke/tasks": PLAIN,
+    "cluster": PLAIN,
     "smoke/lifecycle": PLAIN,
+    "smoke/tasks": PLAIN,
     "smoke/operations": PLAIN,
     "web": PLAIN,
     "contract": FRAMEWORKS,
@@ -42,8 +42,8 @@ IN_PARTS = ("smoke",)
 WITH_DRIVERS = ("integration", "faults", "libraries")
 #: Those that `all` leaves to environments of their own, with both drivers.
 APART = ("faults", "libraries")
-#: How many runs go on at the same time: three fill two cores, as they wait, too; fewer where others run beside them.
-JOBS = int(os.environ.get("TEST_JOBS", "3"))
+#: How many runs go on at the same time: four fill two cores, as they wait, too; fewer where others run beside them.
+JOBS = int(os.environ.get("TEST_JOBS", "4"))
 #: Where files are in memory, on Linux, and what must be free there. Hundreds of database clusters come and go in a run:
 #: on ext4 their many small files take more of the processors than the tests.
 MEMORY_FOLDER = "/dev/shm"
