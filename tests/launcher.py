@@ -21,11 +21,14 @@ FRAMEWORKS = ("gevent", "eventlet", "threads")
 PLAIN = ("threads",)
 DRIVERS = ("psycopg2", "psycopg")
 NO_TESTS_RAN = 5
-#: Suites and their frameworks, in the order of their starts: a long one that often waits would leave processors idle at
-#: the end.
+#: Folders of tests, in the order in which they begin: the longest first, as one that began late would leave processors
+#: idle at the end; those that hardly wait last, as they use what is left of them.
 SUITES: dict[str, tuple[str, ...]] = {
-    "smoke": PLAIN,
     "integration": FRAMEWORKS,
+    "cluster": PLAIN,
+    "smoke/lifecycle": PLAIN,
+    "smoke/tasks": PLAIN,
+    "smoke/operations": PLAIN,
     "web": PLAIN,
     "contract": FRAMEWORKS,
     "servers": PLAIN,
@@ -33,17 +36,19 @@ SUITES: dict[str, tuple[str, ...]] = {
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,
 }
-#: The suites that run once for each driver.
+#: Suites that are parts of one, in whose folder they are.
+IN_PARTS = ("smoke",)
+#: The suites that run once per driver.
 WITH_DRIVERS = ("integration", "faults", "libraries")
 #: The suites that aren't part of ``all``, as they have environments of their own, with both drivers.
 APART = ("faults", "libraries")
 #: How long a test may take, in seconds, where that isn't the usual: it runs a program hundreds of times, and watches
 #: over each run itself.
 PATIENCE = {"faults": 1800}
-#: How many runs go on at the same time: three fill two cores, as each also waits. Set it lower beside other programs.
-JOBS = int(os.environ.get("TEST_JOBS", "3"))
-#: Linux's folder in memory, and how much of it must be free. Hundreds of database clusters come and go in a run: on
-#: ext4, their many small files take more CPU than the tests.
+#: How many runs go on at the same time: four fill two cores, as they wait, too; fewer where others run beside them.
+JOBS = int(os.environ.get("TEST_JOBS", "4"))
+#: Where files are in memory, on Linux, and what must be free there. Hundreds of database clusters come and go in a run:
+#: on ext4 their many small files take more of the processors than the tests.
 MEMORY_FOLDER = "/dev/shm"
 MEMORY_NEEDED = 4 * 2**30
 #: A folder with a psycopg that can't be imported.
@@ -73,7 +78,7 @@ def main(arguments: list[str]) -> int:
     """Run the suites that the command line names; return the exit code."""
     keep_files_in_memory()
     parser = argparse.ArgumentParser(prog="python -m tests.run", epilog="Other arguments go to pytest.")
-    parser.add_argument("suite", choices=[*SUITES, "all"])
+    parser.add_argument("suite", choices=[*IN_PARTS, *SUITES, "all"])
     parser.add_argument("--framework", choices=FRAMEWORKS)
     parser.add_argument("--driver", choices=DRIVERS)
     options, pytest_arguments = parser.parse_known_args(arguments)
@@ -124,11 +129,10 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 
 
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:
-    """Run one suite or all, each with each of its frameworks and drivers in a process of its own; print a summary."""
-    suites = {name: SUITES[name] for name in SUITES if name == suite or (suite == "all" and name not in APART)}
+    """Run one suite or all, each with each of its frameworks and drivers in a process of its own; sum up."""
     runs = [
         (name, framework, chosen)
-        for name, frameworks in suites.items()
+        for name, frameworks in suites_of(suite).items()
         for framework, chosen in itertools.product(
             frameworks, installed_drivers() if name in WITH_DRIVERS and driver is None else [driver]
         )
@@ -136,12 +140,20 @@ def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int
     with tempfile.TemporaryDirectory(prefix="junit-") as folder:
 
         def run(key: tuple[str, str, str | None]) -> Result:
-            return run_process(*key, Path(folder) / f"{'-'.join(map(str, key))}.xml", pytest_arguments)
+            report = Path(folder) / f"{'-'.join(map(str, key)).replace('/', '-')}.xml"
+            return run_process(*key, report, pytest_arguments)
 
         with ThreadPoolExecutor(JOBS) as executor:
             results = list(executor.map(run, runs))
     print_summary(results)
     return 1 if any(result.failed for result in results) else 0
+
+
+def suites_of(name: str) -> dict[str, tuple[str, ...]]:
+    """The suite with this name or its parts, or all of them but those apart, with their frameworks."""
+    if name == "all":
+        return {suite: frameworks for suite, frameworks in SUITES.items() if suite not in APART}
+    return {suite: frameworks for suite, frameworks in SUITES.items() if suite == name or suite.startswith(f"{name}/")}
 
 
 def run_process(suite: str, framework: str, driver: str | None, report: Path, pytest_arguments: list[str]) -> Result:
@@ -191,11 +203,11 @@ def count(report: Path, result: Result) -> None:
 
 
 def print_summary(results: list[Result]) -> None:
-    """Print a line for each run, the skipped tests with their reasons, and the sums."""
-    print(f"\n{'suite':<14}{'framework':<11}{'driver':<10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    """Print one line a run, what was left out and why, and the sums."""
+    print(f"\n{'suite':<18}{'framework':<11}{'driver':<10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for result in results:
         print(
-            f"{result.suite:<14}{result.framework:<11}{result.driver:<10}{result.passed:>8}{result.failed:>8}"
+            f"{result.suite:<18}{result.framework:<11}{result.driver:<10}{result.passed:>8}{result.failed:>8}"
             f"{result.skipped:>9}{result.seconds:>9.1f}  {result.note}"
         )
     for result in results:

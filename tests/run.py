@@ -1,10 +1,10 @@
 """Runs the tests: ``python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]``.
 
-SUITE is one of the folders, or ``all`` of them but ``faults`` and ``libraries``. ``unit``, ``servers``, ``smoke`` and
-``web`` run in a plain process; ``contract`` runs once per framework (gevent, eventlet, threads), the others once per
-framework and installed driver (psycopg2, psycopg). TEST_JOBS of these runs (3) go on at the same time. With
-``--framework`` the suite runs once, in this process, which is monkey-patched for that framework before anything else is
-imported; ``--driver`` sets the driver, which is Django's choice otherwise.
+SUITE is one of the folders, or `all` of them but `faults` and `libraries`: `unit`, `servers`, `smoke`, `cluster` and
+`web` run in a plain process, `smoke` in three parts; `contract` runs once per framework (gevent, eventlet, threads),
+the others once per framework and installed driver (psycopg2, psycopg); four of these runs go on at the same time, or
+TEST_JOBS of them. With `--framework` the suite runs once, in this very process, which is monkey-patched for that
+framework before anything else is imported; `--driver` chooses the driver, which is otherwise Django's pick.
 """
 
 import sys

@@ -8,55 +8,36 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from servers.postgres import PostgresServer
-from servers.postgres_binaries import PostgresNotFound
 from servers.redis import RedisNotFound, RedisServer
 
-from .workers import LOG_LINE_PREFIX, Worker
+from .watched_server import migrate, watched_server
+from .workers import Worker
 
 StartWorker = Callable[..., Worker]
 
 GREEN = ("gevent", "eventlet")
 POOLS = (*GREEN, "threads", "prefork", "solo")
+#: INSTALLED_APPS of workers that store their results in the database.
+RESULTS_APPS = ("celery_geventpool", "django_celery_results")
 CONCURRENCY = {"gevent": 100, "eventlet": 100, "threads": 100, "prefork": 2, "solo": 1}
 
 _numbers = itertools.count()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--docker", action="store_true", help="have the nodes of the cluster tests in Docker instead of on this machine"
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "own_worker(*arguments, processes): the cluster's worker is for this test alone, with more on its command "
-        "line, and that many of its processes may have connections",
-    )
-    if config.getoption("--docker"):
-        try:
-            docker.from_env().ping()
-        except docker.errors.DockerException as error:
-            raise pytest.UsageError(f"--docker: no Docker engine answers, start one ({error})") from error
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server whose log tells of each connection."""
+    with watched_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server that logs each connection."""
-    try:
-        server = PostgresServer(
-            max_connections=300, log_connections=True, log_disconnections=True, log_line_prefix=LOG_LINE_PREFIX
-        )
-    except PostgresNotFound as error:
-        pytest.skip(str(error))
-    with server:
-        server.query(f"CREATE TABLE gates (name text); ALTER TABLE gates OWNER TO {server.user}")
-        yield server
+def results_table(server: PostgresServer) -> None:
+    """The tables of the apps of workers that store their results in the database."""
+    migrate(server, RESULTS_APPS)
 
 
 @pytest.fixture

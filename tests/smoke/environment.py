@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,4 +43,6 @@ def project_environment(
 def python_path() -> dict[str, str]:
     """Return PYTHONPATH for processes on this machine; the checkout is on it only if it is on this process's path."""
     folder = Path(celery_geventpool.__file__).parent.parent
-    return {"PYTHONPATH": str(ROOT)} if folder == ROOT else {}
+    # There may be what hides a driver.
+    others = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (others, str(ROOT))))} if folder == ROOT else {}

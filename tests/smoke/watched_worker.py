@@ -151,5 +151,5 @@ class WatchedWorker:
 
 
 def result_of(result: AsyncResult[Any]) -> Any:
-    """Wait for a task; return what it returned, or raise what it raised."""
-    return result.get(timeout=RESULT_TIMEOUT, interval=0.02)
+    """Wait for a task and return what it returned; raise what it raised."""
+    return result.get(timeout=RESULT_TIMEOUT, interval=0.05)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from .environment import ENGINE, PROJECT_FOLDER, database_settings, project_envi
 from .project.smoke_project.whole_messages import deliver_whole_messages
 from .watched_worker import LOG_LINE_PREFIX, WatchedWorker, result_of
 
-__all__ = ["ENGINE", "LOG_LINE_PREFIX", "PROJECT_FOLDER", "Worker", "migrate", "result_of"]
+__all__ = ["ENGINE", "LOG_LINE_PREFIX", "PROJECT_FOLDER", "Worker", "result_of"]
 
 
 class Worker(WatchedWorker, CeleryWorker):
@@ -118,13 +116,3 @@ class Worker(WatchedWorker, CeleryWorker):
 
     def warnings_of_leaks(self) -> list[str]:
         return [line for line in self.log.splitlines() if "without giving its connection back" in line]
-
-
-def migrate(worker: Worker) -> None:
-    """Create the tables of the worker's apps."""
-    subprocess.run(
-        [sys.executable, "-m", "django", "migrate", "--verbosity=0"],
-        cwd=PROJECT_FOLDER,
-        env={**worker.environment, "DJANGO_SETTINGS_MODULE": "smoke_project.settings"},
-        check=True,
-    )

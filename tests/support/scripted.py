@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import defaultdict, deque
@@ -67,6 +68,7 @@ class ScriptedDriver:
         self.is_slow = True
         self._scripts: dict[Step, deque[Action]] = defaultdict(deque)
         self._always: dict[Step, Action] = {}
+        self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def script(self, step: Step, *actions: Action) -> None:
@@ -85,8 +87,7 @@ class ScriptedDriver:
 
     def connect(self, opening: Callable[[ScriptedConnection], None]) -> ScriptedConnection:
         self._take("connect", None)
-        with self._lock:
-            connection = ScriptedConnection(self.count("connect"))
+        connection = ScriptedConnection(next(self._numbers))
         opening(connection)
         with self._lock:
             if self.capacity is not None and len(self.live) >= self.capacity:

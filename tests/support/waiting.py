@@ -10,6 +10,9 @@ T = TypeVar("T")
 
 #: Far more than anything takes, even on a slow machine: only a failing test waits that long (seconds).
 DEADLINE = 30.0
+#: Between two looks (seconds): at least, at most, and as a part of the time that was waited so far. A look may be a
+#: session on a server, which takes more of the processors than what is waited for.
+_PAUSE, _LONGEST_PAUSE, _PAUSE_SHARE = 0.01, 0.1, 0.05
 
 
 def eventually(condition: Callable[[], T], what: str, timeout: float = DEADLINE) -> T:
@@ -17,9 +20,10 @@ def eventually(condition: Callable[[], T], what: str, timeout: float = DEADLINE)
 
     :raises AssertionError: when it takes too long; the message says ``what`` was awaited, and the last value.
     """
-    deadline = time.monotonic() + timeout
+    start = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - start
+        if waited >= timeout:
             raise AssertionError(f"not within {timeout} s: {what} (last: {value!r})")
-        time.sleep(0.01)
+        time.sleep(max(_PAUSE, min(waited * _PAUSE_SHARE, _LONGEST_PAUSE)))
     return value

@@ -26,12 +26,13 @@ def watched(name, function):
 
 def watch():
     for module in (_thread, threading):
-        for name in ("allocate_lock", "Lock", "RLock", "_allocate_lock", "_CRLock", "_PyRLock", "start_new_thread",
+        for name in ("allocate_lock", "RLock", "_allocate_lock", "_CRLock", "_PyRLock", "start_new_thread",
                      "_start_new_thread", "_start_joinable_thread", "local", "Thread"):
             function = getattr(module, name, None)
             if callable(function) and not isinstance(function, type):
                 setattr(module, name, watched(name, function))
-    for name in ("local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
+    # A Lock is a type from Python 3.13 on.
+    for name in ("Lock", "local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
         setattr(threading, name, watched(name, getattr(threading, name)))
 
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.

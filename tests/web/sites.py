@@ -69,7 +69,7 @@ class Site(WebServer):
             cwd=PROJECT_FOLDER,
             env={**environment(postgres, self.role, options), **(env or {})},
         )
-        self.watcher = Watcher(postgres, self.role)
+        self.watcher = Watcher(postgres, self.role, interval=0.01)
 
     def close(self) -> None:
         """End the server if it still runs; assert that the bound was kept, and that no connection is left."""
