@@ -34,9 +34,6 @@ def test_looking_at_frames_keeps_nothing_alive() -> None:
     holder.join()
 
 
-# What is no standstill
-
-
 class _Sullen(type):
     """The class of a class that fails when it is asked for what it hasn't."""
 
