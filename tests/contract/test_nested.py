@@ -244,6 +244,9 @@ def test_threads_belong_to_who_waits_for_them_whoever_has_started_them(
         task.result()
 
 
+# What is no standstill
+
+
 def test_holders_that_work_elsewhere_are_none(
     make_pool: MakePool,
     borrow: Borrow,

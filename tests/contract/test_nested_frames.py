@@ -35,9 +35,6 @@ def test_looking_at_frames_keeps_nothing_alive() -> None:
     holder.join()
 
 
-# Frames that are no standstill
-
-
 class _Sullen(type):
     """A metaclass whose classes raise when a missing attribute is read."""
 

@@ -25,8 +25,8 @@ from tests.support.tasks import current_greenlet
 
 from .conftest import MODES
 
-#: How many steps of a program to try besides.
-SAMPLE = int(os.environ.get("FAULT_SAMPLE", "3"))
+#: How many steps of a program to try besides: what a line does depends on the program that comes to it.
+SAMPLE = int(os.environ.get("FAULT_SAMPLE", "6"))
 PACKAGE = Path(django_geventpool.__file__).parent
 #: The code that is interrupted.
 FOLDERS = tuple(PACKAGE / name for name in os.environ.get("FAULT_FOLDERS", "pool drivers backends").split())
