@@ -8,9 +8,10 @@ from typing import Any
 import psycopg2
 from psycopg2 import _psycopg, extensions
 
-from .cancel import socket_of, start_cancelling
+from .cancel import start_cancelling
 from .connection import PooledConnection
 from .door import entered
+from .libpq import find_libpq
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
 from .session_state import IDENTITY, REPORTED
 
@@ -92,8 +93,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def _descriptor(self) -> int:
         """Return the file descriptor, of a failed connect too: psycopg2 doesn't give that, but libpq has it still."""
-        pointer = self.pgconn_ptr
-        return self.fileno() if not self.closed or pointer is None else socket_of(_psycopg.__file__, pointer)
+        pointer, libpq = self.pgconn_ptr, find_libpq(_psycopg.__file__)
+        return self.fileno() if not self.closed or pointer is None or libpq is None else libpq.socket(pointer)
 
     def reported(self, name: str) -> str | None:
         """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""

@@ -16,6 +16,7 @@ from psycopg2 import _psycopg, extensions
 
 from django_geventpool.drivers import conninfo, hosts
 from django_geventpool.drivers.conninfo import effective_settings
+from django_geventpool.drivers.libpq import find_libpq
 
 SERVICES = """
 [shop]
@@ -150,7 +151,7 @@ def test_load_is_balanced_over_hosts_and_addresses(monkeypatch: pytest.MonkeyPat
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run the tests with libpq, and as if it could not be loaded."""
     if request.param == "environment":
-        monkeypatch.setattr(conninfo, "_libpq", lambda library: None)
+        monkeypatch.setattr(conninfo, "find_libpq", lambda library: None)
     return str(request.param)
 
 
@@ -194,7 +195,7 @@ def test_a_connection_string_counts() -> None:
 
 
 def test_where_libpq_can_not_be_asked_what_stands_elsewhere_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conninfo, "_libpq", lambda library: None)
+    monkeypatch.setattr(conninfo, "find_libpq", lambda library: None)
     monkeypatch.setenv("PGHOST", "c.example")
     parameters = {"dsn": "postgresql://app@a.example/shop"}
     assert list(hosts.attempts(parameters, settings_of(**parameters), pytest.fail)) == [parameters]
@@ -212,7 +213,7 @@ def test_a_password_is_not_among_the_settings() -> None:
 
 
 def test_a_library_that_is_none_is_no_libpq() -> None:
-    assert conninfo._libpq("/no/such/library.so") is None  # noqa: SLF001  one step of reading parameters
+    assert find_libpq("/no/such/library.so") is None
 
 
 # connect_timeout
