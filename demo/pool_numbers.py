@@ -30,7 +30,7 @@ class PoolNumbers:
     checkouts: int
     timeouts: int
     reclaimed: int
-    #: How long requests waited that had to: their number by bucket, and the sum of their seconds.
+    #: How long requests waited that were not served at once: their number by bucket, and the sum of their seconds.
     wait_counts: list[int]
     wait_total: float
 
@@ -51,7 +51,7 @@ class PoolNumbers:
 
     @property
     def wait(self) -> Times:
-        """How long requests waited that had to."""
+        """How long requests waited that were not served at once."""
         return Times(tuple(self.wait_counts), self.wait_total)
 
     def __add__(self, other: PoolNumbers) -> PoolNumbers:
