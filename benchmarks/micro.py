@@ -57,6 +57,14 @@ class _NoServer:
         opening(connection)
         return connection
 
+    def meet(self, connection: _Connection, visitor: object) -> bool:
+        """They are anybody's."""
+        return True
+
+    def kinds_kept(self, connection: _Connection) -> tuple[()]:
+        """They have no sessions."""
+        return ()
+
     def is_alive(self, connection: _Connection) -> bool:
         """They all are."""
         return True

@@ -1,11 +1,18 @@
 """The errors that users of the pool may see, all of them kinds of Django's own."""
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 
 class InvalidOption(ImproperlyConfigured):
     """An entry of ``DATABASES[alias]["OPTIONS"]`` can't be used; the message says which and how to mend it."""
+
+
+class SessionStateError(ProgrammingError):
+    """A statement was not sent, as it would leave something in the session, and ``SESSION_STATE`` is "raise".
+
+    The message names the kind of state and the ways out.
+    """
 
 
 class PoolError(OperationalError):

@@ -49,7 +49,10 @@ class PoolAdapter:
         self._pool = pool = wrapper.pool_of_target()
         self.unused_connection = connection = pool.getconn(client=self._client)
         connection.unused_since = time.monotonic()
-        self.is_known = connection.meet(self.visitor)
+        self.is_known = pool.driver.meet(connection, self.visitor)
+        session = connection.session
+        session.owner = self.wrapper
+        session.refuses = wrapper.session_policy == "raise"
         return connection.lent_as
 
     @property
@@ -69,6 +72,8 @@ class PoolAdapter:
     def know(self) -> None:
         """Record that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
+            if not self.is_known:
+                connection.record_as_set_up()
             connection.known_to = self.visitor
 
     def give_back(self) -> None:
@@ -97,6 +102,29 @@ class PoolAdapter:
             return False
         assert self._pool is not None
         return self._pool.driver.is_in_transaction(connection)
+
+    def is_pinned(self) -> bool:
+        """Return whether the connection, in no transaction, has to stay for what was done to its session; count that.
+
+        The server may be asked about advisory locks.
+        """
+        connection = self.connection
+        if connection is None:
+            return False
+        assert self._pool is not None
+        kinds = self._pool.driver.kinds_kept(connection)
+        if not kinds:
+            return False
+        counted = connection.session.counted
+        if new := [kind for kind in kinds if kind not in counted]:
+            counted.update(new)
+            self._pool.count_pins(new)
+        return True
+
+    def who(self) -> str:
+        """Return the name of the holder of the connection, as it is shown."""
+        request = self._client.request
+        return "nobody" if request is None or request.slot is None else request.slot.who()
 
     def forget(self) -> None:
         """Forget the connection, which is the parent process's."""

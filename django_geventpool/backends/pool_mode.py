@@ -6,16 +6,22 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
+from ..drivers.session_state import Scope
 from ..frames import is_running
+from ..pool.counters import StateKind
+from . import session_log
 from .cursors import TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
+
+#: The values of SESSION_STATE with which a connection stays for session state.
+_PINNING = ("pin", "raise")
 
 
 class Use:
@@ -51,7 +57,8 @@ class PoolModeMixin(PooledMixin):
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
     as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
-    transaction, no open cursor, no pin, and nobody called ``ensure_connection`` to use the driver's connection.
+    transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody called
+    ``ensure_connection`` to use the driver's connection.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,6 +69,8 @@ class PoolModeMixin(PooledMixin):
         """Read how connections are taken, and given back; return OPTIONS as they are given."""
         given = super().read_settings()
         self._per_transaction = self.has_pool and given.get("POOL_MODE") == "transaction"
+        #: Whether a derived engine's own statements, on the way to a cursor, are told from those of its users.
+        self._is_watched = self._per_transaction or (self.has_pool and self.is_derived)
         return given
 
     # Giving back
@@ -77,6 +86,8 @@ class PoolModeMixin(PooledMixin):
             and not self._adapter.is_in_transaction()
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
+            # The last, as the server may have to be asked.
+            and not (self.session_policy in _PINNING and self._adapter.is_pinned())
         ):
             self._give_back()
 
@@ -99,6 +110,22 @@ class PoolModeMixin(PooledMixin):
             self._adapter.visitor = self.use = use
             use.calls -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
+
+    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
+        """Return for how long session state is needed that a statement is about to make, and do as SESSION_STATE says.
+
+        :raises SessionStateError: if that refuses the statement, and it wasn't sent.
+        """
+        use, policy = self.use, self.session_policy
+        if use.calls:
+            return Scope.SET_UP
+        if use.pins:
+            return Scope.PASSING
+        if policy == "raise" and not is_sent:
+            raise session_log.refusal(self.alias, kinds)
+        if policy == "warn" or (self._per_transaction and policy != "ignore"):
+            session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
+        return Scope.KEPT
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
@@ -236,16 +263,16 @@ class PoolModeMixin(PooledMixin):
         """Make a cursor, on a connection that is taken if there is none."""
         # An engine derived from this one may do more on the way to a cursor.
         make = super().cursor
-        return self._in_passing(make) if self._per_transaction and self.is_derived else make()
+        return self._in_passing(make) if self._is_watched and self.is_derived else make()
 
     def chunked_cursor(self) -> Any:
         """Make a cursor, on the server if the settings allow."""
         make = super().chunked_cursor
-        return self._in_passing(make) if self._per_transaction and self.is_derived else make()
+        return self._in_passing(make) if self._is_watched and self.is_derived else make()
 
     def _cursor(self, name: str | None = None) -> Any:
         make = super()._cursor  # type: ignore[misc]
-        return self._in_passing(make, name) if self._per_transaction else make(name)
+        return self._in_passing(make, name) if self._is_watched else make(name)
 
     def _in_passing(self, make_cursor: Callable[..., Any], *args: Any) -> Any:
         """Make a cursor, which keeps the connection while it is open."""

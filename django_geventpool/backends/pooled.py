@@ -43,6 +43,8 @@ else:
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
 
+_SESSION_POLICY = options.PoolOptions.SESSION_STATE
+
 #: The class of locals; it is another one if the process is monkey-patched later than this.
 _Local = threading.local
 
@@ -81,6 +83,8 @@ class PooledMixin(PooledWrapper, Base):
         given = given if isinstance(given, dict) else {}
         #: Whether connections come from the pool. Those with which Django creates or drops databases don't.
         self.has_pool = self.alias != NO_DB_ALIAS and given.get("pool") is not False
+        #: What happens to statements that leave something in the session.
+        self.session_policy: options.SessionStatePolicy = given.get("SESSION_STATE", _SESSION_POLICY)
         return given
 
     @property

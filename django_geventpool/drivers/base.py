@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Generic, TypeVar
 
 from .. import green
+from ..options import DiscardAll
+from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
@@ -20,7 +22,8 @@ from .server import (
     is_idle_too_long,
     may_be_check_interval,
 )
-from .session_state import CURSORS, ENCODING, IDENTITY, reset_statement
+from .session_changes import CURSORS, IDENTITY
+from .session_state import ENCODING, SETTING, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -34,6 +37,11 @@ _SHUT_DOWN = (None, "57P01", "57P02")
 #: That of a write in a transaction that is read only.
 _READ_ONLY = "25006"
 
+#: Outside of a transaction, all of them are the session's.
+_HAS_ADVISORY_LOCK = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())"
+)
+
 C = TypeVar("C", bound=PooledConnection)
 
 
@@ -43,7 +51,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     :param parameters: returns the keyword arguments of the driver's ``connect``, asked for at each connect.
     :param configure: sets up the session of a connection (time zone, role), as autocommitted queries.
     :param isolation_level: of the transactions, as the driver has it; None for the server's default.
-    :param discard_all: whether to run DISCARD ALL on a connection that comes back.
+    :param discard_all: whether to run DISCARD ALL on a connection that comes back; "dirty": if its session was changed.
     :param check_interval: how often the server is to look whether the client of a running query is still there
         (seconds); None for not at all.
     """
@@ -58,7 +66,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         parameters: Callable[[], dict[str, Any]],
         configure: Callable[[Any], object],
         isolation_level: int | None = None,
-        discard_all: bool = False,
+        discard_all: DiscardAll = "dirty",
         check_interval: float | None = 2,
     ) -> None:
         self.parameters = parameters
@@ -151,30 +159,73 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """
         if self._is_in_use(connection):
             return False
+        session = connection.session
+        session.owner = None
+        session.refuses = False
         connection.close_cursors()
         if not self._end_transaction(connection):
             return False
         changes = connection.changes()
+        if changes & ENCODING:
+            return False
         is_renewed = connection.restore()
-        if changes or is_renewed or self._discard_all:
-            if changes & ENCODING:
-                return False
-            self._put_back(connection, changes)
+        if self._has_to_discard(connection, changes):
+            self._discard(connection)
+            connection.renew()
+        else:
+            self._put_back(connection, changes & ~SETTING, is_renewed)
+            session.end_loan()
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
-    def _put_back(self, connection: C, changes: int) -> None:
+    def _has_to_discard(self, connection: C, changes: int) -> bool:
+        if self._discard_all != "dirty":
+            return self._discard_all
+        return bool(changes & SETTING) or connection.session.is_dirty()
+
+    def _discard(self, connection: C) -> None:
+        """Clear the session, and configure it as when it was opened."""
+        self._execute(connection, "DISCARD ALL")
+        connection.forget_prepared_statements()
+        self._configure(connection)
+        connection.begin_anew()
+
+    def _put_back(self, connection: C, changes: int, is_renewed: bool) -> None:
         """Put back what was changed on the server; after more than cursors, the session counts as a new one."""
-        if self._discard_all:
-            self._execute(connection, "DISCARD ALL")
-            connection.forget_prepared_statements()
-        elif changes:
+        if changes:
             self._execute(connection, reset_statement(changes))
-        if self._discard_all or changes & IDENTITY:
+        if changes & IDENTITY:
             self._configure(connection)
-        connection.session.changes = 0
-        if self._discard_all or changes != CURSORS:
+        if is_renewed or changes & ~CURSORS:
             connection.renew()
+
+    def meet(self, connection: C, visitor: object) -> bool:
+        is_known = connection.meet(visitor)
+        if not is_known and connection.has_lasting_set_up():
+            if self._discard_all:
+                self._discard(connection)
+            else:
+                connection.begin_anew()
+        return is_known
+
+    def kinds_kept(self, connection: C) -> Collection[StateKind]:
+        if connection.closed:
+            return ()
+        session = connection.session
+        if session.may_have_lock and not self._is_in_use(connection):
+            session.record_locks(has_any=self._has_advisory_lock(connection))
+        kinds = session.kinds_kept
+        return {*kinds, "setting"} if connection.reports_state() else kinds
+
+    def _has_advisory_lock(self, connection: C) -> bool:
+        """Ask the server, outside of transactions, whether the session has advisory locks."""
+        try:
+            has_any = self._fetch_value(connection, _HAS_ADVISORY_LOCK)
+            if self._transaction_status(connection):
+                connection.rollback()  # Asking has begun a transaction.
+        except connection.driver_error:
+            return True
+        return bool(has_any)
 
     @abc.abstractmethod
     def _is_in_use(self, connection: C) -> bool:
@@ -191,6 +242,10 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     @abc.abstractmethod
     def _execute(self, connection: C, sql: str) -> None:
         """Execute SQL without a result, perhaps several statements, by a cursor that nobody else has changed."""
+
+    @abc.abstractmethod
+    def _fetch_value(self, connection: C, sql: str) -> Any:
+        """Execute SQL by such a cursor, and return the value that it selects."""
 
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.

@@ -14,7 +14,9 @@ from .. import process
 from . import inherited
 from .errors import Suppress, is_foreign
 from .server import CLOSE_TIMEOUT
-from .session_state import CURSORS, REPORTED, SessionState
+from .session_changes import CURSORS
+from .session_connection import SessionConnection
+from .session_state import SessionState
 from .waiting import POLLIN, wait_function
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
         @property
         def closed(self) -> Any: ...
+
+        def rollback(self) -> None: ...
 
         def close(self) -> None: ...
 
@@ -53,7 +57,7 @@ def new_serial() -> int:
     return next(_serials)
 
 
-class PooledConnection(_Connection):
+class PooledConnection(SessionConnection, _Connection):
     """A mixin for a driver's connection, before it: keeps the socket when the connection is closed or interrupted.
 
     The server's process lives on for a moment after its client has left, and counts against the server's limits. It
@@ -66,8 +70,6 @@ class PooledConnection(_Connection):
     process: object = None
     #: Tells the connections of this process apart, also those that are gone: the later, the higher.
     serial: int = 0
-    #: What the holder may have changed on the server, as far as statements tell.
-    session: SessionState
     #: Whether it was ended in the middle of a query, which the server was asked to cancel.
     is_severed: bool = False
     #: Whether it is closed, or about to be: nobody may begin to wait for it any more.
@@ -94,8 +96,6 @@ class PooledConnection(_Connection):
     _cursors: set[weakref.ref[Any]]
     #: The cursors on the server that may be open. One whose Python object is gone could not be closed.
     _on_server: list[Any]
-    #: What the server had reported when the session was ready for use, of the names in REPORTED.
-    _reported: tuple[Any, ...] = ()
 
     def own(self) -> None:
         """Record that this process opens it."""
@@ -183,24 +183,6 @@ class PooledConnection(_Connection):
     def _abandon(self, cursor: Any) -> None:
         """Close the Python object of a cursor on the server, and leave the cursor open there."""
         raise NotImplementedError
-
-    def record_as_opened(self) -> None:
-        """Record the present state of the session, in which each holder is to get it."""
-        self._reported = self._report()
-        self.session.changes = 0
-
-    def _report(self) -> tuple[Any, ...]:
-        """Return what the server has reported of the names in REPORTED."""
-        raise NotImplementedError
-
-    def changes(self) -> int:
-        """Return what may have been changed in the session: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING."""
-        changes = self.session.changes
-        reported = self._report()
-        if reported != self._reported:
-            for change, before, now in zip(REPORTED.values(), self._reported, reported, strict=True):
-                changes |= change if now != before else 0
-        return changes
 
     def restore(self) -> bool:
         """Put back what was changed on the driver's connection, without the server; True if anything was."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.rows import scalar_row
 
 from .base import BaseDriver
 from .door import Door
@@ -65,6 +66,10 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
     def _execute(self, connection: PsycopgConnection, sql: str) -> None:
         with psycopg.Cursor(connection) as cursor:
             cursor.execute(sql.encode(), prepare=False)
+
+    def _fetch_value(self, connection: PsycopgConnection, sql: str) -> Any:
+        with psycopg.Cursor(connection, row_factory=scalar_row) as cursor:
+            return cursor.execute(sql.encode(), prepare=False).fetchone()
 
 
 def _connect(parameters: dict[str, Any]) -> Any:

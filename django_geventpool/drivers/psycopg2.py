@@ -85,6 +85,12 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
 
+    def _fetch_value(self, connection: Psycopg2Connection, sql: str) -> Any:
+        with extensions.cursor(connection) as cursor:
+            cursor.execute(sql)
+            row = cursor.fetchone()
+        return None if row is None else row[0]
+
 
 def _kind_of(factory: type[extensions.connection] | None) -> type[Psycopg2Connection]:
     """Combine the user's connection class with ours."""

@@ -13,7 +13,8 @@ from .connection import PooledConnection
 from .door import entered
 from .libpq import find_libpq
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
-from .session_state import IDENTITY, REPORTED
+from .session_changes import IDENTITY
+from .session_state import REPORTED
 
 _isolation_level: Any = extensions.connection.isolation_level
 _make_cursor: Any = extensions.connection.cursor
@@ -199,12 +200,23 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     def commit(self) -> None:
         """Commit the transaction."""
         self._check_lock()
+        session = self.session
+        if not session.has_undone:
+            super().commit()
+            return
+        # The server answers the COMMIT of a failed transaction with a rollback, and that is no error.
+        is_whole = self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS
+        if not is_whole:
+            session.note_rollback()
         super().commit()
+        if is_whole:
+            session.confirm_commit()
 
     def rollback(self) -> None:
         """Roll the transaction back."""
         self._check_lock()
-        super().rollback()
+        self.session.note_rollback()
+        super().rollback()  # type: ignore[safe-super]
 
     @property
     def autocommit(self) -> bool:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2 import extensions, sql
 
-from .session_state import CURSORS
+from .session_changes import CURSORS
+from .session_state import SessionState
+from .session_statements import Operation
 
 if TYPE_CHECKING:
     from .psycopg2_connection import Psycopg2Connection
@@ -30,18 +32,41 @@ class WatchedCursor(_Cursor):
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
-        self.connection.session.note(query if type(query) is str else _text_of(query, self))
-        super().execute(query, *args, **kwargs)
+        session = self.connection.session
+        undoing = session.note(query if type(query) is str else _text_of(query, self))
+        try:
+            super().execute(query, *args, **kwargs)
+        except psycopg2.Error:
+            session.note_rollback()
+            raise
+        if undoing:
+            self._confirm(session, undoing)
 
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL once for each row of parameters."""
-        self.connection.session.note(_text_of(query, self))
-        super().executemany(query, *args, **kwargs)
+        session = self.connection.session
+        undoing = session.note(_text_of(query, self))
+        try:
+            super().executemany(query, *args, **kwargs)
+        except psycopg2.Error:
+            session.note_rollback()
+            raise
+        if undoing:
+            self._confirm(session, undoing)
 
     def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the server."""
-        self.connection.session.note(procname)
-        return super().callproc(procname, *args, **kwargs)
+        session = self.connection.session
+        session.note(f"select {procname}()")
+        try:
+            return super().callproc(procname, *args, **kwargs)
+        except psycopg2.Error:
+            session.note_rollback()
+            raise
+
+    def _confirm(self, session: SessionState, undoing: tuple[Operation, ...]) -> None:
+        status = self.connection.get_transaction_status()
+        session.confirm(undoing, is_in_transaction=status != extensions.TRANSACTION_STATUS_IDLE)
 
 
 class WatchedServerCursor(WatchedCursor):

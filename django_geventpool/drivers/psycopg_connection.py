@@ -20,8 +20,6 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Cursor, IsolationLevel, Pipeline, pq
-from psycopg._preparing import Key, Prepare, PrepareManager
-from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
@@ -34,8 +32,11 @@ from ..frames import is_executing
 from .cancel import start_cancelling
 from .connection import REVOKED
 from .door import Door
+from .psycopg_cursors import NOTHING, WatchedStatements, watch
 from .psycopg_restored import RestoredConnection
-from .session_state import CURSORS, REPORTED, SessionState
+from .session_changes import CURSORS
+from .session_state import REPORTED
+from .session_statements import Operation
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -58,20 +59,6 @@ def _library() -> str:
     if pq.__impl__ == "python":
         return find_libpq_full_path() or ""
     return str(sys.modules[pq.PGconn.__module__].__file__)
-
-
-class _WatchedStatements(PrepareManager):
-    """psycopg's record of prepared statements, which sees each query, whichever cursor it is of."""
-
-    def __init__(self, session: SessionState) -> None:
-        super().__init__()
-        self._session = session
-
-    def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
-        """Record what a query that was sent may change."""
-        # Without the parameters, which some kinds of cursors put into the query.
-        self._session.note(getattr(query, "template", query.query))
-        return super().maybe_add_to_cache(query, prep, name)
 
 
 class PsycopgConnection(RestoredConnection):
@@ -99,7 +86,7 @@ class PsycopgConnection(RestoredConnection):
     def own(self) -> None:
         """Record that this process opens it."""
         super().own()
-        self._prepared = _WatchedStatements(self.session)
+        self._prepared = self._statements = WatchedStatements(self.session)
 
     # Connecting
 
@@ -150,16 +137,26 @@ class PsycopgConnection(RestoredConnection):
         self._check_owner()
         user = threading.get_ident()
         self._users[user] = inspect.currentframe()
+        self._statements.undoing = NOTHING
         try:
             self._check_not_revoked()
             wait = green_wait()
-            return self._block(gen, interval, timeout) if wait is None else self._wait(wait, gen, interval, timeout)
+            result = self._block(gen, interval, timeout) if wait is None else self._wait(wait, gen, interval, timeout)
+            if undoing := self._statements.undoing:
+                self._confirm(undoing)
+            return result
         except psycopg.Error:
+            self.session.note_rollback()
             if self.has_used_server_cursors():
                 self.session.changes |= CURSORS  # In a failed transaction, psycopg does not close them on the server.
             raise
         finally:
             self._users.pop(user, None)
+
+    def _confirm(self, undoing: tuple[Operation, ...]) -> None:
+        if self._pipeline is None:  # In one, the server's answer is yet to come.
+            status = self.pgconn.transaction_status
+            self.session.confirm(undoing, is_in_transaction=status != pq.TransactionStatus.IDLE)
 
     def _block(self, gen: PQGen[T], interval: float, timeout: float | None) -> T:
         try:
@@ -212,7 +209,28 @@ class PsycopgConnection(RestoredConnection):
         if self.is_revoked and not self.closed:
             raise psycopg.OperationalError(REVOKED)
 
-    # Transactions and pipelines, which need no cursor
+    # Cursors, transactions and pipelines
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor, one that shows its statements first if the holder is to refuse some."""
+        cursor = super().cursor(*args, **kwargs)
+        if self.session.refuses:
+            watch(cursor)
+        return cursor
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        session = self.session
+        if not session.has_undone:
+            super().commit()
+            return
+        # The server answers the COMMIT of a failed transaction with a rollback, and that is no error.
+        is_whole = self.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+        if not is_whole:
+            session.note_rollback()
+        super().commit()
+        if is_whole:
+            session.confirm_commit()
 
     def transaction(self, *args: Any, **kwargs: Any) -> Any:
         """Return a context manager for a transaction, or a savepoint in one."""

@@ -26,18 +26,19 @@ server reports unasked, so that it costs no round trip where nothing was changed
 
 from __future__ import annotations
 
+import enum
 import functools
-import re
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
 
-#: The role, or the session authorization, may be another one.
-IDENTITY = 1
-#: The characteristics of future transactions may be others.
-CHARACTERISTICS = 2
-#: Cursors may be open that outlive their transaction.
-CURSORS = 4
+from ..pool.counters import StateKind
+from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY, changes_of
+from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation, operations_of
 
 #: The client encoding is another one, which each driver knows in its own way.
 ENCODING = 8
+#: Another setting is another one, which is not put back by itself.
+SETTING = 16
 
 #: What puts the first three back. Together they are one string, for one round trip.
 _RESETS = {
@@ -53,50 +54,253 @@ REPORTED = {
     "client_encoding": ENCODING,
     "is_superuser": IDENTITY,
     "default_transaction_read_only": CHARACTERISTICS,  # By PostgreSQL 14 and later.
+    "session_authorization": IDENTITY,
+    "search_path": SETTING,  # By PostgreSQL 18 and later.
+    "DateStyle": SETTING,
+    "IntervalStyle": SETTING,
+    "application_name": SETTING,
 }
 
-#: Texts up to this length (characters) are remembered with what they change, as most are executed again and again.
+#: Texts up to this length (characters) are remembered with what they do, as most are executed again and again.
 _LONGEST_REMEMBERED = 4096
 _REMEMBERED = 1024
 
-#: Whitespace, comments and opening parentheses; without the comments for long texts, whose data may look like many.
-_GAP = rb"(?:[\s(]|/\*(?:[^*]|\*(?!/))*\*/|--[^\n]*(?:\n|\Z))"
-_SHORT_GAP = rb"[\s(]"
-#: A command that may change the session.
-_COMMAND = rb"set(?!%b+(?:local|transaction|constraints)\b)|reset|discard|do|call|execute|declare"
-_FIRST_COMMAND = re.compile(rb"%b*(%b)\b" % (_GAP, _COMMAND % _GAP))
-#: The same after the end of another command, even if that is in a string.
-_LATER_COMMAND = re.compile(rb";%b*(%b)\b" % (_GAP, _COMMAND % _GAP))
-_LATER_COMMAND_OF_LONG = re.compile(rb";%b*((?:%b)\b|/\*|--)" % (_SHORT_GAP, _COMMAND % _SHORT_GAP))
-#: The name of a setting that set_config is called with; empty if it isn't in the text.
-_CONFIGURED = re.compile(rb"set_config\"?\s*(?:\(\s*'([^']*)')?")
-#: Words that say what is changed. A name may also be written with escapes.
-_WORDS = {
-    IDENTITY: re.compile(rb"(?<![\w.$])(?:role|authorization|session_authorization)\b|u&[\"']"),
-    CHARACTERISTICS: re.compile(rb"\bcharacteristics\b|default_transaction_|u&[\"']"),
+#: What is put back without DISCARD ALL, besides cursors.
+_PUT_BACK = {
+    ("setting", name)
+    for name in (
+        "role",
+        "session_authorization",
+        "session characteristics",
+        "default_transaction_isolation",
+        "default_transaction_read_only",
+        "default_transaction_deferrable",
+        "timezone",
+    )
 }
-_ANY = IDENTITY | CHARACTERISTICS
+
+
+class Scope(enum.Enum):
+    """For how long session state is needed."""
+
+    #: Until it is undone, or the holder gives the connection back for good.
+    KEPT = "kept"
+    #: Only for now: the holder says itself how long.
+    PASSING = "passing"
+    #: It is of the session's setting up, and comes again with each session that this visitor meets.
+    SET_UP = "set up"
+
+
+#: A kind of session state, and the name; None for a name that isn't known.
+Key = tuple[StateKind, str | None]
+#: All advisory locks, as their keys are not told apart.
+_LOCK: Key = ("advisory_lock", None)
+_NONE: frozenset[StateKind] = frozenset()
+
+
+class SessionOwner(Protocol):
+    """Who has a session, and says what becomes of its state."""
+
+    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
+        """Return for how long state is needed that a statement is about to make.
+
+        :param is_sent: whether the statement is on its way already.
+        :raises SessionStateError: if it is not allowed, and wasn't sent.
+        """
+
+
+class Effects(NamedTuple):
+    """What a text may do to its session."""
+
+    changes: int
+    operations: tuple[Operation, ...]
 
 
 class SessionState:
-    """What the present holder may have changed in a connection's session on the server."""
+    """What holders have done to a connection's session on the server, as far as it may not be undone.
 
-    __slots__ = ("changes",)
+    What a statement makes is recorded before it is sent, and what one undoes after it has succeeded. So if anything is
+    interrupted in between, the record has too much, never too little.
+    """
+
+    __slots__ = ("_asks", "_kept", "_own", "_undone", "changes", "counted", "owner", "refuses", "set_up")
 
     def __init__(self) -> None:
         #: IDENTITY, CHARACTERISTICS and CURSORS, as far as they apply.
         self.changes = 0
+        #: Returns the present owner, None if it is gone; None while nobody has the session.
+        self.owner: Callable[[], SessionOwner | None] | None = None
+        #: Whether the owner refuses statements that make state, so that they must be shown to it before they are sent.
+        self.refuses = False
+        #: The kinds that were counted as reasons to keep the connection.
+        self.counted: set[StateKind] = set()
+        #: What was done to set the session up for the visitor that had it last.
+        self.set_up: set[Key] = set()
+        #: What the pool itself has set when it opened the connection.
+        self._own: frozenset[Key] = frozenset()
+        #: What the holder has made, each with whether the connection stays with the holder for it.
+        self._kept: dict[Key, bool] = {}
+        #: What was executed in the open transaction since something was undone there; it counts once that is committed.
+        self._undone: list[Operation] = []
+        #: Whether only the server knows if there are advisory locks.
+        self._asks = False
 
-    def note(self, statement: str | bytes) -> None:
-        """Record what a statement, or several, may change that is about to be executed."""
-        if len(statement) > _LONGEST_REMEMBERED:
-            self.changes |= changes_of(statement)
-        elif changes := _remembered_changes_of(statement):
-            self.changes |= changes
+    # While it is lent
+
+    def note(self, statement: str | bytes) -> tuple[Operation, ...]:
+        """Record what a statement, or several, may do that is about to be executed.
+
+        :return: what ``confirm`` is to be given when it has succeeded; often nothing.
+        :raises SessionStateError: if the owner refuses it.
+        """
+        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
+        return () if effects is None else self._record(effects, is_sent=False)
+
+    def note_sent(self, statement: str | bytes) -> tuple[Operation, ...]:
+        """Record the same of a statement that was sent just now."""
+        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
+        return () if effects is None else self._record(effects, is_sent=True)
+
+    def check(self, statement: str | bytes) -> None:
+        """Show a statement to the owner before it is sent.
+
+        :raises SessionStateError: if the owner refuses it.
+        """
+        effects = effects_of(statement)
+        if effects is not None:
+            self._scope_of(self._made_by(effects.operations), is_sent=False)
 
     def note_unknown(self) -> None:
         """Record that statements are executed whose text is not seen."""
-        self.changes |= _ANY
+        self.changes |= ANY
+
+    def _record(self, effects: Effects, *, is_sent: bool) -> tuple[Operation, ...]:
+        operations = effects.operations
+        made = self._made_by(operations)
+        scope = self._scope_of(made, is_sent=is_sent)
+        self.changes |= effects.changes
+        for key in made:
+            if scope is Scope.SET_UP:
+                self.set_up.add(key)
+            else:
+                self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
+        for operation in operations:
+            if operation.effect in (Effect.TRY, Effect.RELEASE):
+                self._asks = True
+            elif operation.effect is Effect.ROLL_BACK:
+                self._undone = []
+        # After something was undone in a transaction, all that follows counts in its order.
+        return operations if self._undone or any(each.effect is Effect.UNDO for each in operations) else ()
+
+    def _made_by(self, operations: tuple[Operation, ...]) -> list[Key]:
+        """Return the state that operations may make; what was set up, and is undone by them, is changed, too."""
+        made: list[Key] = []
+        for effect, kind, name in operations:
+            if effect is Effect.UNDO:
+                made += (key for key in (*self._own, *self.set_up) if _is_meant(key, kind, name))
+            elif kind is not None and effect in (Effect.DO, Effect.TRY):
+                made.append((kind, name))
+        return made
+
+    def _scope_of(self, made: list[Key], *, is_sent: bool) -> Scope:
+        owner = None if self.owner is None or not made else self.owner()
+        kinds = tuple(dict.fromkeys(kind for kind, _ in made))
+        return Scope.KEPT if owner is None else owner.begin_state(kinds, is_sent=is_sent)
+
+    def confirm(self, operations: tuple[Operation, ...], *, is_in_transaction: bool) -> None:
+        """Record that what ``note`` has returned operations for has succeeded.
+
+        In a transaction, what was undone may come back, up to its commit.
+        """
+        if is_in_transaction:
+            self._undone = [*self._undone, *operations]
+        else:
+            self._undo(operations)
+
+    def confirm_commit(self) -> None:
+        """Record that the transaction was committed, with all that it has undone."""
+        undone, self._undone = self._undone, []
+        self._undo(undone)
+
+    @property
+    def has_undone(self) -> bool:
+        """Whether something was undone in the open transaction."""
+        return bool(self._undone)
+
+    def note_rollback(self) -> None:
+        """Record that the transaction, or a part of it, was or will be rolled back: what it has undone may be back.
+
+        That is so after any error, too; and a lock that was asked for may not have been taken.
+        """
+        self._undone = []
+        if _LOCK in self._kept:
+            self._asks = True
+
+    def _undo(self, operations: Iterable[Operation]) -> None:
+        set_up = self._own | self.set_up
+        kept = dict(self._kept)
+        for effect, kind, name in operations:
+            if effect is Effect.UNDO:
+                kept = {key: pins for key, pins in kept.items() if key in set_up or not _is_meant(key, kind, name)}
+            elif effect is Effect.DO and kind is not None and (kind, name) in self._kept:
+                kept[kind, name] = self._kept[kind, name]
+        self._kept = kept
+
+    @property
+    def kinds_kept(self) -> frozenset[StateKind]:
+        """The kinds of state for which the connection has to stay with its holder."""
+        # Nearly always there is none.
+        return frozenset(kind for (kind, _), pins in self._kept.items() if pins) if self._kept else _NONE
+
+    @property
+    def may_have_lock(self) -> bool:
+        """Whether the connection stays with its holder for advisory locks of which only the server knows."""
+        return self._asks and self._kept.get(_LOCK, False)
+
+    def record_locks(self, *, has_any: bool) -> None:
+        """Record what the server says of its advisory locks."""
+        self._asks = False
+        if not has_any:
+            self._kept.pop(_LOCK, None)
+
+    # Between two holders
+
+    def is_dirty(self) -> bool:
+        """Return whether the holder has made what isn't put back by itself."""
+        return any(map(_stays, self._kept))
+
+    def has_lasting_set_up(self) -> bool:
+        """Return whether the setting up has left what isn't put back by itself."""
+        return any(map(_stays, self.set_up))
+
+    def end_loan(self) -> None:
+        """Begin again without what the holder has made: it was cleared, or is left to the next one."""
+        self.changes = 0
+        if self._kept or self._undone or self._asks or self.counted:
+            self._kept = {}
+            self._undone = []
+            self._asks = False
+            self.counted = set()
+
+    def begin_anew(self) -> None:
+        """Begin again as a session that nobody has set up, with what the pool itself has set just now."""
+        if self._kept:
+            self._own = frozenset(self._kept)
+        self.set_up = set()
+        self.end_loan()
+
+
+def _is_meant(key: Key, kind: StateKind | None, name: str | None) -> bool:
+    """Return whether a key is of what an operation names: a kind, or all; a name, or all of the kind."""
+    if kind is None:
+        return key[0] != "loaded_library"  # DISCARD ALL.
+    if key[0] != kind:
+        return False
+    return key[1] not in NOT_RESET_WITH_ALL if name is None else key[1] == name
+
+
+def _stays(key: Key) -> bool:
+    return key not in _PUT_BACK and key[0] != "cursor_with_hold"
 
 
 def reset_statement(changes: int) -> str:
@@ -104,40 +308,11 @@ def reset_statement(changes: int) -> str:
     return "; ".join(sql for change, sql in _RESETS.items() if changes & change)
 
 
-def changes_of(statement: str | bytes) -> int:
-    """Return which of the changes that have to be put back SQL may make: IDENTITY, CHARACTERISTICS, CURSORS.
-
-    The text is searched, not parsed: a false alarm costs a round trip. What the functions do that it calls can't be
-    seen; procedures are taken to change anything.
-    """
-    text = (statement.encode("utf-8", "replace") if isinstance(statement, str) else statement).lower()
-    changes = 0
-    if b"set_config" in text:
-        for name in _CONFIGURED.findall(text):
-            changes |= _named_in(name) if name else _ANY
-    if b"pg_settings" in text and b"update" in text:
-        changes |= _ANY
-    pattern = _LATER_COMMAND if len(text) <= _LONGEST_REMEMBERED else _LATER_COMMAND_OF_LONG
-    commands = pattern.findall(text)
-    if first := _FIRST_COMMAND.match(text):
-        commands.append(first[1])
-    for command in set(commands):
-        changes |= _changes_by(command, text)
-    return changes
+def effects_of(statement: str | bytes) -> Effects | None:
+    """Return what SQL may do to its session; None for nothing, as most does."""
+    text = statement if isinstance(statement, str) else statement.decode("utf-8", "replace")
+    effects = Effects(changes_of(statement), operations_of(text))
+    return effects if effects.changes or effects.operations else None
 
 
-def _changes_by(command: bytes, text: bytes) -> int:
-    if command in (b"call", b"execute"):
-        return _ANY
-    if command == b"declare":
-        return CURSORS if b"hold" in text else 0
-    if command == b"discard":
-        return IDENTITY if b"all" in text else 0
-    return _named_in(text)
-
-
-def _named_in(text: bytes) -> int:
-    return sum(change for change, words in _WORDS.items() if words.search(text))
-
-
-_remembered_changes_of = functools.lru_cache(_REMEMBERED)(changes_of)
+_remembered_effects_of = functools.lru_cache(_REMEMBERED)(effects_of)

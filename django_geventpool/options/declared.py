@@ -8,10 +8,12 @@ from typing import Literal, NamedTuple, TypeVar, get_args
 
 from ..errors import InvalidOption
 from ..text import show
-from .kinds import Choice, Count, Kind, Seconds, Switch
+from .kinds import Choice, Count, Kind, Seconds
 
 T = TypeVar("T")
 PoolMode = Literal["session", "transaction"]
+SessionStatePolicy = Literal["pin", "warn", "raise", "ignore"]
+DiscardAll = Literal["dirty", True, False]
 
 
 class Option(NamedTuple):
@@ -73,10 +75,11 @@ class PoolOptions:
         synonyms="max_lifetime lifetime conn_lifetime connection_lifetime max_conn_lifetime max_connection_lifetime "
         "server_lifetime recycle max_age conn_max_age",
     )
-    ON_RELEASE_DISCARD_ALL: bool = _option(
-        False,
-        Switch(),
-        "run `DISCARD ALL` when a connection comes back; time zone and role are set again",
+    ON_RELEASE_DISCARD_ALL: DiscardAll = _option(  # noqa: RUF009  a field, as the others
+        "dirty",
+        Choice(get_args(DiscardAll)),
+        "run `DISCARD ALL` when a connection comes back: if its session was changed, always (True), or never (False); "
+        "time zone and role are set again",
         synonyms="discard_all release_discard_all server_reset_query reset_query reset_on_return",
     )
     POOL_MODE: PoolMode = _option(  # noqa: RUF009  a field, as the others
@@ -84,6 +87,12 @@ class PoolOptions:
         Choice(get_args(PoolMode)),
         "how long a connection is held",
         synonyms="pooling_mode pool_type",
+    )
+    SESSION_STATE: SessionStatePolicy = _option(  # noqa: RUF009  a field, as the others
+        "pin",
+        Choice(get_args(SessionStatePolicy)),
+        "what a statement does that leaves something in the session",
+        synonyms="session_pinning pinning on_session_state session_pinning_filters",
     )
     LEAK_WARNING_AFTER: float | None = _option(
         None,

@@ -61,18 +61,15 @@ def _is_time(value: object) -> bool:
     return 0 <= value <= sys.float_info.max or value == math.inf
 
 
-class Switch:
-    """On or off."""
-
-    def instead_of(self, value: object) -> str | None:
-        return None if isinstance(value, bool) else "True or False"
-
-
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words."""
+    """One of a few words, or True or False where these are among them."""
 
-    words: tuple[str, ...]
+    words: tuple[str | bool, ...]
 
     def instead_of(self, value: object) -> str | None:
-        return None if value in self.words else " or ".join(f'"{word}"' for word in self.words)
+        # 1 is equal to True, but isn't meant.
+        if any(type(value) is type(word) and value == word for word in self.words):
+            return None
+        *others, last = (f'"{word}"' if isinstance(word, str) else str(word) for word in self.words)
+        return f"{', '.join(others)} or {last}"

@@ -18,6 +18,17 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 #: was left to other processes at a full server, or the pool was closed.
 Reason = Literal["idle", "lifetime", "broken", "killed", "reclaimed", "surplus", "yielded", "shutdown"]
 
+#: The kinds of session state for which a connection stays with its holder in mode "transaction".
+StateKind = Literal[
+    "setting",
+    "listen",
+    "advisory_lock",
+    "temporary_table",
+    "prepared_statement",
+    "cursor_with_hold",
+    "loaded_library",
+]
+
 
 @dataclass(frozen=True)
 class Times:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, Protocol
+
+from .counters import StateKind
 
 #: In the server's words, those of pg_stat_activity.
 ConnectionState = Literal["active", "idle", "idle in transaction"]
@@ -26,6 +28,18 @@ class Driver(Protocol):
 
         Calls ``opening`` with the connection as soon as there is something to close if this fails, and with None when
         there is nothing any more. If several attempts each call it with a connection, the pool closes the earlier.
+        """
+
+    def meet(self, connection: Any, visitor: object) -> bool:
+        """Begin a loan of a connection; return whether its session is as this visitor has left it.
+
+        If not, nothing of what was set up for another is left in it; clearing it may take a round trip.
+        """
+
+    def kinds_kept(self, connection: Any) -> Collection[StateKind]:
+        """Return the kinds of session state for which a connection in no transaction has to stay with its holder.
+
+        The server may be asked about advisory locks.
         """
 
     def is_alive(self, connection: Any) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import math
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from .. import green, process
@@ -19,11 +21,12 @@ from .alarms import Alarms
 from .client import Client
 from .closer import Closer
 from .connector import Connector
+from .counters import StateKind
 from .driver import Driver
 from .due import Due, find_due
 from .holder import Holder
 from .housekeeper import Housekeeper
-from .lock import Lock
+from .lock import Lock, ReentryError
 from .predecessors import Predecessors
 from .refusals import Refusals
 from .repair import repair
@@ -241,6 +244,12 @@ class Pool:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
         if self.options.LEAK_WARNING_AFTER is not None:
             self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
+
+    def count_pins(self, kinds: Iterable[StateKind]) -> None:
+        """Count that a connection stays with its holder, for session state of these kinds."""
+        with contextlib.suppress(ReentryError):  # In a finalizer, in the middle of the pool's own work.
+            for kind in kinds:
+                self._lock.run(self._state.counters.count, "pinned", kind)
 
     # Operating: close, resize, numbers
 

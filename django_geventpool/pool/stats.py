@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .counters import Counters, Reason, Times
+from .counters import Counters, Reason, StateKind, Times
 from .driver import ConnectionState
 from .metric import Metric, metric
 
@@ -44,6 +44,10 @@ class PoolStats:
     failed_connects: int = metric("counter", "attempt", "Attempts to connect that failed")
     reconnects: int = metric("counter", "connection", "Connections opened in the place of one that was lost while idle")
     closed: Mapping[Reason, int] = metric("counter", "connection", "Connections closed, by reason", label="reason")
+
+    pinned: Mapping[StateKind, int] = metric(
+        "counter", "connection", "Connections kept for session state, by kind, in mode transaction", label="kind"
+    )
 
     wait_time: Times = metric("histogram", "s", "How long requests waited that were not served at once")
     use_time: Times = metric("histogram", "s", "How long connections were held")

@@ -1,0 +1,88 @@
+"""What the log and the errors say of statements that leave something in the session; they never show them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from ..errors import SessionStateError
+from ..pool import naming
+from ..pool import stack as stacks
+from ..pool.counters import StateKind
+from ..pool.housekeeper import speak
+
+logger = logging.getLogger("geventpool.session")
+
+#: How many kinds of state and of tasks are remembered as told, to tell of each once.
+_REMEMBERED = 1000
+_told: set[tuple[str, StateKind, str]] = set()
+
+#: What each kind is, in the words of PostgreSQL.
+_WORDS: dict[StateKind, str] = {
+    "setting": "SET or set_config",
+    "listen": "LISTEN",
+    "advisory_lock": "an advisory lock of the session",
+    "temporary_table": "a temporary table",
+    "prepared_statement": "PREPARE",
+    "cursor_with_hold": "a cursor WITH HOLD",
+    "loaded_library": "LOAD",
+}
+#: What does the same, and leaves nothing.
+_INSTEAD: dict[StateKind, str] = {
+    "setting": "SET LOCAL, or set_config(..., true), inside atomic",
+    "advisory_lock": "pg_advisory_xact_lock inside atomic",
+    "temporary_table": "ON COMMIT DROP inside atomic",
+}
+
+
+def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
+    """Return the error for a statement that is not sent, with the ways out."""
+    what = ", ".join(f"{_WORDS[kind]} ({kind})" for kind in kinds)
+    ways = [
+        *(_INSTEAD[kind] for kind in kinds if kind in _INSTEAD),
+        f'"with django_geventpool.utils.pinned("{alias}"):" around what needs it',
+        'another SESSION_STATE ("pin", "warn" or "ignore")',
+    ]
+    return SessionStateError(
+        f'DATABASES["{alias}"] has SESSION_STATE "raise", and a statement was not sent that leaves something in the '
+        f"session of the server: {what}. Ways out: {'; '.join(ways)}."
+    )
+
+
+def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> None:
+    """Log, once for each kind and task, that a statement leaves something in the session.
+
+    :param who: the holder's name.
+    :param stays: whether the connection stays with it for that.
+    """
+    name = naming.kind_key(who)
+    new = [kind for kind in kinds if (alias, kind, name) not in _told]
+    if not new:
+        return
+    if len(_told) >= _REMEMBERED:
+        _told.clear()
+    _told.update((alias, kind, name) for kind in new)
+    place = next(iter(stacks.take()), None)
+    speak(
+        logger.warning,
+        'Pool "%s": %s leaves something in the session of the server: %s, at %s. %s',
+        alias,
+        naming.kind(who),
+        ", ".join(f"{_WORDS[kind]} ({kind})" for kind in new),
+        "an unknown place" if place is None else f"{place.filename}:{place.lineno}",
+        _OUTCOME[stays],
+    )
+
+
+_OUTCOME = {
+    True: "The connection stays with it until that is undone, or the task ends.",
+    False: (
+        'In POOL_MODE "transaction" its next statements may run in other sessions, without it; SESSION_STATE "pin" '
+        "keeps the connection."
+    ),
+}
+
+
+def forget() -> None:
+    """Forget what was told: everything may be told once more."""
+    _told.clear()

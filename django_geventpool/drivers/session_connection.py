@@ -1,0 +1,59 @@
+"""What a connection knows of its session, from statements and from what the server reports unasked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .session_state import REPORTED, SETTING, SessionState
+
+
+class SessionConnection:
+    """A mixin for the pool's connections: compares the session with what it was, without a round trip."""
+
+    #: What holders have done on the server, as far as statements tell.
+    session: SessionState
+    #: What the server had reported when the session was ready for use, of the names in REPORTED.
+    _reported: tuple[Any, ...] = ()
+    #: The same when the visitor that had it last had set it up.
+    _reported_at_set_up: tuple[Any, ...] = ()
+
+    def record_as_opened(self) -> None:
+        """Record the present state of the session, in which each holder is to get it."""
+        self._reported = self._reported_at_set_up = self._report()
+        self.session.begin_anew()
+
+    def record_as_set_up(self) -> None:
+        """Record the present state of the session as what its visitor has set up."""
+        self._reported_at_set_up = self._report()
+
+    def _report(self) -> tuple[Any, ...]:
+        """Return what the server has reported of the names in REPORTED."""
+        raise NotImplementedError
+
+    def changes(self) -> int:
+        """Return what may have been changed: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING, SETTING.
+
+        For the last, what was set up for the holder is no change.
+        """
+        changes = self.session.changes
+        reported = self._report()
+        if reported != self._reported:
+            for change, opened, set_up, now in zip(
+                REPORTED.values(), self._reported, self._reported_at_set_up, reported, strict=True
+            ):
+                if now != opened and (now != set_up or change != SETTING):
+                    changes |= change
+        return changes
+
+    def reports_state(self) -> bool:
+        """Return whether the server has reported changes since the session was set up for the holder."""
+        return self._report() != self._reported_at_set_up
+
+    def has_lasting_set_up(self) -> bool:
+        """Return whether the setting up for its last visitor has left what isn't put back by itself."""
+        return self._reported_at_set_up != self._reported or self.session.has_lasting_set_up()
+
+    def begin_anew(self) -> None:
+        """Begin again as a session that nobody has set up, as it was just cleared."""
+        self._reported_at_set_up = self._reported
+        self.session.begin_anew()
