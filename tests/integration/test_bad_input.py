@@ -40,7 +40,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"CONN_IDLE_TIMEOUT": "60"}, "CONN_IDLE_TIMEOUT must be a number of seconds"),
     ({"CONN_MAX_LIFETIME": 0}, "CONN_MAX_LIFETIME must be a number of seconds above 0"),
     ({"LEAK_WARNING_AFTER": 0}, "LEAK_WARNING_AFTER must be a number of seconds above 0"),
-    ({"ON_RELEASE_DISCARD_ALL": "yes"}, "ON_RELEASE_DISCARD_ALL must be True or False"),
+    ({"ON_RELEASE_DISCARD_ALL": "yes"}, 'ON_RELEASE_DISCARD_ALL must be "dirty", True or False'),
     ({"POOL_MODE": "statement"}, 'POOL_MODE must be "session" or "transaction"'),
     ({"REUSE_CONNS": 1, "MIN_CONNS": 2}, "REUSE_CONNS (1) must not be below MIN_CONNS (2)"),
     ({"pool": True}, 'remove "pool"'),

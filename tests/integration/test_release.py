@@ -42,7 +42,7 @@ def test_discard_all_clears_a_set_and_keeps_time_zone_and_role(make_database: Ma
 
 
 def test_without_discard_all_the_session_is_as_it_was_left(make_database: MakeDatabase) -> None:
-    database = make_database(MAX_CONNS=1)
+    database = make_database(MAX_CONNS=1, ON_RELEASE_DISCARD_ALL=False)
     database.fetch("set statement_timeout = '17s'")
     database.give_back()
     assert next_answer(database, "show statement_timeout") == [("17s",)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.db import connections
@@ -168,19 +168,22 @@ def test_another_client_encoding_costs_the_connection(make_database: MakeDatabas
 
 
 @MODES
-def test_nothing_is_sent_where_nothing_was_changed(make_database: MakeDatabase, mode: str) -> None:
+@pytest.mark.parametrize("discard", ["dirty", False])
+def test_nothing_is_sent_where_nothing_was_changed(
+    make_database: MakeDatabase, mode: str, discard: Literal["dirty", False]
+) -> None:
     other = make_database()
     with Proxy(other.server.host, other.server.port) as proxy:
         database = make_database(
-            MAX_CONNS=1, role_limit=3, POOL_MODE=mode, settings={"HOST": "127.0.0.1", "PORT": proxy.port}
+            MAX_CONNS=1,
+            role_limit=3,
+            POOL_MODE=mode,
+            ON_RELEASE_DISCARD_ALL=discard,
+            settings={"HOST": "127.0.0.1", "PORT": proxy.port},
         )
-        for sql in (
-            "select 'offset', role from (values (1)) as roles (role)",
-            "set search_path to public",
-            "set app.role = 'customer'",
-            "select set_config('app.user', 'x', false)",
-            "reset all",
-        ):
+        harmless = ["select 'offset', role from (values (1)) as roles (role)", "reset all"]
+        left = ["set search_path to public", "set app.role = 'x'", "select set_config('app.user', 'x', false)"]
+        for sql in harmless if discard else [*harmless, *left]:
             database.connection.pin() if mode == "transaction" else None
             database.fetch(sql)
             proxy.freeze()
