@@ -29,7 +29,7 @@ class Effect(enum.Enum):
     #: It removes it, if it succeeds.
     UNDO = "undo"
     #: It may bring back what was undone in the transaction.
-    ROLL_BACK = "roll back"
+    ROLL_BACK = "rollback"
 
 
 class Operation(NamedTuple):

@@ -116,8 +116,21 @@ def test_a_time_of_zero_is_refused_where_it_means_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["yes", 1, 0, None])
-def test_a_switch_is_true_or_false(value: object) -> None:
-    assert refusal(ON_RELEASE_DISCARD_ALL=value) == f"ON_RELEASE_DISCARD_ALL must be True or False, not {value!r}."
+def test_what_a_release_discards_is_one_of_three(value: object) -> None:
+    assert refusal(ON_RELEASE_DISCARD_ALL=value) == (
+        f'ON_RELEASE_DISCARD_ALL must be "dirty", True or False, not {value!r}.'
+    )
+
+
+@pytest.mark.parametrize("value", ["dirty", True, False])
+def test_all_three_are_taken(value: object) -> None:
+    pool, _ = split({"ON_RELEASE_DISCARD_ALL": value})
+    assert pool.ON_RELEASE_DISCARD_ALL is value
+
+
+@pytest.mark.parametrize("value", ["PIN", None, True, ["pin"]])
+def test_an_unknown_policy_for_session_state_is_refused(value: object) -> None:
+    assert refusal(SESSION_STATE=value) == (f'SESSION_STATE must be "pin", "warn", "raise" or "ignore", not {value!r}.')
 
 
 @pytest.mark.parametrize("value", ["statement", "SESSION", None, 1, ["session"]])

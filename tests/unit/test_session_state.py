@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -10,6 +11,7 @@ from django_geventpool.drivers.session_state import (
     CHARACTERISTICS,
     CURSORS,
     IDENTITY,
+    Scope,
     SessionState,
     changes_of,
     reset_statement,
@@ -69,3 +71,137 @@ def test_data_that_looks_like_commands_takes_no_long_time(data: str) -> None:
     began = time.process_time()
     changes_of(f"insert into x values ('{data * 50_000}')")
     assert time.process_time() - began < 5
+
+
+class Owner:
+    """Lets state be made, or not."""
+
+    def __init__(self, scope: Scope | Exception = Scope.KEPT) -> None:
+        self.scope = scope
+        self.kinds: list[tuple[str, ...]] = []
+
+    def begin_state(self, kinds: Collection[str], *, is_sent: bool) -> Scope:
+        self.kinds.append(tuple(kinds))
+        if isinstance(self.scope, Exception):
+            raise self.scope
+        return self.scope
+
+
+def owned(scope: Scope | Exception = Scope.KEPT) -> tuple[SessionState, Owner]:
+    session, owner = SessionState(), Owner(scope)
+    session.owner = lambda: owner
+    return session, owner
+
+
+def run(session: SessionState, sql: str, *, is_in_transaction: bool = False) -> None:
+    """Record a statement that succeeds."""
+    if undoing := session.note(sql):
+        session.confirm(undoing, is_in_transaction=is_in_transaction)
+
+
+def test_nothing_is_asked_about_statements_that_do_nothing() -> None:
+    session, owner = owned()
+    for sql in ("select 1", "set local a = 1", "reset a", "call p()"):
+        run(session, sql)
+    assert owner.kinds == []
+    assert not session.kinds_kept
+    assert not session.is_dirty()
+
+
+def test_what_is_made_is_kept_until_it_is_undone() -> None:
+    session, owner = owned()
+    run(session, "set a = 1; listen x")
+    assert owner.kinds == [("setting", "listen")]
+    assert session.kinds_kept == {"setting", "listen"}
+    undoing = session.note("reset a")
+    assert "setting" in session.kinds_kept, "it may fail"
+    session.confirm(undoing, is_in_transaction=False)
+    assert session.kinds_kept == {"listen"}
+    run(session, "unlisten y")
+    assert session.kinds_kept == {"listen"}
+    run(session, "discard all")
+    assert not session.is_dirty()
+
+
+def test_all_the_names_are_undone_but_the_role_by_reset_all() -> None:
+    session, _ = owned()
+    run(session, "select set_config(%s, 'x', false); set b = 1; set role x")
+    run(session, "reset b")
+    assert session.is_dirty()
+    run(session, "reset all")
+    assert session.kinds_kept == {"setting"}
+    assert not session.is_dirty(), "the role is put back by itself"
+
+
+def test_a_refusal_records_nothing() -> None:
+    session, _ = owned(LookupError())
+    with pytest.raises(LookupError):
+        session.note("set role x")
+    assert not session.changes
+    assert not session.kinds_kept
+
+
+def test_what_a_pinned_block_makes_keeps_nothing_and_is_cleared() -> None:
+    session, owner = owned(Scope.PASSING)
+    run(session, "set a = 1")
+    assert not session.kinds_kept
+    assert session.is_dirty()
+    owner.scope = Scope.KEPT
+    run(session, "set a = 2")
+    assert session.kinds_kept == {"setting"}
+
+
+def test_what_was_set_up_is_changed_by_a_reset() -> None:
+    session, owner = owned(Scope.SET_UP)
+    run(session, "set a = 1")
+    assert not session.kinds_kept
+    assert not session.is_dirty()
+    assert session.has_lasting_set_up()
+    owner.scope = Scope.KEPT
+    run(session, "reset b")
+    assert not session.is_dirty()
+    run(session, "reset a")
+    assert session.kinds_kept == {"setting"}
+    assert session.is_dirty()
+    session.end_loan()
+    assert not session.is_dirty()
+    session.begin_anew()
+    assert not session.has_lasting_set_up()
+
+
+def test_what_a_transaction_undoes_counts_once_it_is_committed() -> None:
+    session, _ = owned()
+    run(session, "set a = 1")
+    run(session, "reset a", is_in_transaction=True)
+    assert session.kinds_kept
+    session.note_rollback()
+    session.confirm_commit()
+    assert session.kinds_kept
+    run(session, "reset a", is_in_transaction=True)
+    run(session, 'rollback to "x"', is_in_transaction=True)
+    session.confirm_commit()
+    assert session.kinds_kept
+    run(session, "reset a", is_in_transaction=True)
+    run(session, "set a = 2", is_in_transaction=True)
+    session.confirm_commit()
+    assert session.kinds_kept
+    run(session, "reset a", is_in_transaction=True)
+    session.confirm_commit()
+    assert not session.kinds_kept
+
+
+def test_only_the_server_knows_of_locks_that_were_tried() -> None:
+    session, _ = owned()
+    run(session, "select pg_advisory_unlock(1)")
+    assert not session.may_have_lock, "there is none that could keep the connection"
+    session.record_locks(has_any=False)
+    run(session, "select pg_advisory_lock(1)")
+    assert not session.may_have_lock, "there is no doubt"
+    run(session, "select pg_try_advisory_lock(1)")
+    assert session.may_have_lock
+    session.record_locks(has_any=True)
+    assert session.kinds_kept == {"advisory_lock"}
+    assert not session.may_have_lock
+    run(session, "select pg_advisory_unlock(1)")
+    session.record_locks(has_any=False)
+    assert not session.kinds_kept
