@@ -29,7 +29,8 @@ _HINT_IN_SESSION_MODE = (
 )
 _HINT_IN_TRANSACTION_MODE = (
     "MAX_CONNS, times the number of processes, may be more than PgBouncer's default_pool_size: transactions wait there "
-    "for their turn. See docs/pgbouncer.md."
+    'for their turn. Nobody has a session there, so nothing can be kept in one: SESSION_STATE "raise" refuses the '
+    'statements that try to, and "warn" names them. See docs/pgbouncer.md.'
 )
 
 
@@ -56,11 +57,11 @@ def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[Che
             "docs/pgbouncer.md.",
             id=ids.SERVER_SIDE_CURSORS_BEHIND_POOLER,
         )
-    if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL:
+    if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL is True:
         yield CheckWarning(
             f"{text}, in which ON_RELEASE_DISCARD_ALL clears the session of whichever server connection is free, not "
             "that of the task.",
-            hint="Remove ON_RELEASE_DISCARD_ALL: it costs round trips and clears nothing that is the task's.",
+            hint="Set ON_RELEASE_DISCARD_ALL to False: it costs round trips and clears nothing that is the task's.",
             id=ids.DISCARD_ALL_BEHIND_POOLER,
         )
     if settings["OPTIONS"].get("assume_role"):

@@ -1,6 +1,7 @@
-"""Check for apps whose state lives in the server's session, which POOL_MODE "transaction" gives to others.
+"""Check for apps whose state lives in the server's session, where POOL_MODE "transaction" gives that to others.
 
-They are known by their modules; what each keeps in the session was read in its source.
+It does so with SESSION_STATE "warn" and "ignore"; otherwise the connection stays with whoever has state in its session,
+or the statement is refused. The apps are known by their modules; what each keeps in the session was read in its source.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class SessionApp:
     #: Returns whether it does so under the project's settings.
     applies: Callable[[], bool] = _always
 
-    def message(self, name: str, alias: str) -> CheckMessage:
+    def message(self, name: str, alias: str, policy: str) -> CheckMessage:
         """Return the warning for an alias."""
         pin = f'"with django_geventpool.utils.pinned("{alias}"):"'
         return CheckWarning(
-            f'DATABASES["{alias}"] has POOL_MODE "transaction", and {name} keeps {self.keeps} in the session of the '
-            f"server, which goes to others after each transaction: {self.otherwise}.",
-            hint=f'{self.hint.format(pin=pin, use=self.use)} Or use POOL_MODE "session". '
+            f'DATABASES["{alias}"] has POOL_MODE "transaction" and SESSION_STATE "{policy}", and {name} keeps '
+            f"{self.keeps} in the server's session, which goes to others after each transaction: {self.otherwise}.",
+            hint=f'Set SESSION_STATE to "pin". Or: {self.hint.format(pin=pin, use=self.use)} '
             f'Once that is done: SILENCED_SYSTEM_CHECKS = ["{ids.SESSION_APP}"].',
             id=ids.SESSION_APP,
         )
@@ -53,6 +54,9 @@ class SessionApp:
 def _uses_session_variables() -> bool:
     return not (getattr(settings, "RLS_TENANTS", None) or {}).get("USE_LOCAL_SET", False)
 
+
+#: The values of SESSION_STATE with which the session goes to others, whatever is in it.
+_LEAKING = ("warn", "ignore")
 
 _LOCK = "a lock may exclude nobody, or stay taken after its block"
 
@@ -97,19 +101,21 @@ KNOWN = {
 
 
 def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
-    """Warn of the installed or imported apps that need pins, for each database in mode "transaction"."""
+    """Warn of the installed or imported apps that need pins, for each database in mode "transaction" without them."""
     given = {alias: database.get("OPTIONS") for alias, database in engines.pooled_databases().items()}
-    aliases = [
-        alias
+    policies = {
+        alias: options["SESSION_STATE"]
         for alias, options in given.items()
-        if isinstance(options, dict) and options.get("POOL_MODE") == "transaction"
-    ]
-    if not aliases:
+        if isinstance(options, dict)
+        and options.get("POOL_MODE") == "transaction"
+        and options.get("SESSION_STATE") in _LEAKING
+    }
+    if not policies:
         return []
     present = {config.name for config in apps.get_app_configs()} | sys.modules.keys()
     return [
-        app.message(name, alias)
+        app.message(name, alias, policy)
         for name, app in KNOWN.items()
         if name in present and app.applies()
-        for alias in aliases
+        for alias, policy in policies.items()
     ]

@@ -17,11 +17,14 @@ Put back always, with a statement only where there is something to end or to put
 Thrown away with the connection: another client encoding; psycopg2's ``set_session``; a two-phase transaction, a
 pipeline, a COPY or a ``transaction()`` block that is not at its end; a query that somebody is still in the middle of.
 
-Left for the next holder: every other ``SET``, ``LISTEN``, advisory locks of the session, temporary tables, ``PREPARE``
-and sequences' ``currval``. ON_RELEASE_DISCARD_ALL clears these with ``DISCARD ALL``, and configures the session again.
+Cleared by ``DISCARD ALL``, after which the session is configured again: every other ``SET``, ``LISTEN``, advisory locks
+of the session, temporary tables and ``PREPARE``, unless they were undone. ON_RELEASE_DISCARD_ALL True clears each
+session, also of sequences' ``currval`` and of what functions and ``DO`` have done; False leaves all of this for the next
+holder. In mode "transaction", SESSION_STATE may keep the connection for the holder as long as there is any.
 
-Whether the server has something to put back is told from the text of what goes through cursors, and from what the
-server reports unasked, so that it costs no round trip where nothing was changed.
+Whether the server has something to put back is told from the text of what goes through cursors (``session_changes``,
+``session_statements``), and from what the server reports unasked, so that it costs no round trip where nothing was
+changed.
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ from django_geventpool.checks.session_apps import KNOWN, check_session_apps
 from django_geventpool.checks.settings import check_databases
 from tests.support.drivers import ENGINE
 
+#: The connection goes back after each transaction, whatever is in its session.
+LEAKING = {"POOL_MODE": "transaction", "SESSION_STATE": "ignore"}
+
 
 @pytest.fixture
 def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_an_app_that_is_not_there_is_not_warned_of(databases: dict[str, Any]) -> None:
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
     assert check_session_apps() == []
 
 
@@ -34,20 +37,31 @@ def test_in_mode_transaction_the_check_says_what_to_pin(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, sys)
     databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {}}
-    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
+    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
     (message,) = check_session_apps()
     assert message.id == "geventpool.W011"
-    assert message.msg.startswith('DATABASES["orders"] has POOL_MODE "transaction", and ')
+    assert message.msg.startswith('DATABASES["orders"] has POOL_MODE "transaction" and SESSION_STATE "ignore", and ')
     assert name in message.msg
     assert message.hint is not None
+    assert 'Set SESSION_STATE to "pin".' in message.hint
     assert 'with django_geventpool.utils.pinned("orders"):' in message.hint
+
+
+@pytest.mark.parametrize("policy", ["pin", "raise"])
+def test_where_nothing_goes_wrong_there_is_no_warning(
+    databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pglock", sys)
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
+    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction", "SESSION_STATE": policy}}
+    assert check_session_apps() == []
 
 
 def test_settings_that_are_local_to_transactions_are_not_warned_of(
     databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "django_rls_tenants", sys)
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {"POOL_MODE": "transaction"}}
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
     monkeypatch.setattr(settings, "RLS_TENANTS", {"USE_LOCAL_SET": True}, raising=False)
     assert check_session_apps() == []
     monkeypatch.setattr(settings, "RLS_TENANTS", {}, raising=False)
