@@ -281,6 +281,8 @@ class PoolModeMixin(PooledMixin):
         use.calls += 1
         try:
             cursor = make_cursor(*args)
+            if self.is_derived:
+                self._adapter.record_set_up()
             if use.cursors == count:
                 was_direct = True  # The end of this one will not be noticed.
         except BaseException:

@@ -23,7 +23,7 @@ from .server import (
     may_be_check_interval,
 )
 from .session_changes import CURSORS, IDENTITY
-from .session_state import ENCODING, SETTING, reset_statement
+from .session_state import ENCODING, SETTING, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -203,10 +203,23 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         is_known = connection.meet(visitor)
         if not is_known and connection.has_lasting_set_up():
             if self._discard_all:
-                self._discard(connection)
-            else:
-                connection.begin_anew()
+                self._clear_set_up(connection)
+            connection.begin_anew()
         return is_known
+
+    def _clear_set_up(self, connection: C) -> None:
+        """Clear what was set up in the session for somebody else."""
+        names = connection.settings_set_up()
+        if names is not None:
+            # Cheaper than to discard all: the time zone stays.
+            try:
+                self._execute(connection, reset_settings(names))
+            except connection.driver_error:
+                if connection.closed:
+                    raise
+            else:
+                return
+        self._discard(connection)
 
     def kinds_kept(self, connection: C) -> Collection[StateKind]:
         if connection.closed:
@@ -215,7 +228,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if session.may_have_lock and not self._is_in_use(connection):
             session.record_locks(has_any=self._has_advisory_lock(connection))
         kinds = session.kinds_kept
-        return {*kinds, "setting"} if connection.reports_state() else kinds
+        # What was made for now only may be what is reported.
+        return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
 
     def _has_advisory_lock(self, connection: C) -> bool:
         """Ask the server, outside of transactions, whether the session has advisory locks."""

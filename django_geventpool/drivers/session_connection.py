@@ -20,7 +20,7 @@ class SessionConnection:
     def record_as_opened(self) -> None:
         """Record the present state of the session, in which each holder is to get it."""
         self._reported = self._reported_at_set_up = self._report()
-        self.session.begin_anew()
+        self.session.begin()
 
     def record_as_set_up(self) -> None:
         """Record the present state of the session as what its visitor has set up."""
@@ -52,6 +52,13 @@ class SessionConnection:
     def has_lasting_set_up(self) -> bool:
         """Return whether the setting up for its last visitor has left what isn't put back by itself."""
         return self._reported_at_set_up != self._reported or self.session.has_lasting_set_up()
+
+    def settings_set_up(self) -> set[str] | None:
+        """Return the names of the settings that are all that the setting up has left; None if it may have left more."""
+        names = self.session.settings_set_up()
+        reported = zip(REPORTED, self._reported, self._reported_at_set_up, strict=True)
+        is_all = names is not None and names.issuperset(name.lower() for name, old, new in reported if old != new)
+        return names if is_all else None
 
     def begin_anew(self) -> None:
         """Begin again as a session that nobody has set up, as it was just cleared."""

@@ -19,8 +19,8 @@ pipeline, a COPY or a ``transaction()`` block that is not at its end; a query th
 
 Cleared by ``DISCARD ALL``, after which the session is configured again: every other ``SET``, ``LISTEN``, advisory locks
 of the session, temporary tables and ``PREPARE``, unless they were undone. ON_RELEASE_DISCARD_ALL True clears each
-session, also of sequences' ``currval`` and of what functions and ``DO`` have done; False leaves all of this for the next
-holder. In mode "transaction", SESSION_STATE may keep the connection for the holder as long as there is any.
+session, also of sequences' ``currval`` and of what functions and ``DO`` have done; False leaves all of this for the
+next holder. In mode "transaction", SESSION_STATE may keep the connection for the holder as long as there is any.
 
 Whether the server has something to put back is told from the text of what goes through cursors (``session_changes``,
 ``session_statements``), and from what the server reports unasked, so that it costs no round trip where nothing was
@@ -256,6 +256,11 @@ class SessionState:
         return frozenset(kind for (kind, _), pins in self._kept.items() if pins) if self._kept else _NONE
 
     @property
+    def has_passing(self) -> bool:
+        """Whether the holder has made state that it needs for now only."""
+        return not all(self._kept.values())
+
+    @property
     def may_have_lock(self) -> bool:
         """Whether the connection stays with its holder for advisory locks of which only the server knows."""
         return self._asks and self._kept.get(_LOCK, False)
@@ -285,12 +290,20 @@ class SessionState:
             self._asks = False
             self.counted = set()
 
+    def begin(self) -> None:
+        """Begin with what the pool itself has set, as it has just opened the connection."""
+        self._own = frozenset(self._kept)
+        self.begin_anew()
+
     def begin_anew(self) -> None:
-        """Begin again as a session that nobody has set up, with what the pool itself has set just now."""
-        if self._kept:
-            self._own = frozenset(self._kept)
+        """Begin again as a session that nobody has set up, as it was just cleared."""
         self.set_up = set()
         self.end_loan()
+
+    def settings_set_up(self) -> set[str] | None:
+        """Return the names of the settings that the setting up has left; None if it has left anything else."""
+        names = {name for kind, name in filter(_stays, self.set_up) if kind == "setting" and name is not None}
+        return names if len(names) == sum(map(_stays, self.set_up)) else None
 
 
 def _is_meant(key: Key, kind: StateKind | None, name: str | None) -> bool:
@@ -309,6 +322,12 @@ def _stays(key: Key) -> bool:
 def reset_statement(changes: int) -> str:
     """Return the SQL that puts the changes back, some statements in one string; empty for none."""
     return "; ".join(sql for change, sql in _RESETS.items() if changes & change)
+
+
+def reset_settings(names: Iterable[str]) -> str:
+    """Return the SQL that resets settings, some statements in one string."""
+    quoted = (".".join('"{}"'.format(part.replace('"', '""')) for part in name.split(".")) for name in sorted(names))
+    return "; ".join(f"RESET {name}" for name in quoted)
 
 
 def effects_of(statement: str | bytes) -> Effects | None:

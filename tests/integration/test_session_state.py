@@ -422,6 +422,40 @@ def test_what_receivers_set_up_is_theirs(
     assert told(caplog, 0) == []
 
 
+@pytest.mark.parametrize(
+    ("sql", "look", "without"),
+    [
+        ("select set_config('app.user', 'x', false)", "select current_setting('app.user', true)", ""),
+        ("listen door", "select count(*) from pg_listening_channels()", 0),
+        ("set application_name = 'x'; create temp table kept ()", "select to_regclass('pg_temp.kept')::text", None),
+    ],
+)
+@MODES
+def test_what_was_set_up_for_one_is_cleared_for_the_next(
+    make_database: MakeDatabase, mode: str, sql: str, look: str, without: object
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode, assume_role="app")
+
+    def set_up(connection: Any, **_: object) -> None:
+        if getattr(connection, "is_special", False):
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+
+    connection_created.connect(set_up)
+    try:
+        database.connection.is_special = True
+        pid = database.pid()
+        assert value(database, look) != without
+        assert is_held(database) is (mode == "session")
+        database.give_back()
+        assert next_value(database, look) == without
+        assert next_value(database, "select current_user::text") == "app"
+        assert next_value(database, "show time zone") == "UTC"
+        assert next_value(database, "select pg_backend_pid()") == pid
+    finally:
+        connection_created.disconnect(set_up)
+
+
 def test_what_was_set_up_and_is_reset_is_set_up_again(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
 

@@ -14,6 +14,7 @@ from django_geventpool.drivers.session_state import (
     Scope,
     SessionState,
     changes_of,
+    reset_settings,
     reset_statement,
 )
 
@@ -167,6 +168,27 @@ def test_what_was_set_up_is_changed_by_a_reset() -> None:
     assert not session.is_dirty()
     session.begin_anew()
     assert not session.has_lasting_set_up()
+
+
+def test_settings_that_were_set_up_are_reset_one_by_one() -> None:
+    session, _ = owned(Scope.SET_UP)
+    run(session, "set App.User = 'x'; set time zone 'UTC'; set \"work_mem\" = 1")
+    assert session.settings_set_up() == {"app.user", "work_mem"}
+    assert reset_settings({"app.user", "work_mem"}) == 'RESET "app"."user"; RESET "work_mem"'
+    run(session, "listen x")
+    assert session.settings_set_up() is None
+
+
+def test_what_the_pool_itself_has_set_is_changed_by_a_reset() -> None:
+    session = SessionState()
+    run(session, "select set_config('role', %s, false)")
+    session.begin()
+    assert not session.kinds_kept
+    run(session, "reset role")
+    assert session.kinds_kept == {"setting"}
+    session.begin_anew()
+    run(session, "set role none")
+    assert session.kinds_kept == {"setting"}
 
 
 def test_what_a_transaction_undoes_counts_once_it_is_committed() -> None:
