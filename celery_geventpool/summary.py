@@ -15,6 +15,8 @@ _PLACED = {"limit", "size", "in_use", "longest_held"}
 _GAUGES = [each for each in METRICS if each.kind == "gauge" and each.name not in _PLACED]
 #: Counters with a label come last.
 _COUNTERS = sorted((each for each in METRICS if each.kind == "counter"), key=lambda each: each.label is not None)
+#: Counters that are left out while they are empty.
+_RARE = {"pinned"}
 _HISTOGRAMS = [each for each in METRICS if each.kind == "histogram"]
 _IN_A_LINE = 5
 
@@ -36,8 +38,9 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
     yield f"{name}: {pool['in_use']} of {pool['limit']} in use{gauges}"
     if pool["longest_holder"] is not None:
         yield f"    longest holder: {pool['longest_holder']} for {seconds(pool['longest_held'])}"
-    for first in range(0, len(_COUNTERS), _IN_A_LINE):
-        line = _COUNTERS[first : first + _IN_A_LINE]
+    counters = [each for each in _COUNTERS if pool[each.name] or each.name not in _RARE]
+    for first in range(0, len(counters), _IN_A_LINE):
+        line = counters[first : first + _IN_A_LINE]
         yield f"    {', '.join(_counter(each, pool[each.name]) for each in line)}"
     yield f"    {'; '.join(_times(each, pool[each.name]) for each in _HISTOGRAMS)}"
     for held in pool.get("holders", ()):

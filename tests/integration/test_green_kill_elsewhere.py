@@ -95,12 +95,13 @@ def test_a_kill_during_the_rollback_of_a_release_leaves_no_transaction_open(
 
 
 @pytest.mark.parametrize("how", INTERRUPTIONS)
+@pytest.mark.parametrize("discard", [True, "dirty"])
 def test_a_kill_during_the_discard_all_of_a_release_loses_no_slot(
-    make_database: MakeDatabase, how: Interruption
+    make_database: MakeDatabase, how: Interruption, discard: bool | str
 ) -> None:
     server = make_database().server
     with Proxy(server.host, server.port) as proxy:
-        database = make_database(settings=through(proxy), ON_RELEASE_DISCARD_ALL=True, **OUT_OF_REACH)
+        database = make_database(settings=through(proxy), ON_RELEASE_DISCARD_ALL=discard, **OUT_OF_REACH)
         releasing = threading.Event()
 
         def run() -> None:
@@ -114,6 +115,29 @@ def test_a_kill_during_the_discard_all_of_a_release_loses_no_slot(
         _interrupt_in_release(database, victim, how)
         proxy.thaw()
         assert database.answer("show statement_timeout") == [("0",)]
+        database.assert_whole()
+
+
+@pytest.mark.parametrize("how", INTERRUPTIONS)
+def test_a_kill_while_the_server_is_asked_for_locks_leaves_none(make_database: MakeDatabase, how: Interruption) -> None:
+    server = make_database().server
+    with Proxy(server.host, server.port) as proxy:
+        database = make_database(settings=through(proxy), POOL_MODE="transaction", **OUT_OF_REACH)
+        asking = threading.Event()
+
+        @close_connection
+        def run() -> None:
+            with database.connection.cursor() as cursor:
+                cursor.execute("select pg_try_advisory_lock(81011)")
+                proxy.freeze()
+                asking.set()
+
+        victim = Task(run)
+        assert asking.wait(30)
+        _interrupt_in_release(database, victim, how)
+        proxy.thaw()
+        locks = "select count(*) from pg_locks where locktype = 'advisory' and objid = 81011"
+        eventually(lambda: database.answer(locks) == [(0,)], "the lock released")
         database.assert_whole()
 
 

@@ -24,6 +24,7 @@ geventpool_create_seconds histogram alias worker
 geventpool_failed_connects counter alias worker
 geventpool_limit gauge alias worker
 geventpool_longest_held_seconds gauge alias worker
+geventpool_pinned counter alias kind worker
 geventpool_reclaimed counter alias worker
 geventpool_reconnects counter alias worker
 geventpool_timeouts counter alias worker
@@ -46,7 +47,7 @@ db.client.connection.wait_time Histogram s pool.name
 
 INSPECT = """\
 alias cancelled checkouts closed closing connecting connects create_time failed_connects idle in_use limit longest_held
-longest_holder pid reclaimed reconnects size timeouts use_time wait_time waiting waits
+longest_holder pid pinned reclaimed reconnects size timeouts use_time wait_time waiting waits
 """
 
 

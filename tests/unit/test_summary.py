@@ -44,6 +44,13 @@ def test_a_pool_in_words() -> None:
         assert words in text
 
 
+def test_what_connections_were_kept_for_is_shown_where_there_is_any() -> None:
+    pool = {**POOL, "pinned": {"setting": 3, "advisory_lock": 12}}
+    text = summary.summarize({"pools": [pool], "unused": {}, "silent": []})
+    assert ", closed: none, pinned: 12 advisory_lock, 3 setting\n" in text
+    assert "pinned" not in summary.summarize({"pools": [{**POOL, "pinned": {}}], "unused": {}, "silent": []})
+
+
 def test_one_of_each() -> None:
     text = summary.summarize({"pools": [POOL], "unused": {}, "silent": [4712]})
     assert "1 checkout, 1 wait, 1 timeout, 0 reclaimed, 0 cancelled" in text
