@@ -76,11 +76,6 @@ class PoolAdapter:
                 connection.record_as_set_up()
             connection.known_to = self.visitor
 
-    def record_set_up(self) -> None:
-        """Record that a derived engine has set something up for this wrapper, if it has, on the way to a cursor."""
-        if (connection := self.connection) is not None and connection.session.set_up:
-            connection.record_as_set_up()
-
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
         self.unused_connection = None

@@ -182,11 +182,14 @@ class PoolModeMixin(PooledMixin):
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
+        calls, use.calls = use.calls, use.calls + 1
         try:
             super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
+        finally:
+            use.calls = calls
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -281,8 +284,6 @@ class PoolModeMixin(PooledMixin):
         use.calls += 1
         try:
             cursor = make_cursor(*args)
-            if self.is_derived:
-                self._adapter.record_set_up()
             if use.cursors == count:
                 was_direct = True  # The end of this one will not be noticed.
         except BaseException:
@@ -321,7 +322,9 @@ class PoolModeMixin(PooledMixin):
             self.autocommit = True
             return
         use = self.use
-        was_direct = use.is_direct
+        was_direct, calls = use.is_direct, use.calls
+        if not autocommit:
+            use.calls += 1  # This may take a connection, and a derived engine set it up in its own way.
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic sets that flag, which is there for SQLite.
@@ -332,6 +335,7 @@ class PoolModeMixin(PooledMixin):
             raise
         finally:
             use.is_direct = was_direct
+            use.calls = calls
             if done:
                 self.give_back_if_free()
 

@@ -24,6 +24,7 @@ class SessionConnection:
 
     def record_as_set_up(self) -> None:
         """Record the present state of the session as what its visitor has set up."""
+        self.session.has_more_set_up = False
         self._reported_at_set_up = self._report()
 
     def _report(self) -> tuple[Any, ...]:
@@ -47,6 +48,8 @@ class SessionConnection:
 
     def reports_state(self) -> bool:
         """Return whether the server has reported changes since the session was set up for the holder."""
+        if self.session.has_more_set_up:  # By a derived engine, on the way to a cursor.
+            self.record_as_set_up()
         return self._report() != self._reported_at_set_up
 
     def has_lasting_set_up(self) -> bool:

@@ -126,7 +126,18 @@ class SessionState:
     interrupted in between, the record has too much, never too little.
     """
 
-    __slots__ = ("_asks", "_kept", "_own", "_undone", "changes", "counted", "owner", "refuses", "set_up")
+    __slots__ = (
+        "_asks",
+        "_kept",
+        "_own",
+        "_undone",
+        "changes",
+        "counted",
+        "has_more_set_up",
+        "owner",
+        "refuses",
+        "set_up",
+    )
 
     def __init__(self) -> None:
         #: IDENTITY, CHARACTERISTICS and CURSORS, as far as they apply.
@@ -139,6 +150,8 @@ class SessionState:
         self.counted: set[StateKind] = set()
         #: What was done to set the session up for the visitor that had it last.
         self.set_up: set[Key] = set()
+        #: Whether more was set up since the server's reports were compared.
+        self.has_more_set_up = False
         #: What the pool itself has set when it opened the connection.
         self._own: frozenset[Key] = frozenset()
         #: What the holder has made, each with whether the connection stays with the holder for it.
@@ -185,6 +198,7 @@ class SessionState:
         for key in made:
             if scope is Scope.SET_UP:
                 self.set_up.add(key)
+                self.has_more_set_up = True
             else:
                 self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
         for operation in operations:

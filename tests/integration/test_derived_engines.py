@@ -115,7 +115,9 @@ def test_an_engine_may_query_when_it_is_closed(make_database: MakeDatabase) -> N
                     cursor.execute("RESET app.tenant")
             super().close()
 
-    database = make_database(MAX_CONNS=1, POOL_MODE="transaction", settings={"ENGINE": engine_of(Resetting)})
+    database = make_database(
+        MAX_CONNS=1, POOL_MODE="transaction", SESSION_STATE="ignore", settings={"ENGINE": engine_of(Resetting)}
+    )
     database.fetch("set app.tenant = 'amber'")
     assert database.stats().in_use == 0
     assert database.server.query("select 1") == [["1"]]
