@@ -33,6 +33,14 @@ _INSTEAD: dict[StateKind, str] = {
     "advisory_lock": "pg_advisory_xact_lock inside atomic",
     "temporary_table": "ON COMMIT DROP inside atomic",
 }
+#: What becomes of the connection, by whether it stays.
+_OUTCOME = {
+    True: "The connection stays with it until that is undone, or the task ends.",
+    False: (
+        'In POOL_MODE "transaction" its next statements may run in other sessions, without it; SESSION_STATE "pin" '
+        "keeps the connection."
+    ),
+}
 
 
 def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
@@ -72,17 +80,3 @@ def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> 
         "an unknown place" if place is None else f"{place.filename}:{place.lineno}",
         _OUTCOME[stays],
     )
-
-
-_OUTCOME = {
-    True: "The connection stays with it until that is undone, or the task ends.",
-    False: (
-        'In POOL_MODE "transaction" its next statements may run in other sessions, without it; SESSION_STATE "pin" '
-        "keeps the connection."
-    ),
-}
-
-
-def forget() -> None:
-    """Forget what was told: everything may be told once more."""
-    _told.clear()

@@ -10,7 +10,6 @@ import pytest
 from django.db import ProgrammingError, transaction
 from django.db.backends.signals import connection_created
 
-from django_geventpool.backends import session_log
 from django_geventpool.errors import SessionStateError
 from django_geventpool.utils import pinned
 from tests.support.database import Database
@@ -128,7 +127,6 @@ def test_the_next_holder_gets_a_clean_session(make_database: MakeDatabase, mode:
 def test_warn_says_what_would_stay_and_gives_back(
     make_database: MakeDatabase, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction", SESSION_STATE="warn")
     made, _, look, _, without = state(name)
     for _ in range(2):
@@ -199,7 +197,6 @@ def test_raise_holds_for_the_drivers_own_cursors(make_database: MakeDatabase, mo
 
 
 def test_ignore_gives_back_and_says_nothing(make_database: MakeDatabase, caplog: pytest.LogCaptureFixture) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction", SESSION_STATE="ignore", ON_RELEASE_DISCARD_ALL=False)
     database.fetch("set work_mem = '77MB'")
     assert not is_held(database)
@@ -211,7 +208,6 @@ def test_ignore_gives_back_and_says_nothing(make_database: MakeDatabase, caplog:
 def test_in_mode_session_warn_says_what_would_stay(
     make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, SESSION_STATE="warn")
     for _ in range(2):
         database.fetch("set work_mem = '77MB'")
@@ -226,14 +222,12 @@ def test_in_mode_session_warn_says_what_would_stay(
 def test_in_mode_session_nothing_is_said_otherwise(
     make_database: MakeDatabase, policy: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, SESSION_STATE=policy)
     database.fetch("set work_mem = '77MB'")
     assert told(caplog, 0) == []
 
 
 def test_a_pin_is_told_once_for_each_kind(make_database: MakeDatabase, caplog: pytest.LogCaptureFixture) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
     for _ in range(3):
         database.fetch("set work_mem = '77MB'")
@@ -380,7 +374,6 @@ def test_several_statements_in_one_text(make_database: MakeDatabase) -> None:
 def test_a_pinned_block_says_how_long_its_state_is_needed(
     make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
     with pinned(database.alias):
         database.fetch("set work_mem = '77MB'")
@@ -394,7 +387,6 @@ def test_a_pinned_block_says_how_long_its_state_is_needed(
 def test_what_receivers_set_up_is_theirs(
     make_database: MakeDatabase, mode: str, policy: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_log.forget()
     database = make_database(MAX_CONNS=1, POOL_MODE=mode, SESSION_STATE=policy)
     calls: list[object] = []
 
