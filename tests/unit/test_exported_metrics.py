@@ -53,10 +53,11 @@ longest_holder pid pinned reclaimed reconnects size timeouts use_time wait_time 
 
 @pytest.fixture(autouse=True)
 def pool() -> Iterator[Pool]:
-    """Return a pool that has closed a connection."""
+    """Return a pool that has closed a connection, and kept one for its session."""
     made = pools.obtain("default", None, lambda: Pool("default", ScriptedDriver(), PoolOptions()))
     made.putconn(made.getconn())
     made.close_idle()
+    made.count_pins(["setting"])
     yield made
     pools.close_all()
 
