@@ -1,21 +1,103 @@
 """Whether this is still the process that made something: forked children leave alone what is their parent's.
 
-After a fork, ``registry.py`` starts without pools and holders, ``backends/pooled.py`` makes the wrappers forget their
-connections, and ``drivers/inherited.py`` keeps the sockets of those from being used or closed.
+A child learns from its memory that it is one: the system gives it a page of zeros where its parent has a number. So it
+knows from its first step on, before the fork hooks of other packages run, and also if it was forked in C, where no hook
+of Python's runs (uWSGI). Where the system can't do that, the ids of the processes are compared.
+
+Modules say by ``at_begin`` what a child begins with: ``registry.py`` without pools and holders, ``backends/pooled.py``
+with wrappers that have forgotten their connections, and ``drivers/inherited.py`` with sockets that lead nowhere.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
+from collections.abc import Callable
+from typing import Protocol
 
-#: Stands for this process: what is made in it keeps this object, and is another process's when that differs. Comparing
-#: two objects costs nothing, where ``os.getpid`` is a system call at each checkout.
-current = object()
+#: Linux's MADV_WIPEONFORK, which older versions of Python have no name for.
+_WIPE_ON_FORK = 18
+#: The numbers in the page, beside the 0 of a child that has yet to begin.
+_BEGINNING, _BEGUN = 1, 2
+
+
+class _Page(Protocol):
+    """Memory whose first number is 0 in each forked child."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+    def __setitem__(self, index: int, number: int, /) -> None: ...
+
+
+class _PageById:
+    """The same by the process's id: a system call at each look."""
+
+    def __init__(self) -> None:
+        self._number, self._id = 0, 0
+
+    def __getitem__(self, index: int, /) -> int:
+        return self._number if self._id == os.getpid() else 0
+
+    def __setitem__(self, index: int, number: int, /) -> None:
+        self._number, self._id = number, os.getpid()
+
+
+def _make_page() -> _Page:
+    if sys.platform == "linux":
+        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            page.madvise(_WIPE_ON_FORK)
+        except OSError:  # Before Linux 4.14, or something that stands in for Linux.
+            page.close()
+        else:
+            return page
+    return _PageById()
+
+
+_page = _make_page()
+_page[0] = _BEGUN
+#: Stands for this process.
+_mark = object()
+#: What a forked child begins with.
+_beginnings: list[Callable[[], None]] = []
+#: Whether that was interrupted, or failed, the last time.
+_has_failed = False
+
+
+def mark() -> object:
+    """Return what stands for this process: what is made in it keeps that, for ``is_current``."""
+    if not _page[0]:
+        _begin()
+    return _mark
+
+
+def is_current(of: object) -> bool:
+    """Return whether a mark is this process's, and not that of one from which it was forked."""
+    if not _page[0]:
+        _begin()
+    return of is _mark
+
+
+def at_begin(beginning: Callable[[], None]) -> None:
+    """Call a function in each forked child, before that uses a pool; once more if it is interrupted."""
+    _beginnings.append(beginning)
 
 
 def _begin() -> None:
-    global current
-    current = object()
+    global _mark, _has_failed
+    try:
+        _page[0] = _BEGINNING
+        _mark = object()
+        for beginning in _beginnings:
+            beginning()
+        _has_failed = False
+        _page[0] = _BEGUN
+    except BaseException:
+        # An exception out of a signal handler: once more then, but not for ever if that fails by itself.
+        _page[0] = _BEGUN if _has_failed else 0
+        _has_failed = True
+        raise
 
 
-os.register_at_fork(after_in_child=_begin)
+os.register_at_fork(after_in_child=mark)

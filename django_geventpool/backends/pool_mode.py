@@ -13,6 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
+from .. import process
 from ..frames import is_running
 from .cursors import TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
@@ -153,6 +154,7 @@ class PoolModeMixin(PooledMixin):
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
+        process.mark()  # In a child that was forked in C, the wrapper forgets its parent's connection here.
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
         try:
@@ -254,16 +256,24 @@ class PoolModeMixin(PooledMixin):
         use.calls += 1
         try:
             cursor = make_cursor(*args)
-            if use.cursors == count:
-                was_direct = True  # The end of this one will not be noticed.
+            is_counted = self.use.cursors > (count if self.use is use else 0)
         except BaseException:
             use.calls -= 1
-            use.is_direct = was_direct
+            self._restore_direct(use, was_direct)
             self.give_back_if_free()
             raise
         use.calls -= 1
-        use.is_direct = was_direct
+        self._restore_direct(use, was_direct)
+        if not is_counted:
+            self.use.is_direct = True  # The end of this one will not be noticed.
         return cursor
+
+    def _restore_direct(self, use: Use, was_direct: bool) -> None:
+        """Undo what Django's own calls of ``ensure_connection`` have recorded.
+
+        :param use: what it was then. A health check of Django's may have closed the connection since, which ends it.
+        """
+        self.use.is_direct = was_direct and self.use is use
 
     def _prepare_cursor(self, cursor: Any) -> Any:
         prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
@@ -302,7 +312,7 @@ class PoolModeMixin(PooledMixin):
             done = True
             raise
         finally:
-            use.is_direct = was_direct
+            self._restore_direct(use, was_direct)
             if done:
                 self.give_back_if_free()
 

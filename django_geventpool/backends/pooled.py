@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import functools
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 
-from .. import checks, options, passwords
+from .. import checks, options, passwords, process
 from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
 from ..pool import Pool
@@ -348,7 +347,7 @@ def _forget_parents_connections() -> None:
             connection.forget_connection()
 
 
-os.register_at_fork(after_in_child=_forget_parents_connections)
+process.at_begin(_forget_parents_connections)
 
 
 # For projects without the app celery_geventpool, which one of the checks is about.

@@ -99,7 +99,7 @@ class PooledConnection(_Connection):
 
     def own(self) -> None:
         """Record that this process opens it."""
-        self.process = process.current
+        self.process = process.mark()
         self.serial = new_serial()
         self._cursors = set()
         self._on_server = []
@@ -130,7 +130,7 @@ class PooledConnection(_Connection):
 
     def is_ours(self) -> bool:
         """Return whether this process opened it, and not the one that it was forked from."""
-        return self.process is process.current
+        return process.is_current(self.process)
 
     @property
     def lent_as(self) -> Any:

@@ -7,7 +7,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from .. import green
+from .. import green, process
 from .errors import Suppress
 
 if TYPE_CHECKING:
@@ -45,4 +45,4 @@ def _disown() -> None:
         _nowhere.append(other_end)
 
 
-os.register_at_fork(after_in_child=_disown)
+process.at_begin(_disown)

@@ -26,7 +26,7 @@ class Closer:
         self._driver = driver
         self._lock = lock
         self._state = state
-        self._process = process.current
+        self._process = process.mark()
 
     def close_soon(self, *slots: Slot) -> None:
         """Close the connections of evicted slots, without waiting for the server."""
@@ -45,7 +45,7 @@ class Closer:
 
         If this is interrupted, the slot is not free yet: another greenlet or thread goes on.
         """
-        if self._process is not process.current or not self._lock.run(self._state.begin_to_close, slot):
+        if not process.is_current(self._process) or not self._lock.run(self._state.begin_to_close, slot):
             return  # This greenlet was forked along, or somebody else closes the connection.
         try:
             self.end(slot.connection)

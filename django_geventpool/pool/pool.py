@@ -55,7 +55,7 @@ class Pool:
         self.name = name
         self.driver = driver
         self.options = options
-        self._process = process.current
+        self._process = process.mark()
         self._state = PoolState(options, self.wake, time.monotonic)
         self._lock = Lock(functools.partial(repair, self._state))
         self._upkeep = Upkeep(self._state)
@@ -85,7 +85,7 @@ class Pool:
     @property
     def closed(self) -> bool:
         """Whether the pool lends nothing any more: it was closed, or is the parent process's."""
-        return self._state.closed or self._process is not process.current
+        return self._state.closed or not process.is_current(self._process)
 
     def succeed(self, predecessor: Pool) -> None:
         """Replace a pool that is closed, or about to be: its connections count against this limit until they are gone.
@@ -185,7 +185,7 @@ class Pool:
 
     def _withdraw(self, request: Request) -> None:
         """Cancel a request: take it out of the queue, and take back what it was given."""
-        if self._process is process.current:
+        if process.is_current(self._process):
             self._close_soon(self._lock.run(self._state.withdraw, request))
 
     def _close_soon(self, slot: Slot | None) -> None:
@@ -201,7 +201,7 @@ class Pool:
             all the same.
         """
         slot = self._state.by_connection.get(connection)
-        if slot is None or self._process is not process.current:
+        if slot is None or not process.is_current(self._process):
             return
         if slot.state is State.IN_USE and slot.request is not None:
             self._returns.take(slot, slot.request)
@@ -217,7 +217,7 @@ class Pool:
         request = client.request
         if request is None:
             return
-        if self._process is not process.current:
+        if not process.is_current(self._process):
             client.forget(request)  # Else its next pool would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
@@ -231,7 +231,7 @@ class Pool:
 
     def reassign(self, client: Client, holder: Holder) -> None:
         """Let the end of another holder, not of the one that took it, reclaim a client's connection."""
-        if client.request is not None and client.request.held is not None and self._process is process.current:
+        if client.request is not None and client.request.held is not None and process.is_current(self._process):
             self._lock.run(self._state.reassign, client.request, holder)
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
@@ -305,7 +305,7 @@ class Pool:
 
     def wake(self) -> None:
         """Wake the housekeeper, as a holder or a client is gone. May be called from anywhere."""
-        if self._process is process.current:  # Else a forked child drops what it inherited.
+        if process.is_current(self._process):  # Else a forked child drops what it inherited.
             self._housekeeper.wake()
 
     def _wake_by(self, when: float) -> None:
@@ -315,7 +315,7 @@ class Pool:
 
     def _keep_house(self) -> float | None:
         """Do what is due; return the seconds until more is: None for unknown, a negative number for never."""
-        if self._process is not process.current:
+        if not process.is_current(self._process):
             return -1  # The parent's housekeeper, forked along as a greenlet.
         due = self._lock.run(self._find_due)
         self._predecessors.wake_successor()

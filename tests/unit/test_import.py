@@ -7,7 +7,7 @@ import pytest
 from tests.support.fresh import run_fresh
 
 WATCH = """
-import importlib, importlib.util, pkgutil, sys, threading, _thread
+import functools, importlib, importlib.util, pkgutil, sys, threading, _thread
 
 made = []
 
@@ -25,7 +25,7 @@ def watched(name, function):
     return call
 
 def watch():
-    for module in (_thread, threading):
+    for module in (_thread, threading, functools):
         for name in ("allocate_lock", "RLock", "_allocate_lock", "_CRLock", "_PyRLock", "start_new_thread",
                      "_start_new_thread", "_start_joinable_thread", "local", "Thread"):
             function = getattr(module, name, None)
