@@ -25,7 +25,7 @@ def watched(name, function):
     return call
 
 def watch():
-    for module in (_thread, threading, functools):
+    for module in (_thread, threading):
         for name in ("allocate_lock", "RLock", "_allocate_lock", "_CRLock", "_PyRLock", "start_new_thread",
                      "_start_new_thread", "_start_joinable_thread", "local", "Thread"):
             function = getattr(module, name, None)
@@ -34,6 +34,8 @@ def watch():
     # A Lock is a type from Python 3.13 on.
     for name in ("Lock", "local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
         setattr(threading, name, watched(name, getattr(threading, name)))
+    if hasattr(functools, "RLock"):  # Before Python 3.12, each cached_property makes one.
+        functools.RLock = watched("RLock", functools.RLock)
 
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]
