@@ -1,4 +1,4 @@
-"""What the housekeeper has to do: collected under the pool's lock, done without it."""
+"""The housekeeper's work: begun in memory, under the pool's lock; the rest is collected, and done without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .upkeep import Upkeep
 
 @dataclass(frozen=True)
 class Due:
-    """What the housekeeper has to do."""
+    """What the housekeeper has to do without the lock."""
 
     #: Slots that are evicted already.
     to_close: list[Slot]
@@ -30,13 +30,14 @@ class Due:
     observed: Observed
 
 
-def find_due(
+def begin_due_work(
     state: PoolState, upkeep: Upkeep, alarms: Alarms, deferred: Deferred, closed_error: Callable[[], Exception]
 ) -> tuple[Due, float]:
-    """Return what is due, and when to look again (monotonic seconds).
+    """Do what is due in memory, under the lock.
 
     :param deferred: what came back in the middle of the pool's own work.
     :param closed_error: makes an error for those who still wait for a connection of a closed pool.
+    :return: what is to be done without the lock, and when to look again (monotonic seconds).
     """
     now = time.monotonic()
     to_close = []
@@ -53,9 +54,9 @@ def find_due(
         state.counters.count("reclaimed")
         if state.evict(slot, "reclaimed"):
             to_close.append(slot)
-    outdated, to_renew = upkeep.outdated(now)
+    outdated, to_renew = upkeep.evict_outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
-    overdue = [(slot.who(), slot.request.stack) for slot in upkeep.overdue(now) if slot.request is not None]
+    overdue = [(slot.who(), slot.request.stack) for slot in upkeep.mark_overdue(now) if slot.request is not None]
     state.dispatch()
     observed = alarms.observe(now)
     state.expire(now)

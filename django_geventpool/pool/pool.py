@@ -20,7 +20,7 @@ from .client import Client
 from .closer import Closer
 from .connector import Connector
 from .driver import Driver
-from .due import Due, find_due
+from .due import Due, begin_due_work
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock
@@ -317,7 +317,7 @@ class Pool:
         """Do what is due; return the seconds until more is: None for unknown, a negative number for never."""
         if self._process is not process.current:
             return -1  # The parent's housekeeper, forked along as a greenlet.
-        due = self._lock.run(self._find_due)
+        due = self._lock.run(self._begin_due_work)
         self._predecessors.wake_successor()
         self._closer.close_soon(*due.to_close)
         for slot in due.to_renew:
@@ -332,11 +332,11 @@ class Pool:
             return -1
         return None if self._wakes_at == math.inf else max(0.0, self._wakes_at - time.monotonic())
 
-    def _find_due(self) -> Due:
-        """Return what is due. Called under the lock."""
+    def _begin_due_work(self) -> Due:
+        """Do what is due in memory, and return the rest. Called under the lock."""
         if self._predecessors.has_successor:
             self._state.closed = True  # The call that was to close it may have been interrupted.
-        due, self._wakes_at = find_due(
+        due, self._wakes_at = begin_due_work(
             self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )
         return due

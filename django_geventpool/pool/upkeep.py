@@ -1,6 +1,6 @@
 """What comes due with time: connections idle, open or held for long enough, and holders that are gone.
 
-``due.py`` collects it under the lock, each time the housekeeper looks, and ``Pool._keep_house`` acts on it.
+``due.py`` begins the work under the lock, each time the housekeeper looks, and ``Pool._keep_house`` does the rest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Upkeep:
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
-    def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
+    def evict_outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Evict the idle slots whose idle time or lifetime is over; return them, and those to renew for MIN_CONNS."""
         timeout = self._idle_timeout()
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
@@ -73,8 +73,8 @@ class Upkeep:
             if slot.state is State.CLOSING and not slot.is_being_closed and slot.since + SLOT_POLL_INTERVAL <= now
         ]
 
-    def overdue(self, now: float) -> list[Slot]:
-        """Return the slots held for longer than LEAK_WARNING_AFTER, each only once."""
+    def mark_overdue(self, now: float) -> list[Slot]:
+        """Mark the slots held for longer than LEAK_WARNING_AFTER, and return them: each only once."""
         after = self.state.options.LEAK_WARNING_AFTER
         if after is None:
             return []

@@ -178,7 +178,7 @@ class StateMachine(LawfulState):
         with self.dispatching():
             for slot in self.upkeep.abandoned():
                 self.evict(slot)
-            evicted, renewed = self.upkeep.outdated(self.now)
+            evicted, renewed = self.upkeep.evict_outdated(self.now)
             self.state.dispatch()
         late = [request for request in self.queue if request.has_expired(self.now)]
         self.state.expire(self.now)
