@@ -173,7 +173,7 @@ class Pool:
         # Without a housekeeper the waiter watches its own deadline, and may have been answered just after it.
         slot = request.held or self._lock.run(self._accept, request)
         if slot is None:
-            raise request.error or (self._refusals.closed() if self.closed else self._refusals.timed_out(request))
+            raise request.error or (self._refusals.closed() if self.closed else self._refusals.record_timeout(request))
         return slot
 
     def _accept(self, request: Request) -> Slot | None:
