@@ -60,7 +60,7 @@ class Alarms:
         return min(self._wait_due_at(since), self._nested.due_at(since))
 
     def observe(self, now: float) -> Observed:
-        """Return what ``report`` is to warn of or look into."""
+        """Return what ``report`` is to warn of or look into, and mark it as told until the next pause ends."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
         if since is None or self._wait_due_at(since) > now:
@@ -86,7 +86,7 @@ class Alarms:
             speak(logger.warning, text, self._name, observed.wait)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
-        for number, last in self._abandoned.to_tell(time.monotonic()):
+        for number, last in self._abandoned.pop_due(time.monotonic()):
             self._warn_of_more_abandoned(number, last)
         return self._abandoned.due_at()
 
