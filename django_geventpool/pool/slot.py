@@ -85,8 +85,8 @@ class Slot:
         #: Whether it was lent with a connection: a checkout, even if the connection proves to be lost.
         self.counts = False
 
-    def lend(self, request: Request, now: float) -> None:
-        """Lend the slot to a request."""
+    def lend_to(self, request: Request, now: float) -> None:
+        """Record that a request has the slot."""
         request.slot = self
         self.request = request
         self.since = now

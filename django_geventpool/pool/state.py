@@ -64,7 +64,7 @@ class PoolState:
         """Lend a slot to a request, or queue it, or refuse it."""
         if request.client is not None:
             request.client.ask(request, self._tell)
-        if not self.take(request):
+        if not self.lend(request):
             self._queue(request)
 
     def _queue(self, request: Request) -> None:
@@ -76,7 +76,7 @@ class PoolState:
             request.close_gate()
             self.waiting.add(request)
 
-    def take(self, request: Request) -> bool:
+    def lend(self, request: Request) -> bool:
         """Lend a slot, with a connection or room for one; False if others asked before, or there is none."""
         if self.closed or (self.waiting and next(iter(self.waiting)).ticket < request.ticket):
             return False
@@ -90,7 +90,7 @@ class PoolState:
         else:
             return False
         request.holder.held[slot] = self._tell
-        slot.lend(request, self._clock())
+        slot.lend_to(request, self._clock())
         if slot.counts:
             self.idle.pop()
         return True
@@ -103,7 +103,7 @@ class PoolState:
         while self.waiting:
             request = next(iter(self.waiting))
             if not request.holder.has_ended:
-                if not self.take(request):
+                if not self.lend(request):
                     return
                 self.hand_over(request)
             self.waiting.remove(request)
