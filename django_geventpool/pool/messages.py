@@ -56,12 +56,12 @@ def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = No
 def _what_is_in_the_way(state: PoolState) -> list[str]:
     """Return what takes room besides the holders, a sentence each."""
     found = []
-    elsewhere, over = state.elsewhere(), len(state.slots) - state.limit
+    still_open, over = state.count_predecessors(), len(state.slots) - state.limit
     states = [slot.state for slot in state.slots]
-    if elsewhere:
+    if still_open:
         found.append(
-            f"{count(elsewhere, 'connection')} of the pool before it, which was closed, "
-            f"{'is still open: it counts' if elsewhere == 1 else 'are still open: they count'} until given back."
+            f"{count(still_open, 'connection')} of the pool before it, which was closed, "
+            f"{'is still open: it counts' if still_open == 1 else 'are still open: they count'} until given back."
         )
     if over > 0:
         found.append(

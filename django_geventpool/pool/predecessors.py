@@ -25,7 +25,7 @@ class Predecessors:
 
     def succeed(self, predecessor: Predecessors) -> None:
         """Replace a pool that is closed, or about to be, and the pools before it; called before this one lends."""
-        self.state.elsewhere = self.count_slots
+        self.state.count_predecessors = self.count_slots
         self._before = predecessor.lineage()
         for each in self._before:
             each.be_succeeded_by(self)

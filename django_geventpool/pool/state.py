@@ -47,8 +47,8 @@ class PoolState:
         self.waiting = Waiters()
         #: Requests answered in a thread that can't wake them: the housekeeper does, or they poll.
         self.unheard: deque[Request] = deque()
-        #: How many connections of its predecessors are still open.
-        self.elsewhere: Callable[[], int] = _none
+        #: Returns how many connections the predecessor pools still have.
+        self.count_predecessors: Callable[[], int] = _none
         #: Called when a slot of a closed pool is gone.
         self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
@@ -96,7 +96,7 @@ class PoolState:
         return True
 
     def _count(self) -> int:
-        return len(self.slots) + self.elsewhere()
+        return len(self.slots) + self.count_predecessors()
 
     def dispatch(self) -> None:
         """Give what is free to the longest waiters; the only place that does."""
@@ -212,7 +212,7 @@ class PoolState:
         if self.closed:
             return "shutdown"
         # This runs at each return: the slots are counted by state only if there are too many of them.
-        if ((len(self.slots) > self.limit or self.elsewhere is not _none) and self._excess() > 0) or not (
+        if ((len(self.slots) > self.limit or self.count_predecessors is not _none) and self._excess() > 0) or not (
             self.waiting or len(self.idle) < self.options.reuse_conns
         ):
             return "surplus"
