@@ -343,7 +343,7 @@ class Pool:
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
-        request = self._state.renewal
+        request = self._state.renewal_request
         try:
             if not self._lock.run(self._state.begin_to_renew, slot):
                 return

@@ -55,8 +55,8 @@ class PoolState:
         self.counters = Counters(METRICS)
         self._tell = tell
         self._clock = clock
-        #: The request that has the slots being renewed.
-        self.renewal = Request(nobody(), None, None)
+        #: Stands in for a holder while a slot is renewed.
+        self.renewal_request = Request(nobody(), None, None)
 
     # Lending
 
@@ -240,7 +240,7 @@ class PoolState:
         slot.state = State.IDLE
         slot.request = None
         request.holder.held.pop(slot, None)
-        if request is not self.renewal:
+        if request is not self.renewal_request:
             self.counters.times["use_time"].record(now - slot.since)
         slot.since = now
         self.idle.append(slot)
@@ -257,7 +257,7 @@ class PoolState:
         slot.request = None
         if request is not None:
             request.holder.held.pop(slot, None)
-            if was_used and request is not self.renewal:
+            if was_used and request is not self.renewal_request:
                 self.counters.times["use_time"].record(now - slot.since)
         self._forget(slot, reason)
         slot.since = now
@@ -338,10 +338,10 @@ class PoolState:
         """Take a slot out of the idle ones, to replace its connection; None if it is not idle any more."""
         if slot.state is not State.IDLE or slot not in self.slots:
             return None
-        slot.request = self.renewal
+        slot.request = self.renewal_request
         slot.state = State.CONNECTING
         self.idle.remove(slot)
-        return self.renewal
+        return self.renewal_request
 
     def evict_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
         """Evict some of the idle slots, and return them."""
@@ -359,7 +359,7 @@ class PoolState:
     def snapshot(self) -> PoolStats:
         """Return the numbers of this moment."""
         now = self._clock()
-        held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
+        held = [slot for slot in self.slots if slot.request not in (None, self.renewal_request)]
         longest = min(held, key=lambda slot: slot.since, default=None)
         states = Counter(slot.state.name.lower() for slot in self.slots)
         return PoolStats.of(
