@@ -47,7 +47,7 @@ def begin_due_work(
             to_close.append(slot)
         deferred.popleft()
     if state.closed:
-        to_close += state.empty(closed_error)
+        to_close += state.refuse_and_evict_all(closed_error)
     abandoned = []
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())

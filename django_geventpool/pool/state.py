@@ -308,11 +308,11 @@ class PoolState:
     # Closing the pool
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Lend nothing any more; see ``empty``."""
+        """Lend nothing any more; see ``refuse_and_evict_all``."""
         self.closed = True
-        return self.empty(error)
+        return self.refuse_and_evict_all(error)
 
-    def empty(self, error: Callable[[], Exception]) -> list[Slot]:
+    def refuse_and_evict_all(self, error: Callable[[], Exception]) -> list[Slot]:
         """Refuse the waiters of a closed pool, each with an error, and evict the idle slots; return those."""
         for request in list(self.waiting):
             self._answer(request, error())
@@ -330,7 +330,7 @@ class PoolState:
         self.dispatch()
         return surplus
 
-    def drain(self) -> list[Slot]:
+    def evict_all_idle(self) -> list[Slot]:
         """Evict all idle slots, and return them."""
         return self.evict_idle(list(self.idle), "surplus")
 
