@@ -177,7 +177,7 @@ class PoolState:
 
     # What becomes of a lent slot: its connection opened, the slot taken back, evicted, closed
 
-    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+    def record_opening(self, slot: Slot, connection: Any) -> Slot | None:
         """Record the connection that is being opened in a slot, or None; return a slot to be closed, if any.
 
         None says that there is nothing to close any more. If an earlier attempt has left its connection, that gets a
@@ -192,7 +192,7 @@ class PoolState:
         slot.connection = connection
         return left
 
-    def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
+    def record_opened(self, slot: Slot, connection: Any, seconds: float) -> None:
         """Record that a slot's connection is open, and how long that took."""
         slot.connection = connection
         slot.since = self._clock()
@@ -267,7 +267,7 @@ class PoolState:
             self.dispatch()  # Another may connect in its place.
         return slot.connection is not None
 
-    def replacing(self, slot: Slot, reason: Reason) -> None:
+    def record_replacing(self, slot: Slot, reason: Reason) -> None:
         """Record that a slot's connection is closed, and another will be opened."""
         slot.state = State.CONNECTING
         self._forget(slot, reason)
@@ -319,7 +319,7 @@ class PoolState:
             self.waiting.remove(request)
         return self.evict_idle(list(self.idle), "shutdown")
 
-    # Idle slots: too many, drained, renewed
+    # Idle slots: too many, all evicted, renewed
 
     def resize(self, options: PoolOptions) -> list[Slot]:
         """Change the limit; evict the idle slots that are too many, and return them."""

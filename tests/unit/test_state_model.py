@@ -191,7 +191,7 @@ class StateMachine(LawfulState):
         for slot in renewed:
             assert self.state.begin_to_renew(slot) is not None
             assert self.state.begin_to_renew(slot) is None
-            self.state.replacing(slot, "lifetime")
+            self.state.record_replacing(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
         assert self.upkeep.next_wake(self.now) > self.now, "the housekeeper would never rest"
@@ -221,7 +221,7 @@ class StateMachine(LawfulState):
         request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
-            self.state.replacing(slot, "broken")
+            self.state.record_replacing(slot, "broken")
         if slot.connection is None:
             self.connecting[slot] = request
         else:
@@ -231,7 +231,7 @@ class StateMachine(LawfulState):
         connection = Connection()
         slot.connection = connection
         with self.dispatching():
-            self.state.opened(slot, connection, 0.1)
+            self.state.record_opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
         if request is None:
             self.give_back(slot)
