@@ -42,8 +42,8 @@ def begin_due_work(
     now = time.monotonic()
     to_close = []
     while deferred:
-        slot, request, flaw = deferred[0]
-        if state.take_back(slot, request, flaw):
+        slot, request, reason = deferred[0]
+        if state.take_back(slot, request, reason):
             to_close.append(slot)
         deferred.popleft()
     if state.closed:

@@ -225,15 +225,15 @@ class PoolState:
         excess = self._count() - self.limit
         return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
-    def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
+    def take_back(self, slot: Slot, request: Request, reason: Reason | None) -> bool | None:
         """Take a slot back from a request, and put it idle, lend it to the next, or evict it.
 
-        :param flaw: why its connection is to be closed; None if it is fit to be lent again.
+        :param reason: why its connection is to be closed; None if it is fit to be lent again.
         :return: whether there is a connection to close; None if the request doesn't have the slot any more.
         """
         if slot.request is not request:
             return None
-        reason = flaw or self._why_not_keep(slot)
+        reason = reason or self._why_not_keep(slot)
         if reason is not None:
             return self.evict(slot, reason)
         now = self._clock()
