@@ -204,7 +204,7 @@ class Pool:
         if slot is None or self._process is not process.current:
             return
         if slot.state is State.IN_USE and slot.request is not None:
-            self._returns.take(slot, slot.request)
+            self._returns.clean_and_take_back(slot, slot.request)
 
     def give_back(self, client: Client) -> None:
         """Take back what a client has, or cancel its request if whoever made that was interrupted.
@@ -225,7 +225,7 @@ class Pool:
         slot = request.slot
         if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
-        elif not self._returns.take(slot, request):
+        elif not self._returns.clean_and_take_back(slot, request):
             return
         client.forget(request)
 

@@ -22,7 +22,7 @@ Deferred = deque[tuple[Slot, Request, "Reason | None"]]
 
 
 class Returns:
-    """The way of slots back from their holders.
+    """Takes slots back from their holders.
 
     If several callers give the same slot back at the same time, only the first touches the connection: once it is done,
     the connection may be somebody else's.
@@ -54,7 +54,7 @@ class Returns:
         #: For the housekeeper to put back.
         self.deferred: Deferred = deque()
 
-    def take(self, slot: Slot, request: Request) -> bool:
+    def clean_and_take_back(self, slot: Slot, request: Request) -> bool:
         """Clean a slot and take it back from a request; False if another caller is doing that, and will finish it.
 
         :raises Exception: what interrupts this, such as the caller's own timeout. The slot is taken back all the same.
@@ -62,14 +62,14 @@ class Returns:
         # In a copy of the caller's context, which tracers look into.
         context = contextvars.copy_context()
         try:
-            request.return_guard.run(context.run, self._take, slot, request)
+            request.return_guard.run(context.run, self._clean_and_take_back, slot, request)
         except RuntimeError as error:
             if is_refusal(error):
                 return False
             raise  # It comes from inside.
         return True
 
-    def _take(self, slot: Slot, request: Request) -> None:
+    def _clean_and_take_back(self, slot: Slot, request: Request) -> None:
         reason: Reason | None = "killed"
         try:
             if (
