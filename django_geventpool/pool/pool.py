@@ -119,7 +119,7 @@ class Pool:
             holders.current(),
             holders.describe(),
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
-            None if self.options.LEAK_WARNING_AFTER is None else stacks.take(),
+            None if self.options.LEAK_WARNING_AFTER is None else stacks.capture(),
             client=client,
             is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
