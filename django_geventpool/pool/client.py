@@ -62,5 +62,5 @@ class Client:
 
 def clients() -> list[Client]:
     """Return the clients for whom the running greenlet or thread holds a slot."""
-    requests: list[Request | None] = [slot.request for slot in holders.held()]
+    requests: list[Request | None] = [slot.request for slot in holders.held_slots()]
     return [r.client for r in requests if r is not None and isinstance(r.client, Client)]

@@ -46,31 +46,31 @@ class Holder:
     """A greenlet or thread, with what it holds.
 
     :param name: for messages.
-    :param is_dead: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
+    :param poll_end: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
     :param arrange_call: makes the framework call a function when the running greenlet ends, where it can.
     """
 
-    __slots__ = ("_arrange_call", "_end", "_has_ended", "held", "is_dead", "name", "runner")
+    __slots__ = ("_arrange_call", "_end", "_has_ended", "name", "poll_end", "runner", "slots")
 
     def __init__(
         self,
         name: str,
-        is_dead: Callable[[], bool] | None,
+        poll_end: Callable[[], bool] | None,
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.name = name
-        self.is_dead = is_dead
+        self.poll_end = poll_end
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
         #: The slots that were lent to this holder and may be still, each with what tells its pool of the holder's end.
-        self.held: dict[Any, Callable[[], object]] = {}
+        self.slots: dict[Any, Callable[[], object]] = {}
         self._has_ended = False
         self._end: End | None = None
         self._arrange_call = arrange_call
 
     def end_with(self, life: object) -> None:
         """Count as ended when an object is gone that belongs to the greenlet or thread."""
-        self._end = end_of(life, self.held)
+        self._end = end_of(life, self.slots)
 
     @property
     def has_ended(self) -> bool:
@@ -80,7 +80,7 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether the greenlet or thread has ended; one whose end gives no sign is asked."""
-        return self.has_ended or (self.is_dead is not None and self.is_dead())
+        return self.has_ended or (self.poll_end is not None and self.poll_end())
 
     def watch(self) -> None:
         """Watch for the end, from the first loan on. Called in the greenlet itself."""
@@ -94,7 +94,7 @@ class Holder:
         Runs wherever the end is noticed: in the hub, a dying thread or a garbage collection. So it takes no lock.
         """
         self._has_ended = True
-        for tell in list(self.held.values()):
+        for tell in list(self.slots.values()):
             tell()
 
 
@@ -125,10 +125,10 @@ def current() -> Holder:
     return holder
 
 
-def held() -> list[Any]:
+def held_slots() -> list[Any]:
     """Return the slots that the running greenlet or thread has."""
     life: _Life | None = getattr(_locals.get(threading.local), "life", None)
-    return [] if life is None else list(life.holder.held)
+    return [] if life is None else list(life.holder.slots)
 
 
 def _make(framework: green.Framework, runner: Any) -> Holder:

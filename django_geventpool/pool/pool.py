@@ -237,7 +237,7 @@ class Pool:
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Watch for the end of a holder, and plan the housekeeper's next look at the slot that it was lent."""
         holder.watch()
-        if holder.is_dead is not None:
+        if holder.poll_end is not None:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
         if self.options.LEAK_WARNING_AFTER is not None:
             self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)

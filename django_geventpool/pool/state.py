@@ -89,7 +89,7 @@ class PoolState:
             self.slots.add(slot)
         else:
             return False
-        request.holder.held[slot] = self._tell
+        request.holder.slots[slot] = self._tell
         slot.lend_to(request, self._clock())
         if slot.counts:
             self.idle.pop()
@@ -171,9 +171,9 @@ class PoolState:
         """Make a request's slot another holder's."""
         slot, before = request.held, request.holder
         if slot is not None and before is not holder:
-            holder.held[slot] = self._tell
+            holder.slots[slot] = self._tell
             request.holder = holder
-            before.held.pop(slot, None)
+            before.slots.pop(slot, None)
 
     # What becomes of a lent slot: its connection opened, the slot taken back, evicted, closed
 
@@ -239,7 +239,7 @@ class PoolState:
         now = self._clock()
         slot.state = State.IDLE
         slot.request = None
-        request.holder.held.pop(slot, None)
+        request.holder.slots.pop(slot, None)
         if request is not self.renewal_request:
             self.counters.times["use_time"].record(now - slot.since)
         slot.since = now
@@ -256,7 +256,7 @@ class PoolState:
         slot.state = State.CLOSING
         slot.request = None
         if request is not None:
-            request.holder.held.pop(slot, None)
+            request.holder.slots.pop(slot, None)
             if was_used and request is not self.renewal_request:
                 self.counters.times["use_time"].record(now - slot.since)
         self._forget(slot, reason)

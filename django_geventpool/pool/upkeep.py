@@ -98,6 +98,6 @@ class Upkeep:
             times += [slot.since + timeout for slot in self.state.idle]
         if leak_after is not None:
             times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.warned]
-        if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.state.slots):
+        if any(slot.holder is not None and slot.holder.poll_end is not None for slot in self.state.slots):
             times.append(now + HOLDER_POLL_INTERVAL)
         return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())

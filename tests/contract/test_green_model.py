@@ -293,7 +293,7 @@ class PoolMachine(RuleBasedStateMachine):
     def what_is_held_is_lent(self) -> None:
         for slot in inside.slots(self.pool):
             if slot.holder is not None:
-                assert slot in slot.holder.held
+                assert slot in slot.holder.slots
                 assert slot.state in (State.CONNECTING, State.IN_USE)
         assert all(slot in inside.state(self.pool).slots for slot in inside.state(self.pool).idle)
 

@@ -226,7 +226,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
 def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
     told = []
     holder = holders.Holder("somebody", None)
-    holder.held[object()] = lambda: told.append(holder)  # type: ignore[index]
+    holder.slots[object()] = lambda: told.append(holder)  # type: ignore[index]
     life = inside.life_of(holder)
     cycle: list[object] = [life]
     cycle.append(cycle)

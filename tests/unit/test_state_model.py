@@ -141,7 +141,7 @@ class StateMachine(LawfulState):
         before = request.holder
         self.state.reassign(request, shared)
         # From now on the slot has nothing to do with its first holder.
-        assert slot not in before.held
+        assert slot not in before.slots
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
