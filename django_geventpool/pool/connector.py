@@ -44,7 +44,7 @@ class Connector:
 
     def replace(self, slot: Slot, reason: Reason) -> None:
         """Close a slot's connection, and open another when the server has let go of it."""
-        self._closer.end(slot.connection)
+        self._closer.close_connection(slot.connection)
         self._lock.run(self._state.record_replacing, slot, reason)
         self._connect(slot)
 

@@ -86,9 +86,9 @@ class Holder:
         """Watch for the end, from the first loan on. Called in the greenlet itself."""
         arrange, self._arrange_call = self._arrange_call, None
         if arrange is not None:
-            arrange(self.end)
+            arrange(self.record_end)
 
-    def end(self) -> None:
+    def record_end(self) -> None:
         """Record that the greenlet or thread is gone, and make the pools look for what it still holds.
 
         Runs wherever the end is noticed: in the hub, a dying thread or a garbage collection. So it takes no lock.

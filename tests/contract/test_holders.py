@@ -173,7 +173,7 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
 
     def end() -> None:
         assert slot.holder is not None
-        slot.holder.end()
+        slot.holder.record_end()
         assert slot in inside.slots(pool)
 
     inside.under_lock(pool, end)
@@ -209,7 +209,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     first = borrow(pool).taken()
     (slot,) = inside.slots(pool)
     assert slot.holder is not None
-    slot.holder.end()
+    slot.holder.record_end()
     # Another holder gives it back meanwhile.
     pool.putconn(first.connection)
     second = borrow(pool).taken()

@@ -152,7 +152,7 @@ class StateMachine(LawfulState):
             request.holder is holder for request in (*self.queue, *self.answered, *self.connecting.values()) if request
         ):
             return  # The holder is alive.
-        holder.end()
+        holder.record_end()
         self.gone.append(holder)
         for slot in [slot for slot, request in self.lent.items() if request.holder is holder]:
             del self.lent[slot]
