@@ -131,7 +131,7 @@ class Pool:
             raise
         finally:
             # Their tracebacks would keep the frames of this call and of its callers.
-            request.error = request.refused = None
+            request.error = request.full_error = None
 
     def _serve(self, request: Request) -> Any:
         self._lock.run(self._state.ask, request)

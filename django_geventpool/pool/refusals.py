@@ -33,7 +33,7 @@ class Refusals:
         error = PoolTimeout(
             f'Pool "{self._name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
         )
-        error.__cause__ = request.refused
+        error.__cause__ = request.full_error
         return error
 
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:

@@ -58,14 +58,14 @@ class Slot:
 
     __slots__ = (
         "connection",
-        "counts",
         "expires_at",
         "is_being_closed",
+        "is_overdue",
         "reason",
         "request",
         "since",
         "state",
-        "warned",
+        "was_lent_open",
     )
 
     def __init__(self, request: Request | None) -> None:
@@ -81,18 +81,19 @@ class Slot:
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).
         self.since = 0.0
-        self.warned = False
+        #: Whether it was found to be held for longer than LEAK_WARNING_AFTER; the log says so once.
+        self.is_overdue = False
         #: Whether it was lent with a connection: a checkout, even if the connection proves to be lost.
-        self.counts = False
+        self.was_lent_open = False
 
     def lend_to(self, request: Request, now: float) -> None:
         """Record that a request has the slot."""
         request.slot = self
         self.request = request
         self.since = now
-        self.warned = False
-        self.counts = self.connection is not None
-        self.state = State.IN_USE if self.counts else State.CONNECTING
+        self.is_overdue = False
+        self.was_lent_open = self.connection is not None
+        self.state = State.IN_USE if self.was_lent_open else State.CONNECTING
 
     def is_lent_to(self, request: Request) -> bool:
         """Return whether a request has the slot now."""
@@ -150,6 +151,7 @@ class Request:
         "client",
         "deadline",
         "error",
+        "full_error",
         "gate",
         "has_own_timeout",
         "holder",
@@ -157,7 +159,6 @@ class Request:
         "is_received",
         "is_served",
         "label",
-        "refused",
         "return_guard",
         "since",
         "slot",
@@ -203,8 +204,8 @@ class Request:
         #: Entered by whoever gives the slot back: one at a time, and left however that ends, as the pool's lock is.
         self.return_guard = contextvars.Context()
         self.error: Exception | None = None
-        #: The error of the full server that refused it, if one did.
-        self.refused: BaseException | None = None
+        #: The error of the full server that refused it last; None if none did.
+        self.full_error: BaseException | None = None
 
     @property
     def held(self) -> Slot | None:

@@ -91,7 +91,7 @@ class PoolState:
             return False
         request.holder.slots[slot] = self._tell
         slot.lend_to(request, self._clock())
-        if slot.counts:
+        if slot.was_lent_open:
             self.idle.pop()
         return True
 
@@ -158,7 +158,7 @@ class PoolState:
 
     def requeue(self, request: Request, error: BaseException) -> Slot | None:
         """Queue a request that found the server full, in its old place; return its slot if it is to be closed."""
-        request.refused = error.with_traceback(None)
+        request.full_error = error.with_traceback(None)
         self.server.refused(len(self.by_connection), self.limit)
         slot = request.held
         to_close = slot is not None and self.evict(slot, "broken", dispatch=False)
@@ -251,7 +251,7 @@ class PoolState:
     def evict(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; return whether there is a connection to close."""
         request, now = slot.request, self._clock()
-        was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.counts
+        was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.was_lent_open
         slot.reason = reason
         slot.state = State.CLOSING
         slot.request = None
@@ -364,7 +364,7 @@ class PoolState:
         states = Counter(slot.state.name.lower() for slot in self.slots)
         return PoolStats.of(
             self.counters,
-            lent=sum(slot.counts or slot.state is State.IN_USE for slot in held),
+            lent=sum(slot.was_lent_open or slot.state is State.IN_USE for slot in held),
             limit=self.limit,
             size=len(self.slots),
             **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},

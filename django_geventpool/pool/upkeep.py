@@ -78,9 +78,9 @@ class Upkeep:
         after = self.state.options.LEAK_WARNING_AFTER
         if after is None:
             return []
-        late = [s for s in self.state.slots if s.request is not None and not s.warned and s.since + after <= now]
+        late = [s for s in self.state.slots if s.request is not None and not s.is_overdue and s.since + after <= now]
         for slot in late:
-            slot.warned = True
+            slot.is_overdue = True
         return late
 
     def next_wake(self, now: float) -> float:
@@ -97,7 +97,7 @@ class Upkeep:
         if timeout is not None and spare > 0:
             times += [slot.since + timeout for slot in self.state.idle]
         if leak_after is not None:
-            times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.warned]
+            times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.is_overdue]
         if any(slot.holder is not None and slot.holder.poll_end is not None for slot in self.state.slots):
             times.append(now + HOLDER_POLL_INTERVAL)
         return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())
