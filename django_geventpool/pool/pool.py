@@ -16,7 +16,6 @@ from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
 from .alarms import Alarms
-from .client import Client
 from .closer import Closer
 from .connector import Connector
 from .driver import Driver
@@ -24,6 +23,7 @@ from .due import Due, begin_due_work
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock
+from .owner import Owner
 from .predecessors import Predecessors
 from .refusals import Refusals
 from .repair import repair
@@ -96,21 +96,21 @@ class Pool:
 
     # Lending
 
-    def getconn(self, timeout: float | None = _DEFAULT, client: Client | None = None) -> Any:
+    def getconn(self, timeout: float | None = _DEFAULT, owner: Owner | None = None) -> Any:
         """Lend a connection to the running greenlet or thread, waiting for one if there is none.
 
         :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT.
-        :param client: whom it is for. A client has one connection at a time: one that it still has is taken back first.
+        :param owner: on whose behalf. It has one connection at a time: one that it still has is taken back first.
         :raises PoolTimeout: when none comes free in time.
         :raises PoolClosed: when the pool is closed, also while waiting.
-        :raises ClientBusy: when another greenlet or thread is taking a connection for the same client.
+        :raises ClientBusy: when another greenlet or thread is taking a connection for the same owner.
         :raises Exception: what the driver raises when it can't connect.
         """
         if self.closed:
             raise self._refusals.closed()  # Without the lock: a thread that was not forked may hold it for ever.
-        if client is not None:
-            self.give_back(client)
-            if client.request is not None and not client.request.is_served:
+        if owner is not None:
+            self.give_back(owner)
+            if owner.request is not None and not owner.request.is_served:
                 raise ClientBusy(
                     "Another greenlet or thread is taking a connection for the same database wrapper: use "
                     "django.db.connections, which has one for each of them."
@@ -120,7 +120,7 @@ class Pool:
             holders.describe(),
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
             None if self.options.LEAK_WARNING_AFTER is None else stacks.capture(),
-            client=client,
+            owner=owner,
             is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
         )
@@ -206,33 +206,33 @@ class Pool:
         if slot.state is State.IN_USE and slot.request is not None:
             self._returns.clean_and_take_back(slot, slot.request)
 
-    def give_back(self, client: Client) -> None:
-        """Take back what a client has, or cancel its request if whoever made that was interrupted.
+    def give_back(self, owner: Owner) -> None:
+        """Take back what an owner has, or cancel its request if whoever made that was interrupted.
 
         What another greenlet or thread is taking or giving back is left to it. In a forked child, the parent's
         connection is only forgotten.
 
         :raises Exception: see ``putconn``.
         """
-        request = client.request
+        request = owner.request
         if request is None:
             return
         if self._process is not process.current:
-            client.forget(request)  # Else its next pool would take the parent's connection for its own.
+            owner.forget(request)  # Else its next pool would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
-            return  # Another greenlet or thread, which shares the client, is still taking it.
+            return  # Another greenlet or thread, which shares the owner, is still taking it.
         slot = request.slot
         if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
         elif not self._returns.clean_and_take_back(slot, request):
             return
-        client.forget(request)
+        owner.forget(request)
 
-    def reassign(self, client: Client, holder: Holder) -> None:
-        """Let the end of another holder, not of the one that took it, reclaim a client's connection."""
-        if client.request is not None and client.request.held is not None and self._process is process.current:
-            self._lock.run(self._state.reassign, client.request, holder)
+    def reassign(self, owner: Owner, holder: Holder) -> None:
+        """Make another holder the one whose end reclaims an owner's connection."""
+        if owner.request is not None and owner.request.held is not None and self._process is process.current:
+            self._lock.run(self._state.reassign, owner.request, holder)
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Watch for the end of a holder, and plan the housekeeper's next look at the slot that it was lent."""
@@ -304,7 +304,7 @@ class Pool:
     # Housekeeping
 
     def wake(self) -> None:
-        """Wake the housekeeper, as a holder or a client is gone. May be called from anywhere."""
+        """Wake the housekeeper, as a holder or an owner is gone. May be called from anywhere."""
         if self._process is process.current:  # Else a forked child drops what it inherited.
             self._housekeeper.wake()
 

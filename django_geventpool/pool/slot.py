@@ -35,8 +35,8 @@ class State(enum.Enum):
     CLOSING = "closing"
 
 
-class Client(Protocol):
-    """The object that a holder asks for, see ``client.py``."""
+class Owner(Protocol):
+    """The object on whose behalf a holder asks, see ``owner.py``."""
 
     #: Its latest request that is not over.
     request: Request | None
@@ -106,14 +106,12 @@ class Slot:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether its holder or client is gone, and nobody is giving it back."""
+        """Whether its holder or owner is gone, and nobody is giving it back."""
         request = self.request
         if request is None or self.state not in _LENT:
             return False
-        client = request.client
-        is_orphaned = request.holder.is_gone or (
-            client is not None and (client.is_gone or client.request is not request)
-        )
+        owner = request.owner
+        is_orphaned = request.holder.is_gone or (owner is not None and (owner.is_gone or owner.request is not request))
         return is_orphaned and not request.is_coming_back
 
     def who(self) -> str:
@@ -142,13 +140,12 @@ class Request:
     :param label: names the task that asks, None where there is none.
     :param timeout: how many seconds to wait at the most; None for as long as it takes.
     :param stack: where the connection is asked for, None if that isn't recorded.
-    :param client: the object that the holder asks for; None if only the end of the holder reclaims the connection.
+    :param owner: on whose behalf the holder asks; None if only the end of the holder reclaims the connection.
     :param is_urgent: whether it goes before all that are not.
     :param has_own_timeout: whether the timeout is the caller's own, and not CONN_WAIT_TIMEOUT.
     """
 
     __slots__ = (
-        "client",
         "deadline",
         "error",
         "full_error",
@@ -159,6 +156,7 @@ class Request:
         "is_received",
         "is_served",
         "label",
+        "owner",
         "return_guard",
         "since",
         "slot",
@@ -175,7 +173,7 @@ class Request:
         timeout: float | None,
         stack: StackSummary | None = None,
         *,
-        client: Client | None = None,
+        owner: Owner | None = None,
         is_urgent: bool = False,
         has_own_timeout: bool = False,
     ) -> None:
@@ -184,7 +182,7 @@ class Request:
         self.timeout = timeout
         self.has_own_timeout = has_own_timeout
         self.stack = stack
-        self.client = client
+        self.owner = owner
         self.deadline = None if timeout is None else time.monotonic() + timeout
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = (not is_urgent, next(_tickets))

@@ -62,8 +62,8 @@ class PoolState:
 
     def ask(self, request: Request) -> None:
         """Lend a slot to a request, or queue it, or refuse it."""
-        if request.client is not None:
-            request.client.ask(request, self._tell)
+        if request.owner is not None:
+            request.owner.ask(request, self._tell)
         if not self.lend(request):
             self._queue(request)
 

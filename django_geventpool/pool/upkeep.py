@@ -62,7 +62,7 @@ class Upkeep:
         return evicted, renewed
 
     def abandoned(self) -> list[Slot]:
-        """Return the slots of holders and clients that are gone."""
+        """Return the slots of holders and owners that are gone."""
         return [slot for slot in self.state.slots if slot.is_abandoned]
 
     def forgotten(self, now: float) -> list[Slot]:
