@@ -33,7 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool
-from django_geventpool.pool.counters import BOUNDS, Times
+from django_geventpool.pool.counters import BOUNDS, HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 
 _SCOPE = "celery_geventpool"
@@ -132,7 +132,7 @@ class PoolTimes(MetricExporter):
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
             yield Metric(f"{_PREFIX}{NAMES[metric.name]}", metric.description, metric.unit, histogram)
 
-    def _point(self, alias: str, times: Times, now: int) -> HistogramDataPoint:
+    def _point(self, alias: str, times: HistogramSnapshot, now: int) -> HistogramDataPoint:
         return HistogramDataPoint(
             attributes={_POOL_NAME: alias},
             start_time_unix_nano=self._start,

@@ -134,7 +134,7 @@ class PoolState:
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
-            self.counters.times["wait_time"].record(self._clock() - request.since)
+            self.counters.histograms["wait_time"].record(self._clock() - request.since)
             request.since = None
 
     def waiting_since(self) -> float | None:
@@ -203,7 +203,7 @@ class PoolState:
         self.by_connection[connection] = slot
         slot.state = State.IN_USE
         self.counters.count("connects")
-        self.counters.times["create_time"].record(seconds)
+        self.counters.histograms["create_time"].record(seconds)
         if self.server.connected(self.limit):
             self.dispatch()  # Others may connect now.
 
@@ -241,7 +241,7 @@ class PoolState:
         slot.request = None
         request.holder.slots.pop(slot, None)
         if request is not self.renewal_request:
-            self.counters.times["use_time"].record(now - slot.since)
+            self.counters.histograms["use_time"].record(now - slot.since)
         slot.since = now
         self.idle.append(slot)
         if self.waiting:
@@ -258,7 +258,7 @@ class PoolState:
         if request is not None:
             request.holder.slots.pop(slot, None)
             if was_used and request is not self.renewal_request:
-                self.counters.times["use_time"].record(now - slot.since)
+                self.counters.histograms["use_time"].record(now - slot.since)
         self._forget(slot, reason)
         slot.since = now
         if slot.connection is None:
