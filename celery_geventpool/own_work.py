@@ -117,7 +117,7 @@ def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool 
 def begin_request() -> bool:
     """Record that this greenlet or thread asks for a connection; return whether it is for the worker's own work."""
     is_own = False
-    for scope in _current():
+    for scope in _prune_scopes():
         scope.begin_request()
         is_own = is_own or scope.is_own
     return is_own
@@ -126,13 +126,18 @@ def begin_request() -> bool:
 def limit_wait(timeout: float | None) -> float | None:
     """Return how many seconds this greenlet or thread may wait for a connection; None for without limit.
 
+    Gives back for scopes whose end was interrupted.
+
     :param timeout: the seconds outside patient scopes.
     """
-    return None if [scope for scope in _current() if scope.is_patient] else timeout
+    return None if [scope for scope in _prune_scopes() if scope.is_patient] else timeout
 
 
-def _current() -> list[Scope]:
-    """Return the scopes whose calls go on, the innermost first; none inside tasks."""
+def _prune_scopes() -> list[Scope]:
+    """Drop scopes whose end was interrupted, and give back for them; return the others, the innermost first.
+
+    Inside tasks, return none and drop none.
+    """
     local = _local()
     scope: Scope | None = getattr(local, "scope", None)
     if scope is None or _state.get_current_task() is not None:
