@@ -17,17 +17,17 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 
 from .outcomes import clerk
-from .places import replace
+from .places import wrap_attribute
 
 logger = logging.getLogger("geventpool.worker")
 
 
 def install() -> None:
     """Let a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
-    replace(Request, "_announce_revoked", _announce_later)
-    replace(Request, "_announce_cancelled", _announce_later)
-    replace(Consumer, "on_unknown_task", _note_later)
-    replace(control, "_revoke", _kill_first)
+    wrap_attribute(Request, "_announce_revoked", _announce_later)
+    wrap_attribute(Request, "_announce_cancelled", _announce_later)
+    wrap_attribute(Consumer, "on_unknown_task", _note_later)
+    wrap_attribute(control, "_revoke", _kill_first)
 
 
 def kill_apart(pool: BasePool) -> None:
