@@ -53,7 +53,7 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
         revoking.install()
     sender.app.steps["worker"].add(steps.OwnWork)
     _start_clean()
-    worker.spare_collections()
+    worker.freeze_gc()
 
 
 def on_process_init(**_kwargs: Any) -> None:
