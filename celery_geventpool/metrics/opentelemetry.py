@@ -2,7 +2,7 @@
 
 ::
 
-    exporter = PoolTimes(OTLPMetricExporter())
+    exporter = PoolHistogramExporter(OTLPMetricExporter())
     provider = MeterProvider([PeriodicExportingMetricReader(exporter)])
     observe(provider)
 
@@ -52,9 +52,9 @@ _SETTINGS = {
 
 
 def observe(provider: MeterProvider) -> None:
-    """Let a provider's readers observe the counts and limits of this process's pools; ``PoolTimes`` exports the times.
+    """Make a provider's readers observe the counts and limits of this process's pools.
 
-    Call it once for each provider.
+    Call it once for each provider. ``PoolHistogramExporter`` exports the times.
     """
     meter = provider.get_meter(_SCOPE)
     make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
@@ -86,7 +86,7 @@ def _count(_options: CallbackOptions) -> Iterator[Observation]:
             yield Observation(number, {_POOL_NAME: alias, _STATE: state})
 
 
-class PoolTimes(MetricExporter):
+class PoolHistogramExporter(MetricExporter):
     """Exports the histograms of the pools' times together with all other metrics.
 
     OpenTelemetry has no instrument that observes a histogram kept elsewhere, and recording each checkout in one of its
