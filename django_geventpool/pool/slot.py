@@ -1,4 +1,4 @@
-"""The two small records that the pool keeps: a slot for each server connection, a request for each wish for one."""
+"""The two small records that the pool keeps: a slot for each server connection, a request for each demand for one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .holder import Holder
 
 _tickets = itertools.count()
 
-#: How often a waiter looks after the pool itself where no housekeeper does, in seconds.
+#: How often a waiter runs the housekeeping itself where no housekeeper does, in seconds.
 UNWATCHED_POLL_INTERVAL = 0.5
 
 #: How many characters of a holder's name are shown: enough for the id at the end of a task's.
@@ -52,8 +52,8 @@ class Owner(Protocol):
 class Slot:
     """Room for one server connection, from before it is opened until the server has let go of it.
 
-    Its state decides: everything else that the pool knows of it follows from that, and is put in order if an exception
-    has come in between. So a change of state is the last step of lending it, and the first of taking it back.
+    ``state`` is authoritative: the pool's ``by_connection`` and ``idle`` follow from it, and ``repair.py`` rebuilds
+    them after an interruption. So it is set last when a slot is lent, and first when it is taken back.
     """
 
     __slots__ = (
@@ -134,7 +134,10 @@ _LENT = (State.IN_USE, State.CONNECTING)
 
 
 class Request:
-    """One holder's wish for a connection, and what came of it.
+    """One holder's demand for a connection, and what came of it.
+
+    If it has to wait, it is answered (the wait is over, with a slot or without). Then the holder receives the slot, and
+    is served once the slot's connection is ready. If the server is full, this begins again.
 
     :param holder: who asks.
     :param label: names the task that asks, None where there is none.
@@ -189,15 +192,15 @@ class Request:
         self.gate: threading.Lock | None = None
         #: The only native thread that can wake it; None if any can.
         self.waking_thread: int | None = None
-        #: Whether its wait is over.
+        #: Whether its wait is over: it was given a slot, or an error, or its time is over.
         self.is_answered = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
-        #: The slot that it was given last; ``held`` if it still has it.
+        #: The slot assigned last; ``held`` says whether it is still this request's.
         self.slot: Slot | None = None
         #: Whether the holder has received the slot.
         self.is_received = False
-        #: Whether the slot was made ready, and its connection was returned to the caller.
+        #: Whether the slot's connection is ready, and goes to the caller.
         self.is_served = False
         #: Entered by whoever gives the slot back: one at a time, and left however that ends, as the pool's lock is.
         self.return_guard = contextvars.Context()
@@ -207,7 +210,7 @@ class Request:
 
     @property
     def held(self) -> Slot | None:
-        """The slot that it has now, None if it has none."""
+        """The slot that the request still has; None if none."""
         slot = self.slot
         return slot if slot is not None and slot.is_lent_to(self) else None
 
@@ -215,6 +218,7 @@ class Request:
     def is_coming_back(self) -> bool:
         """Whether somebody is giving its slot back."""
         try:
+            # `bool` takes one step in C: no interruption leaves the guard entered, and nobody finds it so by this call.
             self.return_guard.run(bool)
         except RuntimeError:
             return True
@@ -235,7 +239,7 @@ class Request:
         self.waking_thread = green.waking_thread()
 
     def wait_or_poll(self, is_watched: bool) -> bool:
-        """Wait for an answer; return whether the wait is over. If not, look after the pool, and call this again.
+        """Wait for an answer; return whether the wait is over. If not, run the housekeeping, and call this again.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """
