@@ -25,13 +25,13 @@ class PoolState:
     """Who has which server connection of the pool, and who waits for one.
 
     Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
-    held. Numbers are derived from the slots, never counted beside them.
+    held. Numbers are derived from the slots, never stored beside them.
 
     An exception may arrive between any two steps. The slots and the waiting requests are the record; everything else is
     kept for speed, and ``repair.py`` rebuilds it then.
 
     :param options: limits and times, see PoolOptions.
-    :param tell: called when a holder ends that may still hold something.
+    :param tell: called when a holder or an owner is gone that may still have a slot.
     :param clock: monotonic seconds.
     """
 
@@ -42,7 +42,7 @@ class PoolState:
         #: All slots, whatever their state: as many connections as the server may count.
         self.slots: set[Slot] = set()
         self.by_connection: dict[Any, Slot] = {}
-        #: The last one used is at the right and lent first, so that the others grow old and are closed.
+        #: Last in, first out: the last used is on the right, so that surplus connections reach their idle timeout.
         self.idle: deque[Slot] = deque()
         self.waiting = Waiters()
         #: Requests answered in a thread that can't wake them: the housekeeper does, or they poll.
@@ -302,7 +302,7 @@ class PoolState:
             self.on_slot_closed()
 
     def begin_probe_if_due(self) -> bool:
-        """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
+        """Return whether to probe for a full server over a connection that comes back; if so, plan the next probe."""
         return bool(self.waiting) and self.server.share.begin_probe_if_due(len(self.by_connection))
 
     # Closing the pool
