@@ -139,10 +139,11 @@ class Pool:
         while True:
             if request.held is None and request.gate is not None:
                 self._announce(request)
-                # Called from here, as each waiter keeps all frames down to the one in which it waits.
+                # No helper function here: each waiter keeps its frames in memory.
                 while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
                     self._keep_house()
-                    self._wakes_at = math.inf  # The housekeeper planned no look itself, so `_wake_by` must wake it.
+                    # This waiter planned the next look, not the housekeeper, so `_wake_by` must wake it.
+                    self._wakes_at = math.inf
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
