@@ -16,7 +16,7 @@ HOLDER_POLL_INTERVAL = 0.5
 #: Shortest pause before the next look at slots that are not due yet, in seconds.
 SLOT_POLL_INTERVAL = 1.0
 
-#: How often to look at slots unasked, in seconds: whoever should have woken the housekeeper may have been interrupted.
+#: How often to look at slots in any case, in seconds: who should have woken the housekeeper may have been interrupted.
 BACKSTOP = 2.0
 
 
@@ -35,7 +35,8 @@ class Upkeep:
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
-        A look that is planned already comes within twice BACKSTOP, for which a connection may be idle at a full server.
+        While there are slots, a look is planned within BACKSTOP, so twice that wakes the housekeeper only if none is.
+        It is less than IDLE_AT_FULL_SERVER, the idle timeout while other processes need connections.
         """
         timeout = self.state.options.CONN_IDLE_TIMEOUT
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
@@ -66,7 +67,7 @@ class Upkeep:
         return [slot for slot in self.state.slots if slot.is_abandoned]
 
     def forgotten(self, now: float) -> list[Slot]:
-        """Return the evicted slots that nobody is closing: whoever was to do so was interrupted before."""
+        """Return the evicted slots that nobody is closing: whoever was to close them was interrupted before."""
         return [
             slot
             for slot in self.state.slots
