@@ -35,7 +35,7 @@ class Predecessors:
         return (*self._before, self)
 
     def be_succeeded_by(self, successor: Predecessors) -> None:
-        """Tell a successor when a connection of this pool is gone, and leave it to count those of the pools before."""
+        """Wake a successor from now on when a connection is gone; it counts those of the pools before itself."""
         self._successor = successor
         self._before = ()
 
