@@ -1,9 +1,9 @@
 """The worker's own work: what Celery runs in a worker outside tasks, and the connections that this work takes.
 
-Receivers of signals, bootsteps, timers, remote commands, callbacks and the results of tasks that could not store them
-run in greenlets and threads that live as long as the worker, or just before and after a task. Nothing in Celery gives
-their connections back; ``Scope`` does. It also marks their requests as urgent, so that the pool serves them before
-those of tasks: tasks may wait for the worker's own work, which must not wait for them.
+Receivers of signals, bootsteps, timers, remote commands, callbacks and storing outcomes for tasks that can't: this runs
+in greenlets and threads that live as long as the worker, or just before and after a task. Nothing in Celery gives its
+connections back; ``Scope`` does. It also marks the requests as urgent, so that the pool serves them before those of
+tasks: tasks may wait for the worker's own work, which must not wait for them.
 """
 
 from __future__ import annotations
