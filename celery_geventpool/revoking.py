@@ -1,7 +1,7 @@
 """Revoking tasks: they are all killed first, then their outcomes are stored.
 
-Celery does both for one task after the other. When such tasks hold all of the pool's connections, storing the first
-outcome would wait for a connection that the next task holds.
+Celery does both for one task after the other. When the revoked tasks hold all of the pool's connections, storing the
+first one's outcome would wait for a connection that the next one holds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ logger = logging.getLogger("geventpool.worker")
 
 
 def install() -> None:
-    """Let a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
+    """Make a worker whose tasks run in its main process kill them first, and store the outcomes later.
+
+    Further calls change nothing.
+    """
     wrap_attribute(Request, "_announce_revoked", _announce_later)
     wrap_attribute(Request, "_announce_cancelled", _announce_later)
     wrap_attribute(Consumer, "on_unknown_task", _note_later)
@@ -31,7 +34,7 @@ def install() -> None:
 
 
 def kill_apart(pool: BasePool) -> None:
-    """Let an eventlet pool kill tasks without waiting for their ends: a task may wait for a connection to end."""
+    """Make an eventlet pool kill tasks without waiting for their ends, which may need a connection that others hold."""
     terminate_job = pool.terminate_job
 
     def kill(pid: int, signal: int | None) -> None:
