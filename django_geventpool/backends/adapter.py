@@ -1,4 +1,4 @@
-"""A wrapper's way to its pool."""
+"""The pool as one wrapper sees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PoolAdapter:
-    """The pool as one wrapper sees it, with the methods that Django calls on a pool.
+    """A wrapper's side of its pool, with the methods that Django calls on a pool.
 
     The pool knows which connection the wrapper has: it comes back even if Django is interrupted in between, or the
     wrapper goes without ``close()``.
