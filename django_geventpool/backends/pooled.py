@@ -193,7 +193,7 @@ class PooledMixin(PooledWrapper, Base):
             self.connection.commit()
 
     def detach_holder_if_shared(self) -> None:
-        """Let the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
+        """Make the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, but without its lock.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._adapter.reassign(nobody())
