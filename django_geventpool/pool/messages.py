@@ -32,12 +32,12 @@ def ways_out(mode: PoolMode, needed: int | None = None) -> str:
 
 
 def of_nested(standstill: Standstill, mode: PoolMode) -> str:
-    """Describe a standstill, and say what helps."""
+    """Return the description of a standstill, and what helps."""
     return f"{standstill}. {ways_out(mode, standstill.needed)}"
 
 
 def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
-    """Say why no connection is to be had, and what to do. Called under the pool's lock.
+    """Return why no connection is to be had, and what to do. Called under the pool's lock.
 
     :param standstill: the one that the pool is in, if it is.
     :param above: the slot held by the greenlet or thread that asks, or by one that started it.
