@@ -89,7 +89,7 @@ class ServerLimit:
         self.leave_to_others()
 
     def leave_to_others(self) -> None:
-        """Let nobody connect for a while: others can have the room only when the server has let go of it."""
+        """Hold all connects back for a while: others can have the room only when the server has let go of it."""
         self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:
