@@ -34,7 +34,7 @@ _HINT_IN_TRANSACTION_MODE = (
 
 
 def check_pooler(alias: str) -> Iterator[CheckMessage]:
-    """Say what to set, given that a pooler stands between this process and the server."""
+    """Yield what to set, given that a pooler stands between this process and the server."""
     settings = connections[alias].settings_dict
     text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
     if not is_transaction_pooling(alias):
