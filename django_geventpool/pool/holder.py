@@ -12,22 +12,22 @@ from . import naming
 from .ends import End, end_of
 
 
-def _nobody_knows() -> object | None:
+def _no_label() -> object | None:
     return None
 
 
 #: Returns who is asking for a connection: an object whose ``str`` names the task, or None where there is none. Called
 #: in the holder's own greenlet or thread; set by ``celery_geventpool``.
-describe: Callable[[], object | None] = _nobody_knows
+describe: Callable[[], object | None] = _no_label
 
 
-def _nobody_hurries() -> bool:
+def _never_urgent() -> bool:
     return False
 
 
 #: Called when the running greenlet or thread asks for a connection; returns whether that goes before all other
 #: requests, as it is for the process itself and not for a task or web request. Set by ``celery_geventpool``.
-begin_request: Callable[[], bool] = _nobody_hurries
+begin_request: Callable[[], bool] = _never_urgent
 
 
 def _as_configured(timeout: float | None) -> float | None:
