@@ -83,7 +83,7 @@ class Housekeeper:
     def _keep_working(self) -> None:
         pause: float | None = 0.0
         while pause is None or pause >= 0:
-            self._gate.acquire(timeout=_longest() if pause is None else min(pause, threading.TIMEOUT_MAX))
+            self._gate.acquire(timeout=_longest_pause() if pause is None else min(pause, threading.TIMEOUT_MAX))
             try:
                 pause = self._work()
             except Exception as error:  # noqa: BLE001  it is logged
@@ -94,7 +94,7 @@ class Housekeeper:
                 pause = 1.0
 
 
-def _longest() -> float:
+def _longest_pause() -> float:
     """Return how long to sleep if nothing is planned (seconds); -1 for until somebody wakes it."""
     return -1 if green.active() == "threads" else _PAUSE_UNWOKEN
 
