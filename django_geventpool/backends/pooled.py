@@ -132,7 +132,7 @@ class PooledMixin(PooledWrapper, Base):
         """Take a connection of the pool for the database that the parameters name."""
         if not self.has_pool:
             conn_params = passwords.resolve_in(self.alias, conn_params)
-        self._aim(conn_params)
+        self._set_target(conn_params)
         if self.has_pool and "get_new_connection" in self.overridden:
             open_with(self.pool_of_target(), conn_params)
         ask = super().get_new_connection
@@ -323,10 +323,10 @@ class PooledMixin(PooledWrapper, Base):
 
         :raises UnusableDatabase: for options that can't be used.
         """
-        self._aim(self.get_connection_params())
+        self._set_target(self.get_connection_params())
         return self.pool_of_target()
 
-    def _aim(self, parameters: dict[str, Any]) -> None:
+    def _set_target(self, parameters: dict[str, Any]) -> None:
         self._target = tuple(map(parameters.get, _TARGET))
 
     def pool_of_target(self) -> Pool:
