@@ -39,10 +39,7 @@ class Abandoned:
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 
     def pop_due(self, now: float) -> list[tuple[int, str]]:
-        """Return, for each kind whose pause is over, how many were counted, and the last one's name; forget them.
-
-        After a pause in which some were counted there is another; else the next of that kind is reported at once.
-        """
+        """Take out the kinds whose pause is over; return how many were counted of each, and the last one's name."""
         over = [(key, kind) for key, kind in self._kinds.items() if kind.until <= now]
         for key, kind in over:
             del self._kinds[key]
