@@ -23,10 +23,7 @@ logger = logging.getLogger("geventpool.worker")
 
 
 def install() -> None:
-    """Make a worker whose tasks run in its main process kill them first, and store the outcomes later.
-
-    Further calls change nothing.
-    """
+    """Make a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
     wrap_attribute(Request, "_announce_revoked", _announce_later)
     wrap_attribute(Request, "_announce_cancelled", _announce_later)
     wrap_attribute(Consumer, "on_unknown_task", _note_later)
