@@ -124,11 +124,9 @@ def begin_request() -> bool:
 
 
 def limit_wait(timeout: float | None) -> float | None:
-    """Return how many seconds this greenlet or thread may wait for a connection; None for without limit.
+    """Return how many seconds this greenlet or thread may wait; may give back for scopes whose end was interrupted.
 
-    Gives back for scopes whose end was interrupted.
-
-    :param timeout: the seconds outside patient scopes.
+    :param timeout: the seconds outside patient scopes; None for without limit, as in those.
     """
     return None if [scope for scope in _prune_scopes() if scope.is_patient] else timeout
 
@@ -136,7 +134,7 @@ def limit_wait(timeout: float | None) -> float | None:
 def _prune_scopes() -> list[Scope]:
     """Drop scopes whose end was interrupted, and give back for them; return the others, the innermost first.
 
-    Inside tasks, return none and drop none.
+    Does nothing inside tasks.
     """
     local = _local()
     scope: Scope | None = getattr(local, "scope", None)
