@@ -208,7 +208,7 @@ class PoolModeMixin(PooledMixin):
 
     def _go_on(self) -> None:
         try:
-            if "get_new_connection" in self.doors:
+            if "get_new_connection" in self.overridden:
                 self.connection = self.get_new_connection(self.get_connection_params())
             else:
                 connection = self._adapter.getconn()

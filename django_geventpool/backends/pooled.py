@@ -54,14 +54,14 @@ class PooledMixin(PooledWrapper, Base):
 
     client_class = PooledClient
     #: The methods of Django's that classes of other packages override.
-    doors: frozenset[str] = frozenset()
+    overridden: frozenset[str] = frozenset()
     #: Whether it is an engine of another package.
     is_derived = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         components.break_cycles(cls)
-        cls.doors = derived.doors_of(cls)
+        cls.overridden = derived.overridden_by(cls)
         cls.is_derived = derived.is_derived(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -131,8 +131,8 @@ class PooledMixin(PooledWrapper, Base):
         """Take a connection of the pool for the database that the parameters name."""
         if not self.has_pool:
             conn_params = passwords.resolve_in(self.alias, conn_params)
-        self._aim(conn_params)
-        if self.has_pool and "get_new_connection" in self.doors:
+        self._set_target(conn_params)
+        if self.has_pool and "get_new_connection" in self.overridden:
             open_with(self.pool_of_target(), conn_params)
         ask = super().get_new_connection
         if not self.has_pool or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
@@ -172,14 +172,14 @@ class PooledMixin(PooledWrapper, Base):
 
     def set_up_session(self) -> None:
         """Set up the session as Django wants it."""
-        if self.doors & derived.CONFIGURATION:
+        if self.overridden & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
         elif self.timezone_name and self._adapter.time_zone() != self.timezone_name:
             # The role and all else are as at the beginning. But another time zone may have been set.
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
 
     def meet_connection(self) -> None:
-        """Make an engine derived from this one take a connection that somebody else had for a new one."""
+        """Make an engine derived from this one treat a connection that others have used as a new one."""
         if self.is_derived and self._adapter.connection is not None and not self._adapter.is_known:
             derived.forget_connection(self, self._adapter.connection)
 
@@ -192,7 +192,7 @@ class PooledMixin(PooledWrapper, Base):
             self.connection.commit()
 
     def detach_holder_if_shared(self) -> None:
-        """Let the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
+        """Make the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, but without its lock.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._adapter.reassign(nobody())
@@ -322,10 +322,10 @@ class PooledMixin(PooledWrapper, Base):
 
         :raises UnusableDatabase: for options that can't be used.
         """
-        self._aim(self.get_connection_params())
+        self._set_target(self.get_connection_params())
         return self.pool_of_target()
 
-    def _aim(self, parameters: dict[str, Any]) -> None:
+    def _set_target(self, parameters: dict[str, Any]) -> None:
         self._target = tuple(map(parameters.get, _TARGET))
 
     def pool_of_target(self) -> Pool:

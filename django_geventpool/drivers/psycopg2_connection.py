@@ -9,8 +9,8 @@ import psycopg2
 from psycopg2 import _psycopg, extensions
 
 from .cancel import start_cancelling
+from .connect_call import current_connect_call
 from .connection import PooledConnection
-from .door import entered
 from .libpq import find_libpq
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
 from .session_state import IDENTITY, REPORTED
@@ -42,20 +42,20 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
     def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
-        door = entered()
-        if door is None:
+        call = current_connect_call()
+        if call is None:
             self.own()  # Another like this one, as tracers make to have queries explained.
             super().__init__(dsn, *args, **kwargs)
             return
-        door.begin(self)
-        if door.timeout is not None:
-            self.connect_deadline = time.monotonic() + door.timeout
+        call.begin(self)
+        if call.timeout is not None:
+            self.connect_deadline = time.monotonic() + call.timeout
         try:
             super().__init__(dsn, *args, **kwargs)
         except psycopg2.Error as error:
             if _TIMED_OUT in str(error):
                 self.is_unanswered = True
-            door.close_failed(self)
+            call.close_failed(self)
             raise
 
     @property

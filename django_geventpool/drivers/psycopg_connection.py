@@ -32,8 +32,8 @@ from psycopg.waiting import Ready, Wait
 
 from ..frames import is_executing
 from .cancel import start_cancelling
+from .connect_call import ConnectCall
 from .connection import REVOKED
-from .door import Door
 from .psycopg_restored import RestoredConnection
 from .session_state import CURSORS, REPORTED, SessionState
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
@@ -104,7 +104,7 @@ class PsycopgConnection(RestoredConnection):
     # Connecting
 
     @classmethod
-    def open(cls, conninfo: str, door: Door[PsycopgConnection]) -> PsycopgConnection:
+    def open(cls, conninfo: str, call: ConnectCall[PsycopgConnection]) -> PsycopgConnection:
         """Connect to one address.
 
         :raises psycopg.OperationalError: if that fails.
@@ -113,11 +113,11 @@ class PsycopgConnection(RestoredConnection):
         # libpq does not apply the timeout here, but when it cancels.
         conninfo = make_conninfo(conninfo, connect_timeout=timeout)
         connection = cls(pq.PGconn.connect_start(conninfo.encode()))
-        door.begin(connection)
+        call.begin(connection)
         try:
             connection._establish(timeout)
         except psycopg.Error:
-            door.close_failed(connection)
+            call.close_failed(connection)
             raise
         return connection
 

@@ -152,7 +152,7 @@ def test_a_holder_of_the_parent_means_nothing_to_the_child(registered: Pool) -> 
 
     def look() -> Any:
         after = holders.current()
-        return [after is before, len(after.held)]
+        return [after is before, len(after.slots)]
 
     assert in_child(look) == [False, 0]
     assert holders.current() is before
