@@ -132,10 +132,7 @@ def limit_wait(timeout: float | None) -> float | None:
 
 
 def _prune_scopes() -> list[Scope]:
-    """Drop scopes whose end was interrupted, and give back for them; return the others, the innermost first.
-
-    Does nothing inside tasks.
-    """
+    """Give back for scopes whose end was interrupted; return the others, the innermost first, and none inside tasks."""
     local = _local()
     scope: Scope | None = getattr(local, "scope", None)
     if scope is None or _state.get_current_task() is not None:

@@ -44,10 +44,7 @@ def on_worker_creation(instance: WorkController, **_kwargs: Any) -> None:
 
 
 def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
-    """Check the worker, wrap Celery's functions and start without connections, in the main process, before its pool.
-
-    Under gevent, eventlet and threads this is the only signal of a process's start.
-    """
+    """Check the worker, wrap Celery's functions and start without connections, in the main process, before its pool."""
     worker.check()
     if worker.is_prefork(sender):
         processes.expect_children()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..engines import PooledWrapper
 from ..pool import Pool
 from ..pool.driver import Driver
 from ..pool.holder import Holder
 from ..pool.owner import Owner
-
-if TYPE_CHECKING:
-    from .pooled import PooledMixin
 
 
 class PoolAdapter:
@@ -26,7 +24,7 @@ class PoolAdapter:
 
     __slots__ = ("__weakref__", "_owner", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
-    def __init__(self, wrapper: PooledMixin) -> None:
+    def __init__(self, wrapper: PooledWrapper) -> None:
         # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self.wrapper = weakref.ref(wrapper)
         self._owner = Owner(self)

@@ -11,10 +11,9 @@ from psycopg2 import extensions, sql
 from .session_state import CURSORS
 
 if TYPE_CHECKING:
-    from .psycopg2_connection import Psycopg2Connection
 
     class _Cursor(extensions.cursor):
-        connection: Psycopg2Connection
+        connection: Any
 
 else:
     _Cursor = object

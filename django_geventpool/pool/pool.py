@@ -88,10 +88,7 @@ class Pool:
         return self._state.closed or not process.is_current(self._process)
 
     def succeed(self, predecessor: Pool) -> None:
-        """Replace a pool that is closed, or about to be: its connections count against this limit until they are gone.
-
-        Called before this pool lends.
-        """
+        """Replace a pool that is closed, or about to be, before this one lends: connections that it still has count."""
         self._predecessors.succeed(predecessor._predecessors)
 
     # Lending
