@@ -18,7 +18,7 @@ from tests.support.errors_thrown import SoftLimit
 from tests.support.lines import DELIVERIES, Delivery, LineFault
 from tests.support.pool_states import assert_whole, await_stats
 from tests.support.scripted import ScriptedDriver
-from tests.support.tasks import Task
+from tests.support.tasks import FRAMEWORK, Task
 from tests.support.waiting import DEADLINE
 
 from .conftest import Borrow, MakePool
@@ -72,7 +72,7 @@ def test_what_a_finalizer_asks_for_while_an_owner_settles_is_not_forgotten(make_
     assert_whole(pool)
 
 
-@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize("delivery", ["line"] if FRAMEWORK == "eventlet" else DELIVERIES)
 def test_what_an_interrupted_loan_has_left_is_its_next_holders(
     make_pool: MakePool, borrow: Borrow, delivery: Delivery
 ) -> None:
