@@ -13,7 +13,6 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from .. import process
 from ..frames import is_running
 from .cursors import TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
@@ -132,6 +131,7 @@ class PoolModeMixin(PooledMixin):
 
     def is_usable(self) -> bool:
         """Return whether the wrapper can query: between two transactions, with whichever connection is the next."""
+        self.forget_if_parents()
         if self.connection is not None or not (self._per_transaction and self.use.is_set_up):
             return super().is_usable()
         try:
@@ -154,7 +154,7 @@ class PoolModeMixin(PooledMixin):
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
-        process.mark()  # In a child that was forked in C, the wrapper forgets its parent's connection here.
+        self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
         try:
@@ -334,11 +334,13 @@ class PoolModeMixin(PooledMixin):
 
     def commit(self) -> None:
         """Commit the transaction."""
+        self.forget_if_parents()
         super().commit()
         self._end_of_manual_transaction()
 
     def rollback(self) -> None:
         """Roll the transaction back."""
+        self.forget_if_parents()
         super().rollback()
         self._end_of_manual_transaction()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import functools
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
 from ..pool import Pool
 from ..pool.holder import current, nobody
+from ..pool.housekeeper import log_in_background
 from ..registry import pools
 from . import components, derived, late_patching
 from .adapter import PoolAdapter
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from django.db.backends.postgresql.base import DatabaseWrapper as Base
 else:
     Base = object
+
+logger = logging.getLogger("geventpool.pool")
 
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
@@ -67,6 +71,7 @@ class PooledMixin(PooledWrapper, Base):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adapter = PoolAdapter(self)
+        self._process = process.mark()
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
         self.read_settings()
@@ -229,6 +234,16 @@ class PooledMixin(PooledWrapper, Base):
         with self.wrap_database_errors:
             self._adapter.give_back()
 
+    def forget_if_parents(self) -> None:
+        """Leave the connection to the parent process, if this one was forked since the wrapper was made or last asked.
+
+        The wrappers of other greenlets and threads, and copies, aren't known when a child begins.
+        """
+        if not process.is_current(self._process):
+            self._process = process.mark()
+            if self.has_pool:  # Else it is as with Django's own engine.
+                self.forget_connection()
+
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and go on as after a ``close``."""
         self._adapter.forget()
@@ -344,7 +359,11 @@ def _as_text(value: str) -> str:
 def _forget_parents_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, PooledMixin):
-            connection.forget_connection()
+            try:
+                connection.forget_if_parents()
+            except Exception as error:  # noqa: BLE001  the close() of an engine derived from ours
+                message = 'Database "%s": closing a connection of the parent process failed'
+                log_in_background(logger.error, message, connection.alias, exc_info=error)
 
 
 process.at_begin(_forget_parents_connections)

@@ -63,7 +63,7 @@ class PooledConnection(_Connection):
     #: The base of the driver's errors.
     driver_error: type[Exception]
     #: The process that opened it: a forked child must not touch it.
-    process: object = None
+    process: int | None = None
     #: Tells the connections of this process apart, also those that are gone: the later, the higher.
     serial: int = 0
     #: What the holder may have changed on the server, as far as statements tell.

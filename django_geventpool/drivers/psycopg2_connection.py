@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import _psycopg, extensions
 
+from .. import process
 from .cancel import start_cancelling
 from .connect_call import current_connect_call
 from .connection import PooledConnection
@@ -118,6 +119,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor of a class that is derived from the one asked for and tells what it executes."""
+        process.notice_fork()  # From now on, a child can't reach its parent's session.
         self.unused_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
@@ -218,6 +220,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         _autocommit.__set__(self, is_on)
 
     def _check_lock(self) -> None:
+        process.notice_fork()
         if self.is_used_elsewhere() and extensions.get_wait_callback() is not None:
             raise psycopg2.ProgrammingError("another greenlet is in the middle of a query on this connection")
 

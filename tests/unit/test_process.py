@@ -54,6 +54,54 @@ def test_a_child_begins_before_it_is_asked_for_anything(platform: str) -> None:
     assert run(code, platform) == ["begun False", "asks False"] * 2
 
 
+def test_threads_of_a_child_wait_until_it_has_begun() -> None:
+    code = """
+    import threading, time
+    begun = []
+
+    def begin():
+        time.sleep(0.01)  # Lets the others run.
+        begun.append(1)
+
+    process.at_begin(begin)
+
+    def look():
+        seen = []
+        ask = lambda: seen.append((process.is_current(mine), list(begun)))
+        threads = [threading.Thread(target=ask) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(seen == [(False, [1])] * 5)
+
+    in_child(look, fork_in_c)
+    """
+    assert run(code) == ["True"]
+
+
+def test_advice_that_the_system_accepts_and_does_not_follow_is_seen_through() -> None:
+    """As under emulators."""
+    code = """
+    import mmap, os
+
+    class Page(mmap.mmap):
+        def madvise(self, *advice):
+            pass
+
+    mmap.mmap = Page
+    from django_geventpool import process
+
+    mine = process.mark()
+    pid = os.fork()
+    if pid == 0:
+        print(process.is_current(mine), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    """
+    assert run_fresh(code) == ["False"]
+
+
 def test_what_a_child_begins_with_is_done_again_if_it_was_interrupted() -> None:
     code = """
     class Stop(BaseException):
