@@ -75,14 +75,13 @@ _has_failed = False
 
 def mark() -> int:
     """Return what stands for this process: what is made in it keeps that, for ``is_current``."""
-    if _page[0] != _BEGUN:
-        _begin()
+    notice_fork()
     return _mark
 
 
 def is_current(of: int | None) -> bool:
     """Return whether a mark is this process's, and not that of one from which it was forked."""
-    if _page[0] != _BEGUN:
+    if _page[0] != _BEGUN:  # As `notice_fork`, but without the call: it runs several times in each checkout.
         _begin()
     return of == _mark
 
