@@ -88,7 +88,7 @@ class PoolModeMixin(PooledMixin):
         if not self.is_derived:
             super()._close()
             return
-        use = self.use
+        use, is_set_up = self.use, self.use.is_set_up
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
         use.calls += 1
         try:
@@ -97,8 +97,14 @@ class PoolModeMixin(PooledMixin):
             pass  # Another greenlet of this thread runs a loop of asyncio's. It goes back later.
         finally:
             self._adapter.visitor = self.use = use
+            use.is_set_up = is_set_up
             use.calls -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
+
+    def _close(self) -> None:
+        """Give the connection back; the next one is set up afresh."""
+        super()._close()
+        self.use.is_set_up = False
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
