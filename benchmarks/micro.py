@@ -167,7 +167,7 @@ def statistics_cost(checkouts: int, rounds: int) -> tuple[float, float]:
     one, other = socket.socketpair()
     pools = [Pool("micro", _Quiet(one.fileno()), PoolOptions(MAX_CONNS=1)) for _ in range(2)]
     kept = pools[1]._state.counters  # noqa: SLF001
-    kept.times = dict.fromkeys(kept.times, _Forgetful())
+    kept.histograms = dict.fromkeys(kept.histograms, _Forgetful())
     costs: list[list[float]] = [[], []]
     for turn in range(2 * rounds * _TURNS):
         pool = pools[turn % 2]

@@ -15,7 +15,7 @@ from django_geventpool import options, pools
 from django_geventpool.engines import pooled_databases
 from django_geventpool.errors import InvalidOption
 from django_geventpool.pool import HeldConnection, Pool
-from django_geventpool.pool.counters import Times
+from django_geventpool.pool.counters import HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 from django_geventpool.text import printable
 from django_geventpool.text import show as written
@@ -59,7 +59,7 @@ def _describe(alias: str, pool: Pool, more: Collection[str]) -> Answer:
     return answer
 
 
-def _times(times: Times, more: Collection[str]) -> Answer:
+def _times(times: HistogramSnapshot, more: Collection[str]) -> Answer:
     answer: Answer = {
         "count": times.count,
         "total": times.total,

@@ -65,7 +65,7 @@ class Clerk:
         self._has_asked = False
 
     def do(self, call: Callable[[], object], what: str) -> bool:
-        """Let the clerk call a function, after those given to it before; return whether the call is over.
+        """Make the clerk call a function, after those given to it before; return whether the call is over.
 
         :param what: what the log says if the call fails, or isn't made before the worker ends.
         :return: False if the clerk has to wait for a connection and makes the call later; errors go to the log then.
@@ -151,7 +151,7 @@ class Clerk:
             release(but=[wrapper for wrapper in connected() if _is_clean(wrapper)])
 
     def _release(self) -> None:
-        """Let all callers go on: from here on the clerk may have to wait."""
+        """Allow all callers to go on: from here on the clerk may have to wait."""
         if self._has_asked:
             return
         self._has_asked = True

@@ -18,7 +18,7 @@ from celery.worker.consumer import Consumer
 from kombu.asynchronous.timer import Entry
 
 from .own_work import Scope, in_scope, release
-from .places import Wrap, replace
+from .places import Wrap, wrap_attribute
 from .worker import shares_process
 
 #: The methods of bootsteps that are called while a worker runs; the others are called while it is put together.
@@ -31,7 +31,7 @@ _CALLBACKS = ("accept_callback", "callback", "error_callback", "timeout_callback
 def install() -> None:
     """Wrap the places in this process, which is a worker's; further calls change nothing."""
     for owner, name, wrap in _PLACES:
-        replace(owner, name, wrap)
+        wrap_attribute(owner, name, wrap)
 
 
 def _send(send: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,9 +1,9 @@
 """The worker's own work: what Celery runs in a worker outside tasks, and the connections that this work takes.
 
-Receivers of signals, bootsteps, timers, remote commands, callbacks and the results of tasks that could not store them
-run in greenlets and threads that live as long as the worker, or just before and after a task. Nothing in Celery gives
-their connections back; ``Scope`` does. It also marks their requests as urgent, so that the pool serves them before
-those of tasks: tasks may wait for the worker's own work, which must not wait for them.
+Receivers of signals, bootsteps, timers, remote commands, callbacks and storing outcomes for tasks that can't: this runs
+in greenlets and threads that live as long as the worker, or just before and after a task. Nothing in Celery gives its
+connections back; ``Scope`` does. It also marks the requests as urgent, so that the pool serves them before those of
+tasks: tasks may wait for the worker's own work, which must not wait for them.
 """
 
 from __future__ import annotations
@@ -117,22 +117,22 @@ def in_scope(function: Callable[P, R], *, is_own: bool = True, is_patient: bool 
 def begin_request() -> bool:
     """Record that this greenlet or thread asks for a connection; return whether it is for the worker's own work."""
     is_own = False
-    for scope in _current():
+    for scope in _prune_scopes():
         scope.begin_request()
         is_own = is_own or scope.is_own
     return is_own
 
 
 def limit_wait(timeout: float | None) -> float | None:
-    """Return how many seconds this greenlet or thread may wait for a connection; None for without limit.
+    """Return how many seconds this greenlet or thread may wait; may give back for scopes whose end was interrupted.
 
-    :param timeout: the seconds outside patient scopes.
+    :param timeout: the seconds outside patient scopes; None for without limit, as in those.
     """
-    return None if [scope for scope in _current() if scope.is_patient] else timeout
+    return None if [scope for scope in _prune_scopes() if scope.is_patient] else timeout
 
 
-def _current() -> list[Scope]:
-    """Return the scopes whose calls go on, the innermost first; none inside tasks."""
+def _prune_scopes() -> list[Scope]:
+    """Give back for scopes whose end was interrupted; return the others, the innermost first, and none inside tasks."""
     local = _local()
     scope: Scope | None = getattr(local, "scope", None)
     if scope is None or _state.get_current_task() is not None:

@@ -16,7 +16,7 @@ logger = logging.getLogger("geventpool.worker")
 _MARK = "_celery_geventpool"
 
 
-def replace(owner: type | ModuleType, name: str, wrap: Wrap) -> None:
+def wrap_attribute(owner: type | ModuleType, name: str, wrap: Wrap) -> None:
     """Replace a method of a class, or a function of a module, by a wrapper around it; further calls change nothing.
 
     If this version of Celery doesn't have it, a warning is logged.

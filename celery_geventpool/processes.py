@@ -51,7 +51,7 @@ def expect_children() -> None:
 
 
 def listen() -> None:
-    """Let this process answer requests, if it is such a child."""
+    """Make this process answer requests, if it is a prefork child."""
     if _folder is None or has_children():
         return
     listener = socket.socket(socket.AF_UNIX)
@@ -171,7 +171,7 @@ def _serve(listener: socket.socket) -> None:
             try:
                 _answer(connection)
             except OSError:
-                logger.debug("Who asked for the pools' numbers is gone", exc_info=True)
+                logger.debug("The process that asked for the pools' numbers is gone", exc_info=True)
             except Exception:
                 logger.exception("A question for the pools' numbers could not be answered")
 

@@ -1,7 +1,7 @@
 """Revoking tasks: they are all killed first, then their outcomes are stored.
 
-Celery does both for one task after the other. When such tasks hold all of the pool's connections, storing the first
-outcome would wait for a connection that the next task holds.
+Celery does both for one task after the other. When the revoked tasks hold all of the pool's connections, storing the
+first one's outcome would wait for a connection that the next one holds.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 
 from .outcomes import clerk
-from .places import replace
+from .places import wrap_attribute
 
 logger = logging.getLogger("geventpool.worker")
 
 
 def install() -> None:
-    """Let a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
-    replace(Request, "_announce_revoked", _announce_later)
-    replace(Request, "_announce_cancelled", _announce_later)
-    replace(Consumer, "on_unknown_task", _note_later)
-    replace(control, "_revoke", _kill_first)
+    """Make a worker that runs tasks in its main process kill first and store later; further calls change nothing."""
+    wrap_attribute(Request, "_announce_revoked", _announce_later)
+    wrap_attribute(Request, "_announce_cancelled", _announce_later)
+    wrap_attribute(Consumer, "on_unknown_task", _note_later)
+    wrap_attribute(control, "_revoke", _kill_first)
 
 
 def kill_apart(pool: BasePool) -> None:
-    """Let an eventlet pool kill tasks without waiting for their ends: a task may wait for a connection to end."""
+    """Make an eventlet pool kill tasks without waiting for their ends, which may need a connection that others hold."""
     terminate_job = pool.terminate_job
 
     def kill(pid: int, signal: int | None) -> None:

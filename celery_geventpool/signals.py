@@ -19,7 +19,7 @@ from .task import describe_current_task, describe_current_work
 
 
 def connect() -> None:
-    """Connect the handlers, each once, and let the pools name tasks and requests."""
+    """Connect the handlers, each once, and make the pools name tasks and requests."""
     web_request.connect()
     holder.describe = describe_current_work
     holder.begin_request = own_work.begin_request
@@ -39,12 +39,12 @@ def connect() -> None:
 
 
 def on_worker_creation(instance: WorkController, **_kwargs: Any) -> None:
-    """The first signal of a worker that is started as a program: it has no steps yet."""
+    """Add the step that serves metrics, at the first signal of a worker program: its steps are yet to be made."""
     instance.app.steps["worker"].add(endpoint.PoolMetrics)
 
 
 def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
-    """The main process of a worker, before its pool: the only such signal under gevent, eventlet and threads."""
+    """Check the worker, wrap Celery's functions and start without connections, in the main process, before its pool."""
     worker.check()
     if worker.is_prefork(sender):
         processes.expect_children()
@@ -53,11 +53,11 @@ def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
         revoking.install()
     sender.app.steps["worker"].add(steps.OwnWork)
     _start_clean()
-    worker.spare_collections()
+    worker.freeze_gc()
 
 
 def on_process_init(**_kwargs: Any) -> None:
-    """The start of a process that runs tasks: each of prefork's children, and solo's only one."""
+    """Start without connections in a process that runs tasks: solo's, or a prefork child, which then listens."""
     endpoint.leave_to_parent()
     outside_tasks.install()  # A process that was not forked inherits nothing.
     _start_clean()
@@ -72,25 +72,25 @@ def _start_clean() -> None:
 
 
 def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
-    """The worker's logging is set up."""
+    """Log which pools the worker has, now that its logging is set up."""
     worker.log_start(instance)
 
 
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
-    """The start of a task, in its own greenlet: greenlets that it starts are named after it, also when it has ended."""
+    """Label a task's greenlet: those that it starts are named after it, also when it has ended."""
     if not task.request.is_eager:
         naming.mark(describe_current_task())
 
 
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:
-    """The end of a task, in its own greenlet, however it ended: wrappers' ``close`` gives its connections back."""
+    """Give a task's connections back, in its own greenlet or thread, however it ended."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
     if not task.request.is_eager:
         end_task()
 
 
 def on_shutdown(**_kwargs: Any) -> None:
-    """The end of a worker, or of one of its processes."""
+    """Store what is left, and close the pools, at the end of a worker or of one of its processes."""
     steps.finish()
     pools.close_all()
     processes.forget_children()

@@ -1,4 +1,4 @@
-"""What happens when a worker starts, runs and ends and Celery has no signal for."""
+"""What this package does in a worker at moments for which Celery has no signal."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PATIENCE = 5.0
 
 
 class OwnWork(bootsteps.StartStopStep):
-    """Lets the worker's own work give back its connections, and finish before the worker ends."""
+    """Gives back the connections of the worker's own work, which is finished before the worker ends."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: WorkController) -> None:
-        """Let eventlet's pool kill tasks without waiting for each."""
+        """Make eventlet's pool kill tasks without waiting for each."""
         if parent.pool is not None and "eventlet" in type(parent.pool).__module__:
             revoking.kill_apart(parent.pool)  # type: ignore[arg-type]
 
     def register_with_event_loop(self, _parent: WorkController, hub: Any) -> None:
-        """Let the loop give back what its callbacks took, before it waits for the next event."""
+        """Make the loop give back what its callbacks took, before it waits for the next event."""
         hub.on_tick.add(own_work.release)
 
     def stop(self, _parent: WorkController) -> None:

@@ -46,7 +46,7 @@ def _options_of(alias: str) -> PoolOptions:
     return pool_options
 
 
-def spare_collections() -> None:
+def freeze_gc() -> None:
     """Exclude the objects that are loaded by now from garbage collections.
 
     They live as long as the worker. Hundreds of tasks at a time live long enough to cause one full collection after the

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from django_geventpool.pool import PoolStats
-from django_geventpool.pool.counters import Times
+from django_geventpool.pool.counters import HistogramSnapshot
 
 #: The environment variable with the folder to which the worker writes them.
 NUMBERS_FOLDER = "DEMO_NUMBERS_FOLDER"
@@ -50,9 +50,9 @@ class PoolNumbers:
         )
 
     @property
-    def wait(self) -> Times:
+    def wait(self) -> HistogramSnapshot:
         """How long requests waited that were not served at once."""
-        return Times(tuple(self.wait_counts), self.wait_total)
+        return HistogramSnapshot(tuple(self.wait_counts), self.wait_total)
 
     def __add__(self, other: PoolNumbers) -> PoolNumbers:
         sums = {name: value + getattr(other, name) for name, value in asdict(self).items() if name != "wait_counts"}

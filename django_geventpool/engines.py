@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db.utils import load_backend
+
+if TYPE_CHECKING:
+    from django.db.backends.postgresql.base import DatabaseWrapper as Base
+
+    from .options import PoolOptions, SessionStatePolicy
+    from .pool import Pool
+else:
+    Base = object
 
 #: What the names of the pool's own engines begin with.
 OWN = f"{__name__.partition('.')[0]}.backends."
@@ -14,8 +22,20 @@ _STOCK = ("django.db.backends.", "django.contrib.gis.db.backends.")
 _STOCK_POSTGRESQL = ("postgresql", "postgis")
 
 
-class PooledWrapper:
+class PooledWrapper(Base):
     """Base of the ``DatabaseWrapper`` classes whose connections come from a pool."""
+
+    if TYPE_CHECKING:
+        # Defined in `backends/pooled.py`, for the modules beside it.
+
+        session_policy: SessionStatePolicy
+
+        @property
+        def pool_options(self) -> PoolOptions: ...  # noqa: D102
+
+        def pool_of_target(self) -> Pool: ...  # noqa: D102
+
+        def configure(self, connection: Any) -> None: ...  # noqa: D102
 
 
 def pooled_databases() -> dict[str, dict[str, Any]]:

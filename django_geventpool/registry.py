@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 
+from . import process
 from .pool import Pool
 from .pool import holder as holders
 from .pool.lock import Lock
@@ -105,4 +105,4 @@ def _start_afresh() -> None:
     holders.forget_all()
 
 
-os.register_at_fork(after_in_child=_start_afresh)
+process.at_begin(_start_afresh)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .pool.client import clients
+from .pool.owner import owners
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def connected() -> list[BaseDatabaseWrapper]:
     """Return the wrappers that took a connection here and still have one, except those that threads share."""
-    wrappers = [client.owner.wrapper() for client in clients() if client.owner is not None]
+    wrappers = [owner.referent.wrapper() for owner in owners() if owner.referent is not None]
     return [
         wrapper
         for wrapper in wrappers

@@ -124,6 +124,10 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
 
     import pytest
 
+    from tests.support import forks
+
+    forks.register()
+
     patience = [f"--override-ini=faulthandler_timeout={PATIENCE[suite]}"] if suite in PATIENCE else []
     return pytest.main([str(ROOT / "tests" / suite), *patience, *pytest_arguments])
 

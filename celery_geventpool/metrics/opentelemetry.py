@@ -2,7 +2,7 @@
 
 ::
 
-    exporter = PoolTimes(OTLPMetricExporter())
+    exporter = PoolHistogramExporter(OTLPMetricExporter())
     provider = MeterProvider([PeriodicExportingMetricReader(exporter)])
     observe(provider)
 
@@ -33,7 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from django_geventpool import pools
 from django_geventpool.pool import Pool
-from django_geventpool.pool.counters import BOUNDS, Times
+from django_geventpool.pool.counters import BOUNDS, HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 
 _SCOPE = "celery_geventpool"
@@ -52,9 +52,9 @@ _SETTINGS = {
 
 
 def observe(provider: MeterProvider) -> None:
-    """Let a provider's readers observe the counts and limits of this process's pools; ``PoolTimes`` exports the times.
+    """Make a provider's readers observe the counts and limits of this process's pools.
 
-    Call it once for each provider.
+    Call it once for each provider. ``PoolHistogramExporter`` exports the times.
     """
     meter = provider.get_meter(_SCOPE)
     make = {"gauge": meter.create_observable_up_down_counter, "counter": meter.create_observable_counter}
@@ -86,7 +86,7 @@ def _count(_options: CallbackOptions) -> Iterator[Observation]:
             yield Observation(number, {_POOL_NAME: alias, _STATE: state})
 
 
-class PoolTimes(MetricExporter):
+class PoolHistogramExporter(MetricExporter):
     """Exports the histograms of the pools' times together with all other metrics.
 
     OpenTelemetry has no instrument that observes a histogram kept elsewhere, and recording each checkout in one of its
@@ -132,7 +132,7 @@ class PoolTimes(MetricExporter):
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
             yield Metric(f"{_PREFIX}{NAMES[metric.name]}", metric.description, metric.unit, histogram)
 
-    def _point(self, alias: str, times: Times, now: int) -> HistogramDataPoint:
+    def _point(self, alias: str, times: HistogramSnapshot, now: int) -> HistogramDataPoint:
         return HistogramDataPoint(
             attributes={_POOL_NAME: alias},
             start_time_unix_nano=self._start,

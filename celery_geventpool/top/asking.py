@@ -32,7 +32,7 @@ class Asker:
         self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # One thread for all questions: with some transports, a connection can't be used from another thread.
-        threading.Thread(target=self._ask_again_and_again, name="asker", daemon=True).start()
+        threading.Thread(target=self._serve_questions, name="asker", daemon=True).start()
 
     def ask(self, timeout: float, now: float) -> dict[str, Sample]:
         """Return the answers that come in time, by worker.
@@ -56,7 +56,7 @@ class Asker:
             for worker, answer in reply.items()
         }
 
-    def _ask_again_and_again(self) -> None:
+    def _serve_questions(self) -> None:
         while True:
             try:
                 outcome: Any = self._broadcast(self._timeouts.get())

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django_geventpool.pool.counters import Histogram, Times
+from django_geventpool.pool.counters import Histogram, HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 
-_UNUSED = {metric.name: Histogram().times() if metric.kind == "histogram" else 0 for metric in METRICS}
+_UNUSED = {metric.name: Histogram().snapshot() if metric.kind == "histogram" else 0 for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Row:
     pid: int | None
     #: The pool's own numbers, since it was made.
     numbers: Mapping[str, Any]
-    #: By metric: Times, and counters per second, between two samples; without an earlier one, Times and counts since
-    #: the pool was made. None if not known yet.
+    #: By metric: a HistogramSnapshot, or a counter per second, between two samples; without an earlier one, a snapshot
+    #: or count since the pool was made. None if not known yet.
     changes: Mapping[str, Any]
 
 
@@ -81,8 +81,8 @@ def _change(count: int, earlier: int | None, now: Sample, before: Sample | None)
     return change / time if time else None
 
 
-def _times(times: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> Times:
+def _times(times: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> HistogramSnapshot:
     if earlier is None or earlier["count"] > times["count"]:
-        return Times(tuple(times["counts"]), times["total"])
+        return HistogramSnapshot(tuple(times["counts"]), times["total"])
     counts = (count - old for count, old in zip(times["counts"], earlier["counts"], strict=True))
-    return Times(tuple(counts), times["total"] - earlier["total"])
+    return HistogramSnapshot(tuple(counts), times["total"] - earlier["total"])

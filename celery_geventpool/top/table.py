@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from django_geventpool.pool.counters import Times
+from django_geventpool.pool.counters import HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 
 from ..summary import quantile, seconds
@@ -93,7 +93,7 @@ def _cells(row: Row, before: Sample | None) -> Iterator[tuple[str, str]]:
     """Yield pairs of a heading and its cell, for each metric by its kind."""
     for metric in METRICS:
         heading, change = metric.name.replace("_", " "), row.changes.get(metric.name)
-        if isinstance(change, Times):
+        if isinstance(change, HistogramSnapshot):
             what = heading.removesuffix(" time")
             for percent in (50, 95):
                 yield f"{what} p{percent}", quantile(change.quantile(percent / 100)) if change.count else "-"

@@ -1,22 +1,20 @@
-"""A wrapper's way to its pool."""
+"""The pool as one wrapper sees it."""
 
 from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..engines import PooledWrapper
 from ..pool import Pool
-from ..pool.client import Client
 from ..pool.driver import Driver
 from ..pool.holder import Holder
-
-if TYPE_CHECKING:
-    from .pooled import PooledMixin
+from ..pool.owner import Owner
 
 
 class PoolAdapter:
-    """The pool as one wrapper sees it, with the methods that Django calls on a pool.
+    """A wrapper's side of its pool, with the methods that Django calls on a pool.
 
     The pool knows which connection the wrapper has: it comes back even if Django is interrupted in between, or the
     wrapper goes without ``close()``.
@@ -24,12 +22,12 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_client", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
+    __slots__ = ("__weakref__", "_owner", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
 
-    def __init__(self, wrapper: PooledMixin) -> None:
+    def __init__(self, wrapper: PooledWrapper) -> None:
         # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self.wrapper = weakref.ref(wrapper)
-        self._client = Client(self)
+        self._owner = Owner(self)
         self._pool: Pool | None = None
         #: Marks the connections whose sessions the wrapper has set up.
         self.visitor = object()
@@ -47,7 +45,7 @@ class PoolAdapter:
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
-        self.unused_connection = connection = pool.getconn(client=self._client)
+        self.unused_connection = connection = pool.getconn(owner=self._owner)
         connection.unused_since = time.monotonic()
         self.is_known = pool.driver.meet(connection, self.visitor)
         session = connection.session
@@ -64,8 +62,8 @@ class PoolAdapter:
     @property
     def connection(self) -> Any:
         """The connection itself, which the wrapper may have a proxy of; None if there is none."""
-        # As `Client.connection`, but without the call: each statement asks several times.
-        request = self._client.request
+        # As `Owner.connection`, but without the call: each statement asks several times.
+        request = self._owner.request
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None
 
@@ -79,13 +77,13 @@ class PoolAdapter:
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
         self.unused_connection = None
-        if self._client.request is not None and self._pool is not None:
-            self._pool.give_back(self._client)
+        if self._owner.request is not None and self._pool is not None:
+            self._pool.give_back(self._owner)
 
     def reassign(self, holder: Holder) -> None:
-        """Let the end of another holder, not of the one that took the connection, reclaim it."""
+        """Make another holder the one whose end reclaims the connection."""
         if self._pool is not None:
-            self._pool.reassign(self._client, holder)
+            self._pool.reassign(self._owner, holder)
 
     def time_zone(self) -> str | None:
         """Return the time zone of the connection's session, as the server reported it last; None without one."""
@@ -123,10 +121,10 @@ class PoolAdapter:
 
     def who(self) -> str:
         """Return the name of the holder of the connection, as it is shown."""
-        request = self._client.request
+        request = self._owner.request
         return "nobody" if request is None or request.slot is None else request.slot.who()
 
     def forget(self) -> None:
         """Forget the connection, which is the parent process's."""
         self._pool = None
-        self._client = Client(self)
+        self._owner = Owner(self)

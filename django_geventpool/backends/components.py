@@ -56,9 +56,9 @@ def break_cycles(wrapper_class: type) -> None:
         # A derived engine may have a function there.
         is_stock = isinstance(kind, type) and not issubclass(kind, Component)
         if is_stock:
-            setattr(wrapper_class, name, _loose(kind))
+            setattr(wrapper_class, name, _without_cycle(kind))
 
 
 @functools.cache
-def _loose(kind: type) -> type:
+def _without_cycle(kind: type) -> type:
     return type(kind.__name__, (Component, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})

@@ -1,6 +1,6 @@
-"""Engines derived from ours, in other packages: what they hook, and what they remember of a connection.
+"""Engines derived from ours, in other packages: what they override, and what they remember of a connection.
 
-They must take a connection that comes from the pool for a new one, though the object may be one that they had before.
+They must treat a connection that others have used as a new one, though the object may be one that they had before.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _OWN = ("django", __name__.partition(".")[0])
 
 #: What sets up the session of a connection.
 CONFIGURATION = frozenset({"_configure_connection", "_configure_role", "_configure_timezone"})
-#: The methods that we call only where somebody overrides them.
-_DOORS = CONFIGURATION | {"get_new_connection"}
+#: The methods of Django's that are called only where somebody overrides them.
+_OVERRIDABLE = CONFIGURATION | {"get_new_connection"}
 
 
-def doors_of(wrapper_class: type) -> frozenset[str]:
-    """Return which of these methods classes of other packages override."""
-    return frozenset(name for cls in _strangers(wrapper_class) for name in _DOORS & vars(cls).keys())
+def overridden_by(wrapper_class: type) -> frozenset[str]:
+    """Return which of these methods are overridden by classes of other packages."""
+    return frozenset(name for cls in _strangers(wrapper_class) for name in _OVERRIDABLE & vars(cls).keys())
 
 
 def is_derived(wrapper_class: type) -> bool:

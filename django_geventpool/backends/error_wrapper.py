@@ -5,14 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper
 
 from ..drivers.base import note_error
-
-if TYPE_CHECKING:
-    from .pooled import PooledMixin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,7 +21,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
     A wrapper has one, used for each of its calls. It doesn't keep the wrapper alive, which would be a cycle.
     """
 
-    def __init__(self, wrapper: PooledMixin) -> None:
+    def __init__(self, wrapper: BaseDatabaseWrapper) -> None:
         self._wrapper = weakref.ref(wrapper)
 
     @property

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections
-from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 
 from .. import options
 from ..errors import InvalidOption
-
-if TYPE_CHECKING:
-    from .pooled import PooledMixin
 
 #: By alias, the OPTIONS that were read last, and what they say: wrappers are made for each greenlet.
 _read: dict[str, tuple[dict[str, Any], options.PoolOptions]] = {}
 
 
-def read_options(wrapper: PooledMixin) -> options.PoolOptions:
+def read_options(wrapper: BaseDatabaseWrapper) -> options.PoolOptions:
     """Return the validated pool options of a wrapper's settings.
 
     :raises UnusableDatabase: for options that can't be used, named with their alias.
@@ -35,7 +32,7 @@ def read_options(wrapper: PooledMixin) -> options.PoolOptions:
     return pool_options
 
 
-def _known_alias(wrapper: PooledMixin) -> str:
+def _known_alias(wrapper: BaseDatabaseWrapper) -> str:
     """Return a wrapper's alias; of one without a database, that of the database whose options Django gave it."""
     given = wrapper.settings_dict["OPTIONS"]
     aliases = (alias for alias, database in connections.settings.items() if database["OPTIONS"] is given)

@@ -9,7 +9,7 @@ from .. import green
 
 
 def explain() -> str:
-    """Say what is wrong, and how to patch first in the kind of program that runs."""
+    """Return what is wrong, and how to patch first in the kind of program that runs, in words."""
     return (
         "The process was monkey-patched after Django's database engine had been imported, so that all greenlets share "
         f"what Django keeps for each thread. Patch first thing: {_how()}"

@@ -19,37 +19,10 @@ from ..pool.counters import StateKind
 from . import session_log
 from .cursors import TrackedCursor, TrackedDebugCursor, track
 from .pooled import PooledMixin
+from .use import Use
 
 #: The values of SESSION_STATE with which a connection stays for session state.
 _PINNING = ("pin", "raise")
-
-
-class Use:
-    """What a wrapper needs a connection for, from one ``close`` to the next.
-
-    It also marks the connections whose sessions the wrapper has set up; after ``close``, none counts as set up.
-
-    :param pins: calls of ``pin`` that ``unpin`` has yet to undo.
-    """
-
-    # Defaults in the class, as a wrapper is made for each task and sets few of them.
-    #: How many cursors are open.
-    cursors = 0
-    #: How many calls of Django's are under way that may query, and must not give the connection back with that.
-    calls = 0
-    #: Whether somebody asked for the connection itself, with ``ensure_connection``.
-    is_direct = False
-    #: Whether a connection is being taken.
-    is_connecting = False
-    #: Whether Django has set up the wrapper's state, for the first of its connections.
-    is_set_up = False
-    #: The time zone of the sessions that it has set up.
-    time_zone: str | None = None
-    #: Whether the transaction is that of an outermost ``atomic`` block.
-    is_in_outermost_atomic = False
-
-    def __init__(self, pins: int = 0) -> None:
-        self.pins = pins
 
 
 class PoolModeMixin(PooledMixin):
@@ -99,7 +72,7 @@ class PoolModeMixin(PooledMixin):
         if not self.is_derived:
             super()._close()
             return
-        use = self.use
+        use, is_set_up = self.use, self.use.is_set_up
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
         use.calls += 1
         try:
@@ -108,8 +81,14 @@ class PoolModeMixin(PooledMixin):
             pass  # Another greenlet of this thread runs a loop of asyncio's. It goes back later.
         finally:
             self._adapter.visitor = self.use = use
+            use.is_set_up = is_set_up
             use.calls -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
+
+    def _close(self) -> None:
+        """Give the connection back; the next one is set up afresh."""
+        super()._close()
+        self.use.is_set_up = False
 
     def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
         """Return for how long session state is needed that a statement is about to make, and do as SESSION_STATE says.
@@ -158,6 +137,7 @@ class PoolModeMixin(PooledMixin):
 
     def is_usable(self) -> bool:
         """Return whether the wrapper can query: between two transactions, with whichever connection is the next."""
+        self.forget_if_parents()
         if self.connection is not None or not (self._per_transaction and self.use.is_set_up):
             return super().is_usable()
         try:
@@ -180,6 +160,7 @@ class PoolModeMixin(PooledMixin):
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
+        self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
         calls, use.calls = use.calls, use.calls + 1
@@ -236,7 +217,7 @@ class PoolModeMixin(PooledMixin):
 
     def _go_on(self) -> None:
         try:
-            if "get_new_connection" in self.doors:
+            if "get_new_connection" in self.overridden:
                 self.connection = self.get_new_connection(self.get_connection_params())
             else:
                 connection = self._adapter.getconn()
@@ -284,16 +265,24 @@ class PoolModeMixin(PooledMixin):
         use.calls += 1
         try:
             cursor = make_cursor(*args)
-            if use.cursors == count:
-                was_direct = True  # The end of this one will not be noticed.
+            is_counted = self.use.cursors > (count if self.use is use else 0)
         except BaseException:
             use.calls -= 1
-            use.is_direct = was_direct
+            self._restore_direct(use, was_direct)
             self.give_back_if_free()
             raise
         use.calls -= 1
-        use.is_direct = was_direct
+        self._restore_direct(use, was_direct)
+        if not is_counted:
+            self.use.is_direct = True  # The end of this one will not be noticed.
         return cursor
+
+    def _restore_direct(self, use: Use, was_direct: bool) -> None:
+        """Undo what Django's own calls of ``ensure_connection`` have recorded.
+
+        :param use: what it was then. A health check of Django's may have closed the connection since, which ends it.
+        """
+        self.use.is_direct = was_direct and self.use is use
 
     def _prepare_cursor(self, cursor: Any) -> Any:
         prepared = super()._prepare_cursor(cursor)  # type: ignore[misc]
@@ -334,7 +323,7 @@ class PoolModeMixin(PooledMixin):
             done = True
             raise
         finally:
-            use.is_direct = was_direct
+            self._restore_direct(use, was_direct)
             use.calls = calls
             if done:
                 self.give_back_if_free()
@@ -357,11 +346,13 @@ class PoolModeMixin(PooledMixin):
 
     def commit(self) -> None:
         """Commit the transaction."""
+        self.forget_if_parents()
         super().commit()
         self._end_of_manual_transaction()
 
     def rollback(self) -> None:
         """Roll the transaction back."""
+        self.forget_if_parents()
         super().rollback()
         self._end_of_manual_transaction()
 

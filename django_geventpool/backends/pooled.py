@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _thread
 import functools
-import os
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 
-from .. import checks, options, passwords
+from .. import checks, options, passwords, process
 from ..drivers import patch_psycopg
 from ..engines import PooledWrapper
 from ..pool import Pool
 from ..pool.holder import current, nobody
+from ..pool.housekeeper import log_in_background
 from ..registry import pools
 from . import components, derived, late_patching
 from .adapter import PoolAdapter
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+logger = logging.getLogger("geventpool.pool")
+
 #: Connection parameters that say which database a pool is for.
 _TARGET = ("service", "host", "port", "dbname", "user")
 
@@ -57,19 +60,20 @@ class PooledMixin(PooledWrapper, Base):
 
     client_class = PooledClient
     #: The methods of Django's that classes of other packages override.
-    doors: frozenset[str] = frozenset()
+    overridden: frozenset[str] = frozenset()
     #: Whether it is an engine of another package.
     is_derived = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         components.break_cycles(cls)
-        cls.doors = derived.doors_of(cls)
+        cls.overridden = derived.overridden_by(cls)
         cls.is_derived = derived.is_derived(cls)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adapter = PoolAdapter(self)
+        self._process = process.mark()
         #: Which database the pool must be for.
         self._target: tuple[Any, ...] = ()
         self.read_settings()
@@ -136,8 +140,8 @@ class PooledMixin(PooledWrapper, Base):
         """Take a connection of the pool for the database that the parameters name."""
         if not self.has_pool:
             conn_params = passwords.resolve_in(self.alias, conn_params)
-        self._aim(conn_params)
-        if self.has_pool and "get_new_connection" in self.doors:
+        self._set_target(conn_params)
+        if self.has_pool and "get_new_connection" in self.overridden:
             open_with(self.pool_of_target(), conn_params)
         ask = super().get_new_connection
         if not self.has_pool or "isolation_level" in self.settings_dict["OPTIONS"] or not is_stock(ask):
@@ -177,14 +181,14 @@ class PooledMixin(PooledWrapper, Base):
 
     def set_up_session(self) -> None:
         """Set up the session as Django wants it."""
-        if self.doors & derived.CONFIGURATION:
+        if self.overridden & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
         elif self.timezone_name and self._adapter.time_zone() != self.timezone_name:
             # The role and all else are as at the beginning. But another time zone may have been set.
             self._configure_timezone(self.connection)  # type: ignore[attr-defined]
 
     def meet_connection(self) -> None:
-        """Make an engine derived from this one take a connection that somebody else had for a new one."""
+        """Make an engine derived from this one treat a connection that others have used as a new one."""
         if self.is_derived and self._adapter.connection is not None and not self._adapter.is_known:
             derived.forget_connection(self, self._adapter.connection)
 
@@ -197,7 +201,7 @@ class PooledMixin(PooledWrapper, Base):
             self.connection.commit()
 
     def detach_holder_if_shared(self) -> None:
-        """Let the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
+        """Make the connection outlive the greenlet or thread that took it, if others may use this wrapper."""
         # As allow_thread_sharing tells, but without its lock.
         if self._thread_sharing_count > 0:  # type: ignore[attr-defined]
             self._adapter.reassign(nobody())
@@ -233,6 +237,16 @@ class PooledMixin(PooledWrapper, Base):
         self.connection = None
         with self.wrap_database_errors:
             self._adapter.give_back()
+
+    def forget_if_parents(self) -> None:
+        """Leave the connection to the parent process, if this one was forked since the wrapper was made or last asked.
+
+        The wrappers of other greenlets and threads, and copies, aren't known when a child begins.
+        """
+        if not process.is_current(self._process):
+            self._process = process.mark()
+            if self.has_pool:  # Else it is as with Django's own engine.
+                self.forget_connection()
 
     def forget_connection(self) -> None:
         """Leave the connection to the parent process, and go on as after a ``close``."""
@@ -327,10 +341,10 @@ class PooledMixin(PooledWrapper, Base):
 
         :raises UnusableDatabase: for options that can't be used.
         """
-        self._aim(self.get_connection_params())
+        self._set_target(self.get_connection_params())
         return self.pool_of_target()
 
-    def _aim(self, parameters: dict[str, Any]) -> None:
+    def _set_target(self, parameters: dict[str, Any]) -> None:
         self._target = tuple(map(parameters.get, _TARGET))
 
     def pool_of_target(self) -> Pool:
@@ -349,10 +363,14 @@ def _as_text(value: str) -> str:
 def _forget_parents_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, PooledMixin):
-            connection.forget_connection()
+            try:
+                connection.forget_if_parents()
+            except Exception as error:  # noqa: BLE001  the close() of an engine derived from ours
+                message = 'Database "%s": closing a connection of the parent process failed'
+                log_in_background(logger.error, message, connection.alias, exc_info=error)
 
 
-os.register_at_fork(after_in_child=_forget_parents_connections)
+process.at_begin(_forget_parents_connections)
 
 
 # For projects without the app celery_geventpool, which one of the checks is about.

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from .. import passwords
 from ..drivers.base import BaseDriver
+from ..engines import PooledWrapper
 from ..pool import Pool
 from ..pool.driver import Driver
 
-if TYPE_CHECKING:
-    from .pooled import PooledMixin
 
-
-def make_pool(wrapper: PooledMixin) -> Pool:
+def make_pool(wrapper: PooledWrapper) -> Pool:
     """Make the pool that a wrapper's settings ask for."""
     # The pool keeps a wrapper of its own: this one would never be gone, nor what it has taken come back.
     wrapper = type(wrapper)(wrapper.settings_dict, wrapper.alias)
@@ -34,7 +32,7 @@ def open_with(pool: Pool, parameters: dict[str, Any]) -> None:
     driver.parameters = lambda: passwords.resolve_in(pool.name, dict(given))
 
 
-def _make_driver(wrapper: PooledMixin) -> Driver:
+def _make_driver(wrapper: PooledWrapper) -> Driver:
     passwords.check(wrapper.alias, wrapper.settings_dict)
 
     def parameters() -> dict[str, Any]:

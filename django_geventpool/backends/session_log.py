@@ -9,7 +9,7 @@ from ..errors import SessionStateError
 from ..pool import naming
 from ..pool import stack as stacks
 from ..pool.counters import StateKind
-from ..pool.housekeeper import speak
+from ..pool.housekeeper import log_in_background
 
 logger = logging.getLogger("geventpool.session")
 
@@ -70,8 +70,8 @@ def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> 
     if len(_told) >= _REMEMBERED:
         _told.clear()
     _told.update((alias, kind, name) for kind in new)
-    place = next(iter(stacks.take()), None)
-    speak(
+    place = next(iter(stacks.capture()), None)
+    log_in_background(
         logger.warning,
         'Pool "%s": %s leaves something in the session of the server: %s, at %s. %s',
         alias,

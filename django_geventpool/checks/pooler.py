@@ -35,10 +35,10 @@ _HINT_IN_TRANSACTION_MODE = (
 
 
 def check_pooler(alias: str) -> Iterator[CheckMessage]:
-    """Say what to set, given that a pooler stands between this process and the server."""
+    """Yield what to set, given that a pooler stands between this process and the server."""
     settings = connections[alias].settings_dict
     text = f'DATABASES["{alias}"]: a pooler such as PgBouncer stands between this process and the server'
-    if not shares_servers(alias):
+    if not is_transaction_pooling(alias):
         yield Info(f"{text}. Its limits hold beside MAX_CONNS.", hint=_HINT_IN_SESSION_MODE, id=ids.POOLER)
         return
     text += ", in transaction mode"
@@ -73,7 +73,7 @@ def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[Che
         )
 
 
-def shares_servers(alias: str) -> bool:
+def is_transaction_pooling(alias: str) -> bool:
     """Return whether a pooler passes server connections from one client to another while both stay connected.
 
     PgBouncer does so in the modes "transaction" and "statement", and tells its mode only to its administrators. So two

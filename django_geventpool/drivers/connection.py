@@ -67,7 +67,7 @@ class PooledConnection(SessionConnection, _Connection):
     #: The base of the driver's errors.
     driver_error: type[Exception]
     #: The process that opened it: a forked child must not touch it.
-    process: object = None
+    process: int | None = None
     #: Tells the connections of this process apart, also those that are gone: the later, the higher.
     serial: int = 0
     #: Whether it was ended in the middle of a query, which the server was asked to cancel.
@@ -99,7 +99,7 @@ class PooledConnection(SessionConnection, _Connection):
 
     def own(self) -> None:
         """Record that this process opens it."""
-        self.process = process.current
+        self.process = process.mark()
         self.serial = new_serial()
         self._cursors = set()
         self._on_server = []
@@ -130,7 +130,7 @@ class PooledConnection(SessionConnection, _Connection):
 
     def is_ours(self) -> bool:
         """Return whether this process opened it, and not the one that it was forked from."""
-        return self.process is process.current
+        return process.is_current(self.process)
 
     @property
     def lent_as(self) -> Any:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import _socket
 import os
 import weakref
-from typing import TYPE_CHECKING
+from typing import Any
 
-from .. import green
+from .. import green, process
 from .errors import Suppress
 
-if TYPE_CHECKING:
-    from .connection import PooledConnection
-
 #: The connections of this process, closed ones too.
-_owned: weakref.WeakSet[PooledConnection] = weakref.WeakSet()
+_owned: weakref.WeakSet[Any] = weakref.WeakSet()
 #: Sockets that nothing is ever read from or written to.
 _nowhere: list[_socket.socket] = []
 
 
-def note(connection: PooledConnection) -> None:
+def note(connection: object) -> None:
     """Record a connection that this process opens."""
     _owned.add(connection)
 
@@ -45,4 +42,4 @@ def _disown() -> None:
         _nowhere.append(other_end)
 
 
-os.register_at_fork(after_in_child=_disown)
+process.at_begin(_disown)

@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 
 from .base import BaseDriver
-from .door import Door
+from .connect_call import ConnectCall
 from .errors import Suppress
 from .psycopg_connection import PsycopgConnection
 from .psycopg_door import open_behind_doors
@@ -33,8 +33,8 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
 
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> PsycopgConnection:
         parameters.pop("autocommit", None)
-        with Door[PsycopgConnection](opening, lambda connection: self.close_failed(connection, opening)) as door:
-            connection = door.opened(_connect(parameters))
+        with ConnectCall[PsycopgConnection](opening, lambda connection: self.close_failed(connection, opening)) as call:
+            connection = call.opened(_connect(parameters))
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.
         connection.autocommit = True
         return connection

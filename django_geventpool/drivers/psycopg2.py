@@ -10,8 +10,8 @@ from psycopg2 import _psycopg, extensions
 
 from . import hosts, patch_psycopg
 from .base import BaseDriver
+from .connect_call import ConnectCall
 from .conninfo import effective_settings
-from .door import Door
 from .psycopg2_connection import Psycopg2Connection
 
 
@@ -51,10 +51,10 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         opening: Callable[[Any], None],
     ) -> Psycopg2Connection:
         """Connect to one address, within so many seconds."""
-        with Door[Psycopg2Connection](
+        with ConnectCall[Psycopg2Connection](
             opening, lambda connection: self.close_failed(connection, opening), timeout
-        ) as door:
-            return door.opened(psycopg2.connect(connection_factory=kind, **parameters))
+        ) as call:
+            return call.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
     def _transaction_status(self, connection: Psycopg2Connection) -> int:
         return connection.get_transaction_status()

@@ -8,9 +8,10 @@ from typing import Any
 import psycopg2
 from psycopg2 import _psycopg, extensions
 
+from .. import process
 from .cancel import start_cancelling
+from .connect_call import current_connect_call
 from .connection import PooledConnection
-from .door import entered
 from .libpq import find_libpq
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
 from .session_changes import IDENTITY
@@ -43,20 +44,20 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
     def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
-        door = entered()
-        if door is None:
+        call = current_connect_call()
+        if call is None:
             self.own()  # Another like this one, as tracers make to have queries explained.
             super().__init__(dsn, *args, **kwargs)
             return
-        door.begin(self)
-        if door.timeout is not None:
-            self.connect_deadline = time.monotonic() + door.timeout
+        call.begin(self)
+        if call.timeout is not None:
+            self.connect_deadline = time.monotonic() + call.timeout
         try:
             super().__init__(dsn, *args, **kwargs)
         except psycopg2.Error as error:
             if _TIMED_OUT in str(error):
                 self.is_unanswered = True
-            door.close_failed(self)
+            call.close_failed(self)
             raise
 
     @property
@@ -119,6 +120,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Make a cursor of a class that is derived from the one asked for and tells what it executes."""
+        process.notice_fork()  # From now on, a child can't reach its parent's session.
         self.unused_since = None
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
@@ -230,6 +232,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         _autocommit.__set__(self, is_on)
 
     def _check_lock(self) -> None:
+        process.notice_fork()
         if self.is_used_elsewhere() and extensions.get_wait_callback() is not None:
             raise psycopg2.ProgrammingError("another greenlet is in the middle of a query on this connection")
 

@@ -13,10 +13,9 @@ from .session_state import SessionState
 from .session_statements import Operation
 
 if TYPE_CHECKING:
-    from .psycopg2_connection import Psycopg2Connection
 
     class _Cursor(extensions.cursor):
-        connection: Psycopg2Connection
+        connection: Any
 
 else:
     _Cursor = object

@@ -30,8 +30,8 @@ from psycopg.waiting import Ready, Wait
 
 from ..frames import is_executing
 from .cancel import start_cancelling
+from .connect_call import ConnectCall
 from .connection import REVOKED
-from .door import Door
 from .psycopg_cursors import NOTHING, WatchedStatements, watch
 from .psycopg_restored import RestoredConnection
 from .session_changes import CURSORS
@@ -91,7 +91,7 @@ class PsycopgConnection(RestoredConnection):
     # Connecting
 
     @classmethod
-    def open(cls, conninfo: str, door: Door[PsycopgConnection]) -> PsycopgConnection:
+    def open(cls, conninfo: str, call: ConnectCall[PsycopgConnection]) -> PsycopgConnection:
         """Connect to one address.
 
         :raises psycopg.OperationalError: if that fails.
@@ -100,11 +100,11 @@ class PsycopgConnection(RestoredConnection):
         # libpq does not apply the timeout here, but when it cancels.
         conninfo = make_conninfo(conninfo, connect_timeout=timeout)
         connection = cls(pq.PGconn.connect_start(conninfo.encode()))
-        door.begin(connection)
+        call.begin(connection)
         try:
             connection._establish(timeout)
         except psycopg.Error:
-            door.close_failed(connection)
+            call.close_failed(connection)
             raise
         return connection
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.abc import PQGenConn
 
-from .door import entered
+from .connect_call import current_connect_call
 from .psycopg_connection import PsycopgConnection
 
 
@@ -19,8 +19,8 @@ def open_behind_doors() -> None:
     original = psycopg.Connection._connect_gen.__func__  # type: ignore[attr-defined]  # noqa: SLF001
 
     def connect_gen(cls: type[psycopg.Connection[Any]], /, conninfo: str = "", **kwargs: Any) -> PQGenConn[Any]:
-        door = entered()
-        if door is None:
+        call = current_connect_call()
+        if call is None:
             return (yield from original(cls, conninfo, **kwargs))
         # Another library may have put its own class in the place of psycopg's.
         kind: type[PsycopgConnection] = (
@@ -28,6 +28,6 @@ def open_behind_doors() -> None:
             if issubclass(PsycopgConnection, cls)
             else type(cls.__name__, (PsycopgConnection, cls), {"__module__": cls.__module__})
         )
-        return kind.open(conninfo, door)
+        return kind.open(conninfo, call)
 
     psycopg.Connection._connect_gen = classmethod(connect_gen)  # type: ignore[assignment, method-assign]  # noqa: SLF001

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from ..errors import InvalidOption
@@ -132,7 +131,7 @@ class PoolOptions:
                 "raise REUSE_CONNS, or leave it out to keep every connection."
             )
 
-    @cached_property
+    @property
     def reuse_conns(self) -> int:
         """How many idle connections are kept."""
         return self.MAX_CONNS if self.REUSE_CONNS is None else self.REUSE_CONNS

@@ -1,4 +1,4 @@
-"""How often the log says that holders ended without giving their connections back."""
+"""Rate limit for the warning about holders that ended without giving their connections back."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Abandoned:
         """Return when a number is to be reported (monotonic seconds); infinite if there is none."""
         return min((kind.until for kind in self._kinds.values()), default=math.inf)
 
-    def to_tell(self, now: float) -> list[tuple[int, str]]:
-        """Return, for each kind whose pause is over, how many were counted, and the last one's name."""
+    def pop_due(self, now: float) -> list[tuple[int, str]]:
+        """Take out the kinds whose pause is over; return how many were counted of each, and the last one's name."""
         over = [(key, kind) for key, kind in self._kinds.items() if kind.until <= now]
         for key, kind in over:
             del self._kinds[key]

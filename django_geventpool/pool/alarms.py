@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from . import messages
 from .abandoned import Abandoned
 from .driver import Driver
-from .housekeeper import speak
+from .housekeeper import log_in_background
 from .nested import Nested, Scene, Standstill, holder_above
 from .slot import Request
 from .state import PoolState
@@ -60,7 +60,7 @@ class Alarms:
         return min(self._wait_due_at(since), self._nested.due_at(since))
 
     def observe(self, now: float) -> Observed:
-        """Return what ``report`` is to warn of or look into."""
+        """Return what ``report`` is to warn of or look into, and mark it as told until the next pause ends."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
         if since is None or self._wait_due_at(since) > now:
@@ -83,10 +83,10 @@ class Alarms:
         """Warn of what was observed; return when there will be more to say (monotonic seconds)."""
         if observed.wait is not None:
             text = 'Pool "%s": somebody has waited for a connection for %s'
-            speak(logger.warning, text, self._name, observed.wait)
+            log_in_background(logger.warning, text, self._name, observed.wait)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
-        for number, last in self._abandoned.to_tell(time.monotonic()):
+        for number, last in self._abandoned.pop_due(time.monotonic()):
             self._warn_of_more_abandoned(number, last)
         return self._abandoned.due_at()
 
@@ -94,10 +94,10 @@ class Alarms:
         if standstill.seen >= self._nested_quiet_until:
             self._nested_quiet_until = standstill.seen + WAIT_WARNING_PAUSE
             what_to_do = messages.of_nested(standstill, self._state.options.POOL_MODE)
-            speak(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
+            log_in_background(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
 
     def _warn_of_more_abandoned(self, number: int, last: str) -> None:
-        speak(
+        log_in_background(
             logger.warning,
             'Pool "%s": %s since then without giving a connection back, the last of them %s.',
             self._name,
@@ -108,7 +108,7 @@ class Alarms:
     def warn_of_abandoned(self, who: str) -> None:
         """Warn that a holder ended without giving back: the first of a kind at once, the others by number."""
         if self._abandoned.record(who):
-            speak(
+            log_in_background(
                 logger.warning,
                 'Pool "%s": %s ended without giving its connection back; it was closed, and the next one costs a '
                 "connect. Greenlets and threads that your code starts need close_connection.",
@@ -118,7 +118,7 @@ class Alarms:
 
     def warn_of_leak(self, who: str, after: float | None, stack: traceback.StackSummary | None) -> None:
         """Warn that a connection is held for longer than LEAK_WARNING_AFTER."""
-        speak(
+        log_in_background(
             logger.warning,
             'Pool "%s": %s has held a connection for more than LEAK_WARNING_AFTER (%s s). It was taken here:\n%s',
             self._name,

@@ -26,7 +26,7 @@ class Closer:
         self._driver = driver
         self._lock = lock
         self._state = state
-        self._process = process.current
+        self._process = process.mark()
 
     def close_soon(self, *slots: Slot) -> None:
         """Close the connections of evicted slots, without waiting for the server."""
@@ -45,17 +45,17 @@ class Closer:
 
         If this is interrupted, the slot is not free yet: another greenlet or thread goes on.
         """
-        if self._process is not process.current or not self._lock.run(self._state.begin_to_close, slot):
+        if not process.is_current(self._process) or not self._lock.run(self._state.begin_to_close, slot):
             return  # This greenlet was forked along, or somebody else closes the connection.
         try:
-            self.end(slot.connection)
+            self.close_connection(slot.connection)
             self._lock.run(self._state.connection_closed, slot, self._driver.is_interrupted(slot.connection))
         except BaseException:
             slot.is_being_closed = False
             self.close_soon(slot)
             raise
 
-    def end(self, connection: Any) -> None:
+    def close_connection(self, connection: Any) -> None:
         """Close a connection, and return when the server has let go of it."""
         logger.debug('Pool "%s": closing a connection', self._name)
         try:

@@ -44,21 +44,21 @@ class Connector:
 
     def replace(self, slot: Slot, reason: Reason) -> None:
         """Close a slot's connection, and open another when the server has let go of it."""
-        self._closer.end(slot.connection)
-        self._lock.run(self._state.replacing, slot, reason)
+        self._closer.close_connection(slot.connection)
+        self._lock.run(self._state.record_replacing, slot, reason)
         self._connect(slot)
 
     def _connect(self, slot: Slot) -> None:
         logger.debug('Pool "%s": connecting', self._name)
         start = time.monotonic()
         try:
-            connection = self._driver.connect(functools.partial(self._opening, slot))
+            connection = self._driver.connect(functools.partial(self._on_opening, slot))
         except self._driver.error:
             self._lock.run(self._state.counters.count, "failed_connects")
             raise
-        self._lock.run(self._state.opened, slot, connection, time.monotonic() - start)
+        self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
 
-    def _opening(self, slot: Slot, connection: Any) -> None:
-        failed = self._lock.run(self._state.opening, slot, connection)
+    def _on_opening(self, slot: Slot, connection: Any) -> None:
+        failed = self._lock.run(self._state.record_opening, slot, connection)
         if failed is not None:
             self._closer.close_soon(failed)

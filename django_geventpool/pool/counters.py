@@ -31,8 +31,8 @@ StateKind = Literal[
 
 
 @dataclass(frozen=True)
-class Times:
-    """Recorded times, in seconds: how many, by bucket, and their sum."""
+class HistogramSnapshot:
+    """The times that a histogram has recorded until one moment: how many, by bucket, and their sum in seconds."""
 
     #: How many, by bucket, see BOUNDS.
     counts: tuple[int, ...]
@@ -73,9 +73,9 @@ class Histogram:
         self._counts[bisect_left(BOUNDS, seconds)] += 1
         self._total += seconds
 
-    def times(self) -> Times:
+    def snapshot(self) -> HistogramSnapshot:
         """Return what was recorded until now."""
-        return Times(tuple(self._counts), self._total)
+        return HistogramSnapshot(tuple(self._counts), self._total)
 
 
 class Counters:
@@ -88,7 +88,7 @@ class Counters:
         counted = [each for each in metrics if each.kind == "counter"]
         self._counts = {each.name: 0 for each in counted if each.label is None}
         self._parts: dict[str, Counter[str]] = {each.name: Counter() for each in counted if each.label is not None}
-        self.times = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
+        self.histograms = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
 
     def count(self, name: str, part: str | None = None, number: int = 1) -> None:
         """Count an event, once or several times.
@@ -104,4 +104,4 @@ class Counters:
     def read(self) -> dict[str, Any]:
         """Return all that was counted or recorded until now, by name."""
         parts = {name: dict(counts) for name, counts in self._parts.items()}
-        return {**self._counts, **parts, **{name: histogram.times() for name, histogram in self.times.items()}}
+        return {**self._counts, **parts, **{name: histogram.snapshot() for name, histogram in self.histograms.items()}}

@@ -52,10 +52,7 @@ class Driver(Protocol):
         """Return whether the server has a transaction open for the connection, without a round trip."""
 
     def has_not_begun(self, connection: Any, error: BaseException) -> bool:
-        """Return whether the error of a statement proves that the connection was lost before the server began it.
-
-        False if that can't be known.
-        """
+        """Return whether the error of a statement proves that the server had not begun it; False if in doubt."""
 
     def reset(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""

@@ -1,4 +1,4 @@
-"""What the housekeeper has to do: collected under the pool's lock, done without it."""
+"""The housekeeper's work: begun in memory, under the pool's lock; the rest is collected, and done without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .upkeep import Upkeep
 
 @dataclass(frozen=True)
 class Due:
-    """What the housekeeper has to do."""
+    """What the housekeeper has to do without the lock."""
 
     #: Slots that are evicted already.
     to_close: list[Slot]
@@ -30,32 +30,33 @@ class Due:
     observed: Observed
 
 
-def find_due(
+def begin_due_work(
     state: PoolState, upkeep: Upkeep, alarms: Alarms, deferred: Deferred, closed_error: Callable[[], Exception]
 ) -> tuple[Due, float]:
-    """Return what is due, and when to look again (monotonic seconds).
+    """Do what is due in memory, under the lock.
 
     :param deferred: what came back in the middle of the pool's own work.
     :param closed_error: makes an error for those who still wait for a connection of a closed pool.
+    :return: what is to be done without the lock, and when to look again (monotonic seconds).
     """
     now = time.monotonic()
     to_close = []
     while deferred:
-        slot, request, flaw = deferred[0]
-        if state.take_back(slot, request, flaw):
+        slot, request, reason = deferred[0]
+        if state.take_back(slot, request, reason):
             to_close.append(slot)
         deferred.popleft()
     if state.closed:
-        to_close += state.empty(closed_error)
+        to_close += state.refuse_and_evict_all(closed_error)
     abandoned = []
     for slot in upkeep.abandoned():
         abandoned.append(slot.who())
         state.counters.count("reclaimed")
         if state.evict(slot, "reclaimed"):
             to_close.append(slot)
-    outdated, to_renew = upkeep.outdated(now)
+    outdated, to_renew = upkeep.evict_outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
-    overdue = [(slot.who(), slot.request.stack) for slot in upkeep.overdue(now) if slot.request is not None]
+    overdue = [(slot.who(), slot.request.stack) for slot in upkeep.mark_overdue(now) if slot.request is not None]
     state.dispatch()
     observed = alarms.observe(now)
     state.expire(now)

@@ -12,22 +12,22 @@ from . import naming
 from .ends import End, end_of
 
 
-def _nobody_knows() -> object | None:
+def _no_label() -> object | None:
     return None
 
 
 #: Returns who is asking for a connection: an object whose ``str`` names the task, or None where there is none. Called
 #: in the holder's own greenlet or thread; set by ``celery_geventpool``.
-describe: Callable[[], object | None] = _nobody_knows
+describe: Callable[[], object | None] = _no_label
 
 
-def _nobody_hurries() -> bool:
+def _never_urgent() -> bool:
     return False
 
 
 #: Called when the running greenlet or thread asks for a connection; returns whether that goes before all other
 #: requests, as it is for the process itself and not for a task or web request. Set by ``celery_geventpool``.
-begin_request: Callable[[], bool] = _nobody_hurries
+begin_request: Callable[[], bool] = _never_urgent
 
 
 def _as_configured(timeout: float | None) -> float | None:
@@ -46,31 +46,31 @@ class Holder:
     """A greenlet or thread, with what it holds.
 
     :param name: for messages.
-    :param is_dead: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
+    :param poll_end: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
     :param arrange_call: makes the framework call a function when the running greenlet ends, where it can.
     """
 
-    __slots__ = ("_arrange_call", "_end", "_has_ended", "held", "is_dead", "name", "runner")
+    __slots__ = ("_arrange_call", "_end", "_has_ended", "name", "poll_end", "runner", "slots")
 
     def __init__(
         self,
         name: str,
-        is_dead: Callable[[], bool] | None,
+        poll_end: Callable[[], bool] | None,
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.name = name
-        self.is_dead = is_dead
+        self.poll_end = poll_end
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
         #: The slots that were lent to this holder and may be still, each with what tells its pool of the holder's end.
-        self.held: dict[Any, Callable[[], object]] = {}
+        self.slots: dict[Any, Callable[[], object]] = {}
         self._has_ended = False
         self._end: End | None = None
         self._arrange_call = arrange_call
 
     def end_with(self, life: object) -> None:
         """Count as ended when an object is gone that belongs to the greenlet or thread."""
-        self._end = end_of(life, self.held)
+        self._end = end_of(life, self.slots)
 
     @property
     def has_ended(self) -> bool:
@@ -80,21 +80,21 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether the greenlet or thread has ended; one whose end gives no sign is asked."""
-        return self.has_ended or (self.is_dead is not None and self.is_dead())
+        return self.has_ended or (self.poll_end is not None and self.poll_end())
 
     def watch(self) -> None:
         """Watch for the end, from the first loan on. Called in the greenlet itself."""
         arrange, self._arrange_call = self._arrange_call, None
         if arrange is not None:
-            arrange(self.end)
+            arrange(self.record_end)
 
-    def end(self) -> None:
+    def record_end(self) -> None:
         """Record that the greenlet or thread is gone, and make the pools look for what it still holds.
 
         Runs wherever the end is noticed: in the hub, a dying thread or a garbage collection. So it takes no lock.
         """
         self._has_ended = True
-        for tell in list(self.held.values()):
+        for tell in list(self.slots.values()):
             tell()
 
 
@@ -125,10 +125,14 @@ def current() -> Holder:
     return holder
 
 
-def held() -> list[Any]:
-    """Return the slots that the running greenlet or thread has."""
+def requests_with_slots() -> list[Any]:
+    """Return the requests of the running greenlet or thread that have a slot."""
     life: _Life | None = getattr(_locals.get(threading.local), "life", None)
-    return [] if life is None else list(life.holder.held)
+    if life is None:
+        return []
+    # Where a loan was interrupted, its slot has stayed among the holder's, and may be another's by now.
+    requests = [slot.request for slot in list(life.holder.slots)]
+    return [request for request in requests if request is not None and request.holder is life.holder]
 
 
 def _make(framework: green.Framework, runner: Any) -> Holder:

@@ -1,4 +1,4 @@
-"""The housekeeper: a thread or greenlet of each pool that does what nobody asks for."""
+"""The housekeeper: a thread or greenlet of each pool that does the timed work."""
 
 from __future__ import annotations
 
@@ -83,21 +83,23 @@ class Housekeeper:
     def _keep_working(self) -> None:
         pause: float | None = 0.0
         while pause is None or pause >= 0:
-            self._gate.acquire(timeout=_longest() if pause is None else min(pause, threading.TIMEOUT_MAX))
+            self._gate.acquire(timeout=_longest_pause() if pause is None else min(pause, threading.TIMEOUT_MAX))
             try:
                 pause = self._work()
             except Exception as error:  # noqa: BLE001  it is logged
                 # Without a housekeeper, ended holders would keep their connections for ever.
-                speak(logger.error, "The pool's housekeeping failed; trying again in a second", exc_info=error)
+                log_in_background(
+                    logger.error, "The pool's housekeeping failed; trying again in a second", exc_info=error
+                )
                 pause = 1.0
 
 
-def _longest() -> float:
+def _longest_pause() -> float:
     """Return how long to sleep if nothing is planned (seconds); -1 for until somebody wakes it."""
     return -1 if green.active() == "threads" else _PAUSE_UNWOKEN
 
 
-def speak(log: Callable[..., None], *message: object, **options: object) -> None:
+def log_in_background(log: Callable[..., None], *message: object, **options: object) -> None:
     """Log something in a greenlet or thread of its own: a handler may be slow, fail, or want a connection itself."""
     with contextlib.suppress(RuntimeError):  # No thread can be started.
         green.start_thread(lambda: log(*message, **options))

@@ -32,12 +32,12 @@ def ways_out(mode: PoolMode, needed: int | None = None) -> str:
 
 
 def of_nested(standstill: Standstill, mode: PoolMode) -> str:
-    """Describe a standstill, and say what helps."""
+    """Return the description of a standstill, and what helps."""
     return f"{standstill}. {ways_out(mode, standstill.needed)}"
 
 
 def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = None, above: Slot | None = None) -> str:
-    """Say why no connection is to be had, and what to do. Called under the pool's lock.
+    """Return why no connection is to be had, and what to do. Called under the pool's lock.
 
     :param standstill: the one that the pool is in, if it is.
     :param above: the slot held by the greenlet or thread that asks, or by one that started it.
@@ -56,12 +56,12 @@ def of_full(state: PoolState, driver: Driver, standstill: Standstill | None = No
 def _what_is_in_the_way(state: PoolState) -> list[str]:
     """Return what takes room besides the holders, a sentence each."""
     found = []
-    elsewhere, over = state.elsewhere(), len(state.slots) - state.limit
+    still_open, over = state.count_predecessors(), len(state.slots) - state.limit
     states = [slot.state for slot in state.slots]
-    if elsewhere:
+    if still_open:
         found.append(
-            f"{count(elsewhere, 'connection')} of the pool before it, which was closed, "
-            f"{'is still open: it counts' if elsewhere == 1 else 'are still open: they count'} until given back."
+            f"{count(still_open, 'connection')} of the pool before it, which was closed, "
+            f"{'is still open: it counts' if still_open == 1 else 'are still open: they count'} until given back."
         )
     if over > 0:
         found.append(

@@ -59,7 +59,7 @@ class Scene:
 
 
 class Nested:
-    """The search for standstills: all holders wait for others that wait for a connection. Free while nobody waits.
+    """The search for standstills, in which all holders wait for waiters. Costs nothing while nobody waits.
 
     :param driver: says what the connections are doing.
     """

@@ -18,15 +18,15 @@ from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
 from .alarms import Alarms
-from .client import Client
 from .closer import Closer
 from .connector import Connector
 from .counters import StateKind
 from .driver import Driver
-from .due import Due, find_due
+from .due import Due, begin_due_work
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock, ReentryError
+from .owner import Owner
 from .predecessors import Predecessors
 from .refusals import Refusals
 from .repair import repair
@@ -58,7 +58,7 @@ class Pool:
         self.name = name
         self.driver = driver
         self.options = options
-        self._process = process.current
+        self._process = process.mark()
         self._state = PoolState(options, self.wake, time.monotonic)
         self._lock = Lock(functools.partial(repair, self._state))
         self._upkeep = Upkeep(self._state)
@@ -88,32 +88,29 @@ class Pool:
     @property
     def closed(self) -> bool:
         """Whether the pool lends nothing any more: it was closed, or is the parent process's."""
-        return self._state.closed or self._process is not process.current
+        return self._state.closed or not process.is_current(self._process)
 
     def succeed(self, predecessor: Pool) -> None:
-        """Replace a pool that is closed, or about to be: its connections count against this limit until they are gone.
-
-        Called before this pool lends.
-        """
+        """Replace a pool that is closed, or about to be, before this one lends: connections that it still has count."""
         self._predecessors.succeed(predecessor._predecessors)
 
     # Lending
 
-    def getconn(self, timeout: float | None = _DEFAULT, client: Client | None = None) -> Any:
+    def getconn(self, timeout: float | None = _DEFAULT, owner: Owner | None = None) -> Any:
         """Lend a connection to the running greenlet or thread, waiting for one if there is none.
 
         :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT.
-        :param client: whom it is for. A client has one connection at a time: one that it still has is taken back first.
+        :param owner: on whose behalf. It has one connection at a time: one that it still has is taken back first.
         :raises PoolTimeout: when none comes free in time.
         :raises PoolClosed: when the pool is closed, also while waiting.
-        :raises ClientBusy: when another greenlet or thread is taking a connection for the same client.
+        :raises ClientBusy: when another greenlet or thread is taking a connection for the same owner.
         :raises Exception: what the driver raises when it can't connect.
         """
         if self.closed:
             raise self._refusals.closed()  # Without the lock: a thread that was not forked may hold it for ever.
-        if client is not None:
-            self.give_back(client)
-            if client.request is not None and not client.request.is_served:
+        if owner is not None:
+            self.give_back(owner)
+            if owner.request is not None and not owner.request.is_served:
                 raise ClientBusy(
                     "Another greenlet or thread is taking a connection for the same database wrapper: use "
                     "django.db.connections, which has one for each of them."
@@ -122,8 +119,8 @@ class Pool:
             holders.current(),
             holders.describe(),
             holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
-            None if self.options.LEAK_WARNING_AFTER is None else stacks.take(),
-            client=client,
+            None if self.options.LEAK_WARNING_AFTER is None else stacks.capture(),
+            owner=owner,
             is_urgent=holders.begin_request(),
             has_own_timeout=timeout is not _DEFAULT,
         )
@@ -134,7 +131,7 @@ class Pool:
             raise
         finally:
             # Their tracebacks would keep the frames of this call and of its callers.
-            request.error = request.refused = None
+            request.error = request.full_error = None
 
     def _serve(self, request: Request) -> Any:
         self._lock.run(self._state.ask, request)
@@ -142,10 +139,11 @@ class Pool:
         while True:
             if request.held is None and request.gate is not None:
                 self._announce(request)
-                # Called from here, as each waiter keeps all frames down to the one in which it waits.
+                # No helper function here: each waiter keeps its frames in memory.
                 while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
                     self._keep_house()
-                    self._wakes_at = math.inf  # The housekeeper planned no look itself, so `_wake_by` must wake it.
+                    # This waiter planned the next look, not the housekeeper, so `_wake_by` must wake it.
+                    self._wakes_at = math.inf
             slot = self._receive(request)
             request.is_received = True
             self._watch_over(slot, request.holder)
@@ -176,7 +174,7 @@ class Pool:
         # Without a housekeeper the waiter watches its own deadline, and may have been answered just after it.
         slot = request.held or self._lock.run(self._accept, request)
         if slot is None:
-            raise request.error or (self._refusals.closed() if self.closed else self._refusals.timed_out(request))
+            raise request.error or (self._refusals.closed() if self.closed else self._refusals.record_timeout(request))
         return slot
 
     def _accept(self, request: Request) -> Slot | None:
@@ -188,7 +186,7 @@ class Pool:
 
     def _withdraw(self, request: Request) -> None:
         """Cancel a request: take it out of the queue, and take back what it was given."""
-        if self._process is process.current:
+        if process.is_current(self._process):
             self._close_soon(self._lock.run(self._state.withdraw, request))
 
     def _close_soon(self, slot: Slot | None) -> None:
@@ -204,43 +202,43 @@ class Pool:
             all the same.
         """
         slot = self._state.by_connection.get(connection)
-        if slot is None or self._process is not process.current:
+        if slot is None or not process.is_current(self._process):
             return
         if slot.state is State.IN_USE and slot.request is not None:
-            self._returns.take(slot, slot.request)
+            self._returns.clean_and_take_back(slot, slot.request)
 
-    def give_back(self, client: Client) -> None:
-        """Take back what a client has, or cancel its request if whoever made that was interrupted.
+    def give_back(self, owner: Owner) -> None:
+        """Take back what an owner has, or cancel its request if whoever made that was interrupted.
 
         What another greenlet or thread is taking or giving back is left to it. In a forked child, the parent's
         connection is only forgotten.
 
         :raises Exception: see ``putconn``.
         """
-        request = client.request
+        request = owner.request
         if request is None:
             return
-        if self._process is not process.current:
-            client.forget(request)  # Else its next pool would take the parent's connection for its own.
+        if not process.is_current(self._process):
+            owner.forget(request)  # Else its next pool would take the parent's connection for its own.
             return
         if not request.is_served and request.holder is not holders.current() and not request.holder.is_gone:
-            return  # Another greenlet or thread, which shares the client, is still taking it.
+            return  # Another greenlet or thread, which shares the owner, is still taking it.
         slot = request.slot
         if slot is None or slot.request is not request or slot.state is not State.IN_USE:
             self._withdraw(request)
-        elif not self._returns.take(slot, request):
+        elif not self._returns.clean_and_take_back(slot, request):
             return
-        client.forget(request)
+        owner.forget(request)
 
-    def reassign(self, client: Client, holder: Holder) -> None:
-        """Let the end of another holder, not of the one that took it, reclaim a client's connection."""
-        if client.request is not None and client.request.held is not None and self._process is process.current:
-            self._lock.run(self._state.reassign, client.request, holder)
+    def reassign(self, owner: Owner, holder: Holder) -> None:
+        """Make another holder the one whose end reclaims an owner's connection."""
+        if owner.request is not None and owner.request.held is not None and process.is_current(self._process):
+            self._lock.run(self._state.reassign, owner.request, holder)
 
     def _watch_over(self, slot: Slot, holder: Holder) -> None:
         """Watch for the end of a holder, and plan the housekeeper's next look at the slot that it was lent."""
         holder.watch()
-        if holder.is_dead is not None:
+        if holder.poll_end is not None:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
         if self.options.LEAK_WARNING_AFTER is not None:
             self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
@@ -306,15 +304,15 @@ class Pool:
 
     def close_idle(self) -> int:
         """Close all idle connections, MIN_CONNS or not, without waiting; return how many."""
-        evicted = self._lock.run(self._state.drain)
+        evicted = self._lock.run(self._state.evict_all_idle)
         self._closer.close_soon(*evicted)
         return len(evicted)
 
     # Housekeeping
 
     def wake(self) -> None:
-        """Wake the housekeeper, as a holder or a client is gone. May be called from anywhere."""
-        if self._process is process.current:  # Else a forked child drops what it inherited.
+        """Wake the housekeeper, as a holder or an owner is gone. May be called from anywhere."""
+        if process.is_current(self._process):  # Else a forked child drops what it inherited.
             self._housekeeper.wake()
 
     def _wake_by(self, when: float) -> None:
@@ -324,9 +322,9 @@ class Pool:
 
     def _keep_house(self) -> float | None:
         """Do what is due; return the seconds until more is: None for unknown, a negative number for never."""
-        if self._process is not process.current:
+        if not process.is_current(self._process):
             return -1  # The parent's housekeeper, forked along as a greenlet.
-        due = self._lock.run(self._find_due)
+        due = self._lock.run(self._begin_due_work)
         self._predecessors.wake_successor()
         self._closer.close_soon(*due.to_close)
         for slot in due.to_renew:
@@ -341,18 +339,18 @@ class Pool:
             return -1
         return None if self._wakes_at == math.inf else max(0.0, self._wakes_at - time.monotonic())
 
-    def _find_due(self) -> Due:
-        """Return what is due. Called under the lock."""
+    def _begin_due_work(self) -> Due:
+        """Do what is due in memory, and return the rest. Called under the lock."""
         if self._predecessors.has_successor:
             self._state.closed = True  # The call that was to close it may have been interrupted.
-        due, self._wakes_at = find_due(
+        due, self._wakes_at = begin_due_work(
             self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )
         return due
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
-        request = self._state.renewal
+        request = self._state.renewal_request
         try:
             if not self._lock.run(self._state.begin_to_renew, slot):
                 return

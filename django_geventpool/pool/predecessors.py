@@ -25,7 +25,7 @@ class Predecessors:
 
     def succeed(self, predecessor: Predecessors) -> None:
         """Replace a pool that is closed, or about to be, and the pools before it; called before this one lends."""
-        self.state.elsewhere = self.count_slots
+        self.state.count_predecessors = self.count_slots
         self._before = predecessor.lineage()
         for each in self._before:
             each.be_succeeded_by(self)
@@ -35,7 +35,7 @@ class Predecessors:
         return (*self._before, self)
 
     def be_succeeded_by(self, successor: Predecessors) -> None:
-        """Tell a successor when a connection of this pool is gone, and leave it to count those of the pools before."""
+        """Wake a successor from now on when a connection is gone; it counts those of the pools before itself."""
         self._successor = successor
         self._before = ()
 

@@ -26,17 +26,17 @@ class Refusals:
         """Return the error for requests to a closed pool."""
         return PoolClosed(f'Pool "{self._name}" is closed: take a new one from django_geventpool.pools.')
 
-    def timed_out(self, request: Request) -> PoolTimeout:
-        """Return the error for a request whose time is over, and count that."""
+    def record_timeout(self, request: Request) -> PoolTimeout:
+        """Count a timeout; return the error for the request whose time is over."""
         stats, advice = self._lock.run(self._count_timeout, request)
         limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
         error = PoolTimeout(
             f'Pool "{self._name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
         )
-        error.__cause__ = request.refused
+        error.__cause__ = request.full_error
         return error
 
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
-        """Count a timeout, under the lock; return the pool's numbers, and what to do."""
+        """Count a timeout, under the lock; return the pool's numbers, and advice."""
         self._state.counters.count("timeouts")
         return self._state.snapshot(), self._alarms.advise(request)

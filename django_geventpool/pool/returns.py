@@ -22,7 +22,7 @@ Deferred = deque[tuple[Slot, Request, "Reason | None"]]
 
 
 class Returns:
-    """The way of slots back from their holders.
+    """Takes slots back from their holders.
 
     If several callers give the same slot back at the same time, only the first touches the connection: once it is done,
     the connection may be somebody else's.
@@ -54,7 +54,7 @@ class Returns:
         #: For the housekeeper to put back.
         self.deferred: Deferred = deque()
 
-    def take(self, slot: Slot, request: Request) -> bool:
+    def clean_and_take_back(self, slot: Slot, request: Request) -> bool:
         """Clean a slot and take it back from a request; False if another caller is doing that, and will finish it.
 
         :raises Exception: what interrupts this, such as the caller's own timeout. The slot is taken back all the same.
@@ -62,15 +62,15 @@ class Returns:
         # In a copy of the caller's context, which tracers look into.
         context = contextvars.copy_context()
         try:
-            request.return_guard.run(context.run, self._take, slot, request)
+            request.return_guard.run(context.run, self._clean_and_take_back, slot, request)
         except RuntimeError as error:
             if is_refusal(error):
                 return False
             raise  # It comes from inside.
         return True
 
-    def _take(self, slot: Slot, request: Request) -> None:
-        flaw: Reason | None = "killed"
+    def _clean_and_take_back(self, slot: Slot, request: Request) -> None:
+        reason: Reason | None = "killed"
         try:
             if (
                 slot.request is not request
@@ -79,17 +79,17 @@ class Returns:
             ):
                 return  # Another was faster.
             if not self._driver.reset(slot.connection):
-                flaw = "broken"
+                reason = "broken"
             elif self._state.waiting and self._yield_if_due(slot.connection):
-                flaw = "yielded"
+                reason = "yielded"
             else:
-                flaw = None
+                reason = None
         except self._driver.error:
             # The connection is lost, but its holder, who gives it back, has no use for the error.
             logger.debug('Pool "%s": a connection could not be cleaned', self._name, exc_info=True)
-            flaw = "broken"
+            reason = "broken"
         finally:
-            self.put_back(slot, request, flaw)
+            self.put_back(slot, request, reason)
 
     def _is_deferred(self, request: Request) -> bool:
         return any(other is request for _, other, _ in list(self.deferred))
@@ -104,18 +104,18 @@ class Returns:
             return False  # Other processes get a connection another time.
         return True
 
-    def put_back(self, slot: Slot, request: Request, flaw: Reason | None) -> None:
+    def put_back(self, slot: Slot, request: Request, reason: Reason | None) -> None:
         """Take a slot from a request that still has it, without cleaning.
 
-        :param flaw: why its connection is to be closed; None if it may be lent again.
+        :param reason: why its connection is to be closed; None if it may be lent again.
         """
         connection = slot.connection
-        if flaw is not None and connection is not None and self._driver.is_interrupted(connection):
-            flaw = "killed"
+        if reason is not None and connection is not None and self._driver.is_interrupted(connection):
+            reason = "killed"
         try:
-            to_close = self._lock.run(self._state.take_back, slot, request, flaw)
+            to_close = self._lock.run(self._state.take_back, slot, request, reason)
         except ReentryError:
-            self.deferred.append((slot, request, flaw))
+            self.deferred.append((slot, request, reason))
             self._wake()
             return
         if to_close:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
 
-#: A pool with at most this part of its limit pauses for at most this part of the longest pause, others for longer.
+#: A pool that has only a part of its limit pauses for that part of the longest pause at the most, but not for less than
+#: this part: so pools with few connections try more often.
 NEEDY = 0.5
 
-#: Least and most time for others after a connection was given up, in parts of the longest pause: above NEEDY.
+#: Least and most pause after a connection was closed for others, in parts of the longest pause: more than NEEDY, so
+#: that pools with few connections try first.
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
@@ -87,7 +89,7 @@ class ServerLimit:
         self.leave_to_others()
 
     def leave_to_others(self) -> None:
-        """Let nobody connect for a while: others can have the room only when the server has let go of it."""
+        """Hold all connects back for a while: others can have the room only when the server has let go of it."""
         self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:

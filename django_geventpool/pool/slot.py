@@ -1,4 +1,4 @@
-"""The two small records that the pool keeps: a slot for each server connection, a request for each wish for one."""
+"""The two small records that the pool keeps: a slot for each server connection, a request for each demand for one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .holder import Holder
 
 _tickets = itertools.count()
 
-#: How often a waiter looks after the pool itself where no housekeeper does, in seconds.
+#: How often a waiter runs the housekeeping itself where no housekeeper does, in seconds.
 UNWATCHED_POLL_INTERVAL = 0.5
 
 #: How many characters of a holder's name are shown: enough for the id at the end of a task's.
@@ -35,8 +35,8 @@ class State(enum.Enum):
     CLOSING = "closing"
 
 
-class Client(Protocol):
-    """The object that a holder asks for, see ``client.py``."""
+class Owner(Protocol):
+    """The object on whose behalf a holder asks, see ``owner.py``."""
 
     #: Its latest request that is not over.
     request: Request | None
@@ -52,20 +52,20 @@ class Client(Protocol):
 class Slot:
     """Room for one server connection, from before it is opened until the server has let go of it.
 
-    Its state decides: everything else that the pool knows of it follows from that, and is put in order if an exception
-    has come in between. So a change of state is the last step of lending it, and the first of taking it back.
+    ``state`` is authoritative: the pool's ``by_connection`` and ``idle`` follow from it, and ``repair.py`` rebuilds
+    them after an interruption. So it is set last when a slot is lent, and first when it is taken back.
     """
 
     __slots__ = (
         "connection",
-        "counts",
         "expires_at",
         "is_being_closed",
+        "is_overdue",
         "reason",
         "request",
         "since",
         "state",
-        "warned",
+        "was_lent_open",
     )
 
     def __init__(self, request: Request | None) -> None:
@@ -81,18 +81,19 @@ class Slot:
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).
         self.since = 0.0
-        self.warned = False
+        #: Whether it was found to be held for longer than LEAK_WARNING_AFTER; the log says so once.
+        self.is_overdue = False
         #: Whether it was lent with a connection: a checkout, even if the connection proves to be lost.
-        self.counts = False
+        self.was_lent_open = False
 
-    def lend(self, request: Request, now: float) -> None:
-        """Lend the slot to a request."""
+    def lend_to(self, request: Request, now: float) -> None:
+        """Record that a request has the slot."""
         request.slot = self
         self.request = request
         self.since = now
-        self.warned = False
-        self.counts = self.connection is not None
-        self.state = State.IN_USE if self.counts else State.CONNECTING
+        self.is_overdue = False
+        self.was_lent_open = self.connection is not None
+        self.state = State.IN_USE if self.was_lent_open else State.CONNECTING
 
     def is_lent_to(self, request: Request) -> bool:
         """Return whether a request has the slot now."""
@@ -105,14 +106,12 @@ class Slot:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether its holder or client is gone, and nobody is giving it back."""
+        """Whether its holder or owner is gone, and nobody is giving it back."""
         request = self.request
         if request is None or self.state not in _LENT:
             return False
-        client = request.client
-        is_orphaned = request.holder.is_gone or (
-            client is not None and (client.is_gone or client.request is not request)
-        )
+        owner = request.owner
+        is_orphaned = request.holder.is_gone or (owner is not None and (owner.is_gone or owner.request is not request))
         return is_orphaned and not request.is_coming_back
 
     def who(self) -> str:
@@ -135,21 +134,24 @@ _LENT = (State.IN_USE, State.CONNECTING)
 
 
 class Request:
-    """One holder's wish for a connection, and what came of it.
+    """One holder's demand for a connection, and what came of it.
+
+    If it has to wait, it is answered (the wait is over, with a slot or without). Then the holder receives the slot, and
+    is served once the slot's connection is ready. If the server is full, this begins again.
 
     :param holder: who asks.
     :param label: names the task that asks, None where there is none.
     :param timeout: how many seconds to wait at the most; None for as long as it takes.
     :param stack: where the connection is asked for, None if that isn't recorded.
-    :param client: the object that the holder asks for; None if only the end of the holder reclaims the connection.
+    :param owner: on whose behalf the holder asks; None if only the end of the holder reclaims the connection.
     :param is_urgent: whether it goes before all that are not.
     :param has_own_timeout: whether the timeout is the caller's own, and not CONN_WAIT_TIMEOUT.
     """
 
     __slots__ = (
-        "client",
         "deadline",
         "error",
+        "full_error",
         "gate",
         "has_own_timeout",
         "holder",
@@ -157,7 +159,7 @@ class Request:
         "is_received",
         "is_served",
         "label",
-        "refused",
+        "owner",
         "return_guard",
         "since",
         "slot",
@@ -174,7 +176,7 @@ class Request:
         timeout: float | None,
         stack: StackSummary | None = None,
         *,
-        client: Client | None = None,
+        owner: Owner | None = None,
         is_urgent: bool = False,
         has_own_timeout: bool = False,
     ) -> None:
@@ -183,32 +185,32 @@ class Request:
         self.timeout = timeout
         self.has_own_timeout = has_own_timeout
         self.stack = stack
-        self.client = client
+        self.owner = owner
         self.deadline = None if timeout is None else time.monotonic() + timeout
         #: The order of asking; a request that must wait again keeps its place.
         self.ticket = (not is_urgent, next(_tickets))
         self.gate: threading.Lock | None = None
         #: The only native thread that can wake it; None if any can.
         self.waking_thread: int | None = None
-        #: Whether its wait is over.
+        #: Whether its wait is over: it was given a slot, or an error, or its time is over.
         self.is_answered = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
-        #: The slot that it was given last; ``held`` if it still has it.
+        #: The slot assigned last; ``held`` says whether it is still this request's.
         self.slot: Slot | None = None
         #: Whether the holder has received the slot.
         self.is_received = False
-        #: Whether the slot was made ready, and its connection was returned to the caller.
+        #: Whether the slot's connection is ready, and goes to the caller.
         self.is_served = False
         #: Entered by whoever gives the slot back: one at a time, and left however that ends, as the pool's lock is.
         self.return_guard = contextvars.Context()
         self.error: Exception | None = None
-        #: The error of the full server that refused it, if one did.
-        self.refused: BaseException | None = None
+        #: The error of the full server that refused it last; None if none did.
+        self.full_error: BaseException | None = None
 
     @property
     def held(self) -> Slot | None:
-        """The slot that it has now, None if it has none."""
+        """The slot that the request still has; None if none."""
         slot = self.slot
         return slot if slot is not None and slot.is_lent_to(self) else None
 
@@ -216,6 +218,7 @@ class Request:
     def is_coming_back(self) -> bool:
         """Whether somebody is giving its slot back."""
         try:
+            # `bool` takes one step in C: no interruption leaves the guard entered, and nobody finds it so by this call.
             self.return_guard.run(bool)
         except RuntimeError:
             return True
@@ -236,7 +239,7 @@ class Request:
         self.waking_thread = green.waking_thread()
 
     def wait_or_poll(self, is_watched: bool) -> bool:
-        """Wait for an answer; return whether the wait is over. If not, look after the pool, and call this again.
+        """Wait for an answer; return whether the wait is over. If not, run the housekeeping, and call this again.
 
         :param is_watched: whether a housekeeper answers when the time is over. A timer for each wait costs more.
         """

@@ -12,7 +12,7 @@ from typing import Any
 #: How many frames are kept.
 LIMIT = 20
 
-#: Packages and modules between a user's code and the pool, or below both. None is a reason why a connection is held.
+#: Packages and modules between a user's code and the pool, or below both. They never explain why a connection is held.
 LIBRARIES = frozenset(
     {
         # Ours, Django's and the drivers'.
@@ -29,20 +29,20 @@ LIBRARIES = frozenset(
 )
 
 
-def take() -> StackSummary:
+def capture() -> StackSummary:
     """Return the caller's frames that run the user's code, the innermost first; all frames if there are none.
 
     Cheap, as it is done for each checkout: no line of source is read, and no file looked at, until it is shown.
     """
     frames = list(_frames(sys._getframe(1)))  # noqa: SLF001
-    users = [frame for frame in frames if not is_librarys(frame)]
+    users = [frame for frame in frames if not is_library_frame(frame)]
     return StackSummary(
         FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, lookup_line=False)
         for frame in (users or frames)[:LIMIT]
     )
 
 
-def is_librarys(frame: FrameType) -> bool:
+def is_library_frame(frame: FrameType) -> bool:
     """Return whether a frame is one of Django, the pool, the drivers, or what wraps them."""
     name: str = frame.f_globals.get("__name__") or ""
     return name.partition(".")[0] in LIBRARIES

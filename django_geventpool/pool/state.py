@@ -25,13 +25,13 @@ class PoolState:
     """Who has which server connection of the pool, and who waits for one.
 
     Every decision is made here, in memory, without I/O and without waiting. The pool calls each method with its lock
-    held. Numbers are derived from the slots, never counted beside them.
+    held. Numbers are derived from the slots, never stored beside them.
 
     An exception may arrive between any two steps. The slots and the waiting requests are the record; everything else is
     kept for speed, and ``repair.py`` rebuilds it then.
 
     :param options: limits and times, see PoolOptions.
-    :param tell: called when a holder ends that may still hold something.
+    :param tell: called when a holder or an owner is gone that may still have a slot.
     :param clock: monotonic seconds.
     """
 
@@ -42,29 +42,29 @@ class PoolState:
         #: All slots, whatever their state: as many connections as the server may count.
         self.slots: set[Slot] = set()
         self.by_connection: dict[Any, Slot] = {}
-        #: The last one used is at the right and lent first, so that the others grow old and are closed.
+        #: Last in, first out: the last used is on the right, so that surplus connections reach their idle timeout.
         self.idle: deque[Slot] = deque()
         self.waiting = Waiters()
         #: Requests answered in a thread that can't wake them: the housekeeper does, or they poll.
         self.unheard: deque[Request] = deque()
-        #: How many connections of its predecessors are still open.
-        self.elsewhere: Callable[[], int] = _none
+        #: Returns how many connections the predecessor pools still have.
+        self.count_predecessors: Callable[[], int] = _none
         #: Called when a slot of a closed pool is gone.
         self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
         self.counters = Counters(METRICS)
         self._tell = tell
         self._clock = clock
-        #: The request that has the slots being renewed.
-        self.renewal = Request(nobody(), None, None)
+        #: Stands in for a holder while a slot is renewed.
+        self.renewal_request = Request(nobody(), None, None)
 
     # Lending
 
     def ask(self, request: Request) -> None:
         """Lend a slot to a request, or queue it, or refuse it."""
-        if request.client is not None:
-            request.client.ask(request, self._tell)
-        if not self.take(request):
+        if request.owner is not None:
+            request.owner.ask(request, self._tell)
+        if not self.lend(request):
             self._queue(request)
 
     def _queue(self, request: Request) -> None:
@@ -76,7 +76,7 @@ class PoolState:
             request.close_gate()
             self.waiting.add(request)
 
-    def take(self, request: Request) -> bool:
+    def lend(self, request: Request) -> bool:
         """Lend a slot, with a connection or room for one; False if others asked before, or there is none."""
         if self.closed or (self.waiting and next(iter(self.waiting)).ticket < request.ticket):
             return False
@@ -89,21 +89,21 @@ class PoolState:
             self.slots.add(slot)
         else:
             return False
-        request.holder.held[slot] = self._tell
-        slot.lend(request, self._clock())
-        if slot.counts:
+        request.holder.slots[slot] = self._tell
+        slot.lend_to(request, self._clock())
+        if slot.was_lent_open:
             self.idle.pop()
         return True
 
     def _count(self) -> int:
-        return len(self.slots) + self.elsewhere()
+        return len(self.slots) + self.count_predecessors()
 
     def dispatch(self) -> None:
         """Give what is free to the longest waiters; the only place that does."""
         while self.waiting:
             request = next(iter(self.waiting))
             if not request.holder.has_ended:
-                if not self.take(request):
+                if not self.lend(request):
                     return
                 self.hand_over(request)
             self.waiting.remove(request)
@@ -134,7 +134,7 @@ class PoolState:
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
-            self.counters.times["wait_time"].record(self._clock() - request.since)
+            self.counters.histograms["wait_time"].record(self._clock() - request.since)
             request.since = None
 
     def waiting_since(self) -> float | None:
@@ -158,7 +158,7 @@ class PoolState:
 
     def requeue(self, request: Request, error: BaseException) -> Slot | None:
         """Queue a request that found the server full, in its old place; return its slot if it is to be closed."""
-        request.refused = error.with_traceback(None)
+        request.full_error = error.with_traceback(None)
         self.server.refused(len(self.by_connection), self.limit)
         slot = request.held
         to_close = slot is not None and self.evict(slot, "broken", dispatch=False)
@@ -171,13 +171,13 @@ class PoolState:
         """Make a request's slot another holder's."""
         slot, before = request.held, request.holder
         if slot is not None and before is not holder:
-            holder.held[slot] = self._tell
+            holder.slots[slot] = self._tell
             request.holder = holder
-            before.held.pop(slot, None)
+            before.slots.pop(slot, None)
 
     # What becomes of a lent slot: its connection opened, the slot taken back, evicted, closed
 
-    def opening(self, slot: Slot, connection: Any) -> Slot | None:
+    def record_opening(self, slot: Slot, connection: Any) -> Slot | None:
         """Record the connection that is being opened in a slot, or None; return a slot to be closed, if any.
 
         None says that there is nothing to close any more. If an earlier attempt has left its connection, that gets a
@@ -192,7 +192,7 @@ class PoolState:
         slot.connection = connection
         return left
 
-    def opened(self, slot: Slot, connection: Any, seconds: float) -> None:
+    def record_opened(self, slot: Slot, connection: Any, seconds: float) -> None:
         """Record that a slot's connection is open, and how long that took."""
         slot.connection = connection
         slot.since = self._clock()
@@ -203,7 +203,7 @@ class PoolState:
         self.by_connection[connection] = slot
         slot.state = State.IN_USE
         self.counters.count("connects")
-        self.counters.times["create_time"].record(seconds)
+        self.counters.histograms["create_time"].record(seconds)
         if self.server.connected(self.limit):
             self.dispatch()  # Others may connect now.
 
@@ -212,7 +212,7 @@ class PoolState:
         if self.closed:
             return "shutdown"
         # This runs at each return: the slots are counted by state only if there are too many of them.
-        if ((len(self.slots) > self.limit or self.elsewhere is not _none) and self._excess() > 0) or not (
+        if ((len(self.slots) > self.limit or self.count_predecessors is not _none) and self._excess() > 0) or not (
             self.waiting or len(self.idle) < self.options.reuse_conns
         ):
             return "surplus"
@@ -225,23 +225,23 @@ class PoolState:
         excess = self._count() - self.limit
         return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
 
-    def take_back(self, slot: Slot, request: Request, flaw: Reason | None) -> bool | None:
+    def take_back(self, slot: Slot, request: Request, reason: Reason | None) -> bool | None:
         """Take a slot back from a request, and put it idle, lend it to the next, or evict it.
 
-        :param flaw: why its connection is to be closed; None if it is fit to be lent again.
+        :param reason: why its connection is to be closed; None if it is fit to be lent again.
         :return: whether there is a connection to close; None if the request doesn't have the slot any more.
         """
         if slot.request is not request:
             return None
-        reason = flaw or self._why_not_keep(slot)
+        reason = reason or self._why_not_keep(slot)
         if reason is not None:
             return self.evict(slot, reason)
         now = self._clock()
         slot.state = State.IDLE
         slot.request = None
-        request.holder.held.pop(slot, None)
-        if request is not self.renewal:
-            self.counters.times["use_time"].record(now - slot.since)
+        request.holder.slots.pop(slot, None)
+        if request is not self.renewal_request:
+            self.counters.histograms["use_time"].record(now - slot.since)
         slot.since = now
         self.idle.append(slot)
         if self.waiting:
@@ -251,14 +251,14 @@ class PoolState:
     def evict(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; return whether there is a connection to close."""
         request, now = slot.request, self._clock()
-        was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.counts
+        was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.was_lent_open
         slot.reason = reason
         slot.state = State.CLOSING
         slot.request = None
         if request is not None:
-            request.holder.held.pop(slot, None)
-            if was_used and request is not self.renewal:
-                self.counters.times["use_time"].record(now - slot.since)
+            request.holder.slots.pop(slot, None)
+            if was_used and request is not self.renewal_request:
+                self.counters.histograms["use_time"].record(now - slot.since)
         self._forget(slot, reason)
         slot.since = now
         if slot.connection is None:
@@ -267,7 +267,7 @@ class PoolState:
             self.dispatch()  # Another may connect in its place.
         return slot.connection is not None
 
-    def replacing(self, slot: Slot, reason: Reason) -> None:
+    def record_replacing(self, slot: Slot, reason: Reason) -> None:
         """Record that a slot's connection is closed, and another will be opened."""
         slot.state = State.CONNECTING
         self._forget(slot, reason)
@@ -302,24 +302,24 @@ class PoolState:
             self.on_slot_closed()
 
     def begin_probe_if_due(self) -> bool:
-        """Return whether to ask, over a connection that comes back, if others may be waiting for it."""
+        """Return whether to probe for a full server over a connection that comes back; if so, plan the next probe."""
         return bool(self.waiting) and self.server.share.begin_probe_if_due(len(self.by_connection))
 
     # Closing the pool
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
-        """Lend nothing any more; see ``empty``."""
+        """Lend nothing any more; see ``refuse_and_evict_all``."""
         self.closed = True
-        return self.empty(error)
+        return self.refuse_and_evict_all(error)
 
-    def empty(self, error: Callable[[], Exception]) -> list[Slot]:
+    def refuse_and_evict_all(self, error: Callable[[], Exception]) -> list[Slot]:
         """Refuse the waiters of a closed pool, each with an error, and evict the idle slots; return those."""
         for request in list(self.waiting):
             self._answer(request, error())
             self.waiting.remove(request)
         return self.evict_idle(list(self.idle), "shutdown")
 
-    # Idle slots: too many, drained, renewed
+    # Idle slots: too many, all evicted, renewed
 
     def resize(self, options: PoolOptions) -> list[Slot]:
         """Change the limit; evict the idle slots that are too many, and return them."""
@@ -330,7 +330,7 @@ class PoolState:
         self.dispatch()
         return surplus
 
-    def drain(self) -> list[Slot]:
+    def evict_all_idle(self) -> list[Slot]:
         """Evict all idle slots, and return them."""
         return self.evict_idle(list(self.idle), "surplus")
 
@@ -338,10 +338,10 @@ class PoolState:
         """Take a slot out of the idle ones, to replace its connection; None if it is not idle any more."""
         if slot.state is not State.IDLE or slot not in self.slots:
             return None
-        slot.request = self.renewal
+        slot.request = self.renewal_request
         slot.state = State.CONNECTING
         self.idle.remove(slot)
-        return self.renewal
+        return self.renewal_request
 
     def evict_idle(self, slots: list[Slot], reason: Reason) -> list[Slot]:
         """Evict some of the idle slots, and return them."""
@@ -359,12 +359,12 @@ class PoolState:
     def snapshot(self) -> PoolStats:
         """Return the numbers of this moment."""
         now = self._clock()
-        held = [slot for slot in self.slots if slot.request not in (None, self.renewal)]
+        held = [slot for slot in self.slots if slot.request not in (None, self.renewal_request)]
         longest = min(held, key=lambda slot: slot.since, default=None)
         states = Counter(slot.state.name.lower() for slot in self.slots)
         return PoolStats.of(
             self.counters,
-            lent=sum(slot.counts or slot.state is State.IN_USE for slot in held),
+            lent=sum(slot.was_lent_open or slot.state is State.IN_USE for slot in held),
             limit=self.limit,
             size=len(self.slots),
             **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .counters import Counters, Reason, StateKind, Times
+from .counters import Counters, HistogramSnapshot, Reason, StateKind
 from .driver import ConnectionState
 from .metric import Metric, metric
 
@@ -16,7 +16,7 @@ class PoolStats:
     """A snapshot of one pool; counters and times are those since the pool was made.
 
     Its fields declare the pool's metrics. To add one, declare it here, and count it: ``counters.count(name)``, or
-    ``counters.times[name].record(seconds)``; a gauge is measured in ``PoolState.snapshot``.
+    ``counters.histograms[name].record(seconds)``; a gauge is measured in ``PoolState.snapshot``.
 
     ``size`` is ``in_use + idle + connecting + closing``: a connection counts until the server has let go of it.
     """
@@ -49,9 +49,9 @@ class PoolStats:
         "counter", "connection", "Connections kept for session state, by kind, in mode transaction", label="kind"
     )
 
-    wait_time: Times = metric("histogram", "s", "How long requests waited that were not served at once")
-    use_time: Times = metric("histogram", "s", "How long connections were held")
-    create_time: Times = metric("histogram", "s", "How long it took to connect")
+    wait_time: HistogramSnapshot = metric("histogram", "s", "How long requests waited that were not served at once")
+    use_time: HistogramSnapshot = metric("histogram", "s", "How long connections were held")
+    create_time: HistogramSnapshot = metric("histogram", "s", "How long it took to connect")
 
     @classmethod
     def of(cls, counters: Counters, *, lent: int, **measured: Any) -> PoolStats:

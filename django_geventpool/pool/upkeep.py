@@ -1,6 +1,6 @@
 """What comes due with time: connections idle, open or held for long enough, and holders that are gone.
 
-``due.py`` collects it under the lock, each time the housekeeper looks, and ``Pool._keep_house`` acts on it.
+``due.py`` begins the work under the lock, each time the housekeeper looks, and ``Pool._keep_house`` does the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HOLDER_POLL_INTERVAL = 0.5
 #: Shortest pause before the next look at slots that are not due yet, in seconds.
 SLOT_POLL_INTERVAL = 1.0
 
-#: How often to look at slots unasked, in seconds: whoever should have woken the housekeeper may have been interrupted.
+#: How often to look at slots in any case, in seconds: who should have woken the housekeeper may have been interrupted.
 BACKSTOP = 2.0
 
 
@@ -35,13 +35,14 @@ class Upkeep:
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
-        A look that is planned already comes within twice BACKSTOP, for which a connection may be idle at a full server.
+        While there are slots, a look is planned within BACKSTOP, so twice that wakes the housekeeper only if none is.
+        It is less than IDLE_AT_FULL_SERVER, the idle timeout while other processes need connections.
         """
         timeout = self.state.options.CONN_IDLE_TIMEOUT
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
-    def outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
+    def evict_outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
         """Evict the idle slots whose idle time or lifetime is over; return them, and those to renew for MIN_CONNS."""
         timeout = self._idle_timeout()
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
@@ -62,25 +63,25 @@ class Upkeep:
         return evicted, renewed
 
     def abandoned(self) -> list[Slot]:
-        """Return the slots of holders and clients that are gone."""
+        """Return the slots of holders and owners that are gone."""
         return [slot for slot in self.state.slots if slot.is_abandoned]
 
     def forgotten(self, now: float) -> list[Slot]:
-        """Return the evicted slots that nobody is closing: whoever was to do so was interrupted before."""
+        """Return the evicted slots that nobody is closing: whoever was to close them was interrupted before."""
         return [
             slot
             for slot in self.state.slots
             if slot.state is State.CLOSING and not slot.is_being_closed and slot.since + SLOT_POLL_INTERVAL <= now
         ]
 
-    def overdue(self, now: float) -> list[Slot]:
-        """Return the slots held for longer than LEAK_WARNING_AFTER, each only once."""
+    def mark_overdue(self, now: float) -> list[Slot]:
+        """Mark the slots held for longer than LEAK_WARNING_AFTER, and return them: each only once."""
         after = self.state.options.LEAK_WARNING_AFTER
         if after is None:
             return []
-        late = [s for s in self.state.slots if s.request is not None and not s.warned and s.since + after <= now]
+        late = [s for s in self.state.slots if s.request is not None and not s.is_overdue and s.since + after <= now]
         for slot in late:
-            slot.warned = True
+            slot.is_overdue = True
         return late
 
     def next_wake(self, now: float) -> float:
@@ -97,7 +98,7 @@ class Upkeep:
         if timeout is not None and spare > 0:
             times += [slot.since + timeout for slot in self.state.idle]
         if leak_after is not None:
-            times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.warned]
-        if any(slot.holder is not None and slot.holder.is_dead is not None for slot in self.state.slots):
+            times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.is_overdue]
+        if any(slot.holder is not None and slot.holder.poll_end is not None for slot in self.state.slots):
             times.append(now + HOLDER_POLL_INTERVAL)
         return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())

@@ -171,5 +171,5 @@ def test_a_waiter_takes_no_more_than_a_few_kib(
         lambda: pool.putconn(connection),
     )
     print(f"a waiting task takes {bare:.0f} bytes, one that waits for a connection {pooled:.0f}")
-    # Python 3.10 makes an object for each frame.
-    assert pooled - bare <= (2048 if sys.version_info >= (3, 11) else 4096)
+    # Python 3.10 makes an object for each frame. Most is 2.3 KB, under eventlet with Python 3.12.
+    assert pooled - bare <= (2560 if sys.version_info >= (3, 11) else 4096)

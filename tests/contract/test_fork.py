@@ -14,7 +14,7 @@ from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from django_geventpool.pool import holder as holders
 from tests.support import inside
-from tests.support.forks import in_child
+from tests.support.forks import fork_in_c, in_child
 from tests.support.pool_states import assert_whole, await_stats, queue_up
 from tests.support.scripted import ScriptedDriver
 
@@ -52,6 +52,23 @@ def test_the_parents_pool_is_closed_in_the_child(registered: Pool, driver: Scrip
     ]
     assert not registered.closed
     assert driver.count("connect") == 0
+
+
+def test_a_hook_that_runs_before_ours_sees_the_child(registered: Pool) -> None:
+    """A project's own fork hook may have been registered before the pool was imported."""
+    seen: list[Any] = []
+    assert in_child(lambda: seen, first=lambda: seen.extend([registered.closed, list(pools)])) == [True, []]
+    assert not registered.closed
+
+
+def test_a_child_that_was_forked_in_c_is_one(registered: Pool, driver: ScriptedDriver) -> None:
+    """Servers written in C, such as uWSGI, fork without Python's hooks."""
+    registered.putconn(registered.getconn())
+    answers = in_child(lambda: [refusal(registered).startswith('Pool "test" is closed'), list(pools)], fork=fork_in_c)
+    assert answers == [True, []]
+    assert driver.count("connect") == 1
+    registered.putconn(registered.getconn())
+    assert_whole(registered)
 
 
 def test_a_child_never_touches_its_parents_connections(
@@ -135,7 +152,7 @@ def test_a_holder_of_the_parent_means_nothing_to_the_child(registered: Pool) -> 
 
     def look() -> Any:
         after = holders.current()
-        return [after is before, len(after.held)]
+        return [after is before, len(after.slots)]
 
     assert in_child(look) == [False, 0]
     assert holders.current() is before

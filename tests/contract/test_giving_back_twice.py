@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_geventpool.pool import Pool
-from django_geventpool.pool.client import Client
+from django_geventpool.pool.owner import Owner
 from tests.support import inside
 from tests.support.interruptions import interruptions
 from tests.support.pool_states import assert_whole, await_stats
@@ -20,23 +20,23 @@ from tests.support.waiting import DEADLINE, eventually
 
 from .conftest import Borrow, MakePool
 
-#: Gives back the connection of a client, as Django's wrappers do, or a connection by itself.
-GiveBack = Callable[[Pool, "Owner", Any], object]
+#: Gives back the connection of an owner, as Django's wrappers do, or a connection by itself.
+GiveBack = Callable[[Pool, "Wrapper", Any], object]
 
 WAYS = pytest.mark.parametrize(
     "give_back",
     [
-        pytest.param(lambda pool, owner, _connection: pool.give_back(owner.client), id="client"),
-        pytest.param(lambda pool, _owner, connection: pool.putconn(connection), id="connection"),
+        pytest.param(lambda pool, wrapper, _connection: pool.give_back(wrapper.owner), id="owner"),
+        pytest.param(lambda pool, _wrapper, connection: pool.putconn(connection), id="connection"),
     ],
 )
 
 
-class Owner:
-    """The object that a client stands for."""
+class Wrapper:
+    """The object that an owner stands for."""
 
     def __init__(self) -> None:
-        self.client = Client(self)
+        self.owner = Owner(self)
 
 
 class Gate:
@@ -66,12 +66,12 @@ def test_the_second_does_nothing_to_what_is_lent_on(
     driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, give_back: GiveBack
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
-    owner = Owner()
-    connection = pool.getconn(client=owner.client)
+    wrapper = Wrapper()
+    connection = pool.getconn(owner=wrapper.owner)
     gate, second_gate = Gate(driver), Gate(driver)
-    first = Task(give_back, pool, owner, connection)
+    first = Task(give_back, pool, wrapper, connection)
     gate.await_entered()
-    second = Task(give_back, pool, owner, connection)
+    second = Task(give_back, pool, wrapper, connection)
     eventually(lambda: second.ended or second_gate.is_entered, "the second to be over or in the middle of it")
     gate.open()
     first.result()
@@ -84,7 +84,7 @@ def test_the_second_does_nothing_to_what_is_lent_on(
     assert driver.count("reset") == 1
     assert pool.stats().in_use == 1
     other.give_back()
-    pool.give_back(owner.client)
+    pool.give_back(wrapper.owner)
     assert_whole(pool)
     assert driver.count("close") == 0
 
@@ -95,12 +95,12 @@ def test_who_gives_back_in_the_middle_of_giving_back_does_nothing(
 ) -> None:
     """As a signal handler or a finalizer may."""
     pool = make_pool(MAX_CONNS=1)
-    owner = Owner()
-    connection = pool.getconn(client=owner.client)
-    driver.script("reset", lambda: give_back(pool, owner, connection))
-    give_back(pool, owner, connection)
+    wrapper = Wrapper()
+    connection = pool.getconn(owner=wrapper.owner)
+    driver.script("reset", lambda: give_back(pool, wrapper, connection))
+    give_back(pool, wrapper, connection)
     assert driver.count("reset") == 1
-    pool.give_back(owner.client)
+    pool.give_back(wrapper.owner)
     assert pool.stats().idle == 1
     assert_whole(pool)
 
@@ -111,8 +111,8 @@ def test_the_first_is_interrupted(
     driver: ScriptedDriver, make_pool: MakePool, give_back: GiveBack, error: BaseException
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
-    owner = Owner()
-    connection = pool.getconn(client=owner.client)
+    wrapper = Wrapper()
+    connection = pool.getconn(owner=wrapper.owner)
     gate = threading.Event()
     entered = threading.Event()
 
@@ -122,31 +122,31 @@ def test_the_first_is_interrupted(
         raise error
 
     driver.script("reset", interrupt)
-    first = Task(give_back, pool, owner, connection)
+    first = Task(give_back, pool, wrapper, connection)
     assert entered.wait(DEADLINE)
-    give_back(pool, owner, connection)
+    give_back(pool, wrapper, connection)
     gate.set()
     first.wait()
     assert first.error is error
     await_stats(pool, size=0, reclaimed=0)
-    pool.give_back(owner.client)
+    pool.give_back(wrapper.owner)
     assert_whole(pool)
 
 
 def test_who_asks_while_another_gives_back_is_served(driver: ScriptedDriver, make_pool: MakePool) -> None:
     pool = make_pool(MAX_CONNS=2)
-    owner = Owner()
-    before = pool.getconn(client=owner.client)
+    wrapper = Wrapper()
+    before = pool.getconn(owner=wrapper.owner)
     gate = Gate(driver)
-    first = Task(pool.give_back, owner.client)
+    first = Task(pool.give_back, wrapper.owner)
     gate.await_entered()
-    connection = pool.getconn(client=owner.client)
+    connection = pool.getconn(owner=wrapper.owner)
     assert connection is not before
     gate.open()
     first.result()
-    assert owner.client.connection is connection
+    assert wrapper.owner.connection is connection
     assert pool.stats().in_use == 1
-    pool.give_back(owner.client)
+    pool.give_back(wrapper.owner)
     assert_whole(pool)
 
 
@@ -154,18 +154,18 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
     driver: ScriptedDriver, make_pool: MakePool
 ) -> None:
     pool = make_pool(MAX_CONNS=1)
-    owner = Owner()
+    wrapper = Wrapper()
     told = threading.Event()
 
     def take() -> Any:
-        connection = pool.getconn(client=owner.client)
+        connection = pool.getconn(owner=wrapper.owner)
         assert told.wait(DEADLINE)
         return connection
 
     gate = Gate(driver)
     holder: Task[Any] | None = Task(take)
     await_stats(pool, in_use=1)
-    giver = Task(pool.give_back, owner.client)
+    giver = Task(pool.give_back, wrapper.owner)
     gate.await_entered()
     told.set()
     connection = holder.result() if holder is not None else None
@@ -186,24 +186,24 @@ def test_what_comes_back_after_its_holder_has_ended_is_not_called_abandoned(
 def test_who_can_go_no_deeper_hears_of_it(make_pool: MakePool) -> None:
     """At any depth of the stack: a connection that was not given back isn't taken for one that another gives back."""
     pool = make_pool(MAX_CONNS=1)
-    owner = Owner()
+    wrapper = Wrapper()
 
     def give_back(depth: int) -> None:
         if depth:
             give_back(depth - 1)
         else:
-            pool.give_back(owner.client)
+            pool.give_back(wrapper.owner)
 
     outcomes = set()
     for depth in range(sys.getrecursionlimit()):
-        pool.getconn(client=owner.client)
+        pool.getconn(owner=wrapper.owner)
         try:
             give_back(depth)
         except RecursionError:
             outcomes.add("told")
         else:
             outcomes.add("given back")
-            assert owner.client.connection is None, depth
+            assert wrapper.owner.connection is None, depth
     assert outcomes == {"told", "given back"}
-    pool.give_back(owner.client)
+    pool.give_back(wrapper.owner)
     assert_whole(pool)

@@ -136,15 +136,15 @@ class PoolMachine(RuleBasedStateMachine):
         # The housekeeper's first look comes by itself; all later ones only when it is woken.
         inside.housekeeper(self.pool).start()
         eventually(lambda: inside.wakes_at(self.pool) != 0.0, "the housekeeper's first look")
-        take = inside.state(self.pool).take
+        lend = inside.state(self.pool).lend
 
-        def take_in_turn(request: Request) -> bool:
-            is_taken = take(request)
-            if is_taken:
+        def lend_in_turn(request: Request) -> bool:
+            is_lent = lend(request)
+            if is_lent:
                 assert all(request.ticket <= other.ticket for other in inside.state(self.pool).waiting), "overtaken"
-            return is_taken
+            return is_lent
 
-        inside.state(self.pool).take = take_in_turn  # type: ignore[method-assign]
+        inside.state(self.pool).lend = lend_in_turn  # type: ignore[method-assign]
 
     def take_step(self, step: Step) -> None:
         waiting = Waiting()
@@ -293,7 +293,7 @@ class PoolMachine(RuleBasedStateMachine):
     def what_is_held_is_lent(self) -> None:
         for slot in inside.slots(self.pool):
             if slot.holder is not None:
-                assert slot in slot.holder.held
+                assert slot in slot.holder.slots
                 assert slot.state in (State.CONNECTING, State.IN_USE)
         assert all(slot in inside.state(self.pool).slots for slot in inside.state(self.pool).idle)
 

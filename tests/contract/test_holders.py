@@ -10,7 +10,7 @@ import pytest
 
 from django_geventpool.pool import alarms
 from django_geventpool.pool import holder as holders
-from django_geventpool.pool.client import Client
+from django_geventpool.pool.owner import Owner
 from tests.support import inside
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
@@ -21,8 +21,8 @@ from tests.support.waiting import eventually
 from .conftest import Borrow, MakePool
 
 
-class Owner:
-    """The object that a client stands for."""
+class Wrapper:
+    """The object that an owner stands for."""
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -173,7 +173,7 @@ def test_an_end_noticed_in_the_middle_of_the_pools_own_work_waits_for_nothing(
 
     def end() -> None:
         assert slot.holder is not None
-        slot.holder.end()
+        slot.holder.record_end()
         assert slot in inside.slots(pool)
 
     inside.under_lock(pool, end)
@@ -209,7 +209,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     first = borrow(pool).taken()
     (slot,) = inside.slots(pool)
     assert slot.holder is not None
-    slot.holder.end()
+    slot.holder.record_end()
     # Another holder gives it back meanwhile.
     pool.putconn(first.connection)
     second = borrow(pool).taken()
@@ -226,7 +226,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
 def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
     told = []
     holder = holders.Holder("somebody", None)
-    holder.held[object()] = lambda: told.append(holder)  # type: ignore[index]
+    holder.slots[object()] = lambda: told.append(holder)  # type: ignore[index]
     life = inside.life_of(holder)
     cycle: list[object] = [life]
     cycle.append(cycle)
@@ -270,11 +270,11 @@ def test_a_shared_connection_is_not_reclaimed_when_one_of_its_holders_ends(
     make_pool: MakePool, borrow: Borrow, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool(MAX_CONNS=2)
-    owner, ownerless = Owner(), Owner()
-    client = Client(owner)
-    holder, other = borrow(pool, client=client).taken(), borrow(pool).taken()
-    pool.reassign(client, holders.nobody())
-    pool.reassign(Client(ownerless), holders.nobody())
+    wrapper, unused = Wrapper(), Wrapper()
+    owner = Owner(wrapper)
+    holder, other = borrow(pool, owner=owner).taken(), borrow(pool).taken()
+    pool.reassign(owner, holders.nobody())
+    pool.reassign(Owner(unused), holders.nobody())
     holder.end_without_giving_back()
     # When this later end was reported, the housekeeper has also dealt with the first.
     other.end_without_giving_back()

@@ -223,7 +223,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
     driver: ScriptedDriver, make_pool: MakePool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool(CONN_IDLE_TIMEOUT=0.05)
-    outdated = inside.upkeep(pool).outdated
+    outdated = inside.upkeep(pool).evict_outdated
     failures = iter([ZeroDivisionError()])
 
     def fail_once(now: float) -> object:
@@ -231,7 +231,7 @@ def test_an_error_in_the_housekeeping_does_not_end_it(
             raise error
         return outdated(now)
 
-    monkeypatch.setattr(inside.upkeep(pool), "outdated", fail_once)
+    monkeypatch.setattr(inside.upkeep(pool), "evict_outdated", fail_once)
     pool.putconn(pool.getconn())
     await_stats(pool, size=0)
     assert any("housekeeping failed" in record.getMessage() for record in caplog.records)

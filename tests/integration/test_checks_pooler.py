@@ -11,7 +11,7 @@ import pytest
 from django.core.checks import CheckMessage
 from django.db import DatabaseError, transaction
 
-from django_geventpool.checks.pooler import shares_servers
+from django_geventpool.checks.pooler import is_transaction_pooling
 from django_geventpool.checks.server import check_server
 from servers.pgbouncer import PoolMode
 from servers.postgres_address import Postgres
@@ -150,7 +150,7 @@ def test_servers_in_turn_make_no_difference(
     database = make_database(MAX_CONNS=4, role_limit=5)
     pooler = put_pgbouncer_before(database, pooler_mode, size=5, server_round_robin=1)
     database.assert_whole()
-    assert shares_servers(database.alias) is expected
+    assert is_transaction_pooling(database.alias) is expected
     eventually(lambda: sum(row["user"] == database.role for row in pooler.show("CLIENTS")) <= 4, "one client gone")
 
 
@@ -160,6 +160,6 @@ def test_a_connection_that_is_open_already_stays_open(
     database = pooled(make_database)
     put_pgbouncer_before(database, "session", size=2)
     pid = database.pid()
-    assert not shares_servers(database.alias)
+    assert not is_transaction_pooling(database.alias)
     assert database.pid() == pid
     database.give_back()

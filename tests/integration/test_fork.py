@@ -7,12 +7,12 @@ import multiprocessing
 import threading
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 
 from django_geventpool import pools
 from tests.support.database import Database
 from tests.support.drivers import driver
-from tests.support.forks import in_child, let_others_run, start_afresh
+from tests.support.forks import fork_in_c, in_child, let_others_run, start_afresh
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
 from tests.testapp.models import Item
@@ -69,6 +69,52 @@ def test_a_transaction_goes_on_in_the_parent_and_not_in_the_child(make_database:
         items.create(name="forked")
     assert items.filter(name="in the child").count() == 0
     assert items.filter(name="forked").delete()[0] == 2
+    database.give_back()
+    eventually(lambda: database.count() == 1, "the child's connection gone")
+    database.assert_whole()
+
+
+def test_a_hook_that_closes_all_before_ours_leaves_the_parents_transaction_alone(
+    make_database: MakeDatabase,
+) -> None:
+    """A project may have fork hooks of its own, which were registered before the pool was imported."""
+    database = make_database(MAX_CONNS=1, role_limit=2)
+    with transaction.atomic(using=database.alias):
+        database.fetch("create temp table mine (a int)")
+        in_child(lambda: None, first=connections.close_all)
+        assert database.fetch("select count(*) from mine") == [(0,)]
+    database.give_back()
+    database.assert_whole()
+
+
+def test_a_hook_that_queries_before_ours_has_a_connection_of_its_own(
+    make_database: MakeDatabase,
+) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=2)
+    pid = database.pid()
+    seen: list[int] = []
+
+    def query() -> None:
+        start_afresh()
+        seen.append(database.pid())
+        database.give_back()
+
+    assert pid not in in_child(lambda: seen, first=query)
+    assert database.pid() == pid
+    database.give_back()
+    eventually(lambda: database.count() == 1, "the child's connection gone")
+    database.assert_whole()
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["held", "idle"])
+def test_a_child_that_was_forked_in_c_has_connections_of_its_own(make_database: MakeDatabase, is_held: bool) -> None:
+    """Servers written in C, such as uWSGI, fork without Python's hooks."""
+    database = make_database(MAX_CONNS=1, role_limit=2)
+    pid = database.pid()
+    if not is_held:
+        database.give_back()
+    assert in_child(database.pid, fork=fork_in_c) != pid
+    assert database.pid() == pid
     database.give_back()
     eventually(lambda: database.count() == 1, "the child's connection gone")
     database.assert_whole()

@@ -211,6 +211,10 @@ def test_a_wrapper_is_usable_between_two_transactions_while_the_server_is_there(
     own_server.start()
     assert database.connection.is_usable()
     assert_goes_back(database)
+    database.connection._close()  # noqa: SLF001  Django's own tests lose a connection so
+    assert not database.connection.is_usable()
+    database.fetch("select 1")
+    assert_goes_back(database)
 
 
 def test_autocommit_isolation_level_time_zone_and_role_are_right_at_every_checkout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -14,16 +15,38 @@ from typing import Any
 from .tasks import FRAMEWORK
 from .waiting import eventually
 
+#: What the next children do first.
+_first: list[Callable[[], object]] = []
 
-def in_child(function: Callable[[], Any]) -> Any:
+
+def register() -> None:
+    """Register a fork hook before the packages are imported, as a project may that has hooks of its own."""
+    os.register_at_fork(after_in_child=lambda: [hook() for hook in _first])
+
+
+def fork_in_c() -> int:
+    """Fork as uWSGI does: none of Python's fork hooks run."""
+    pid: int = ctypes.PyDLL(None).fork()
+    if pid == 0 and FRAMEWORK == "gevent":
+        import gevent
+
+        gevent.reinit()
+    return pid
+
+
+def in_child(
+    function: Callable[[], Any], *, fork: Callable[[], int] = os.fork, first: Callable[[], object] | None = None
+) -> Any:
     """Call a function in a forked child, and return its result, which is passed as JSON.
 
     This process's greenlets and threads go on meanwhile.
 
+    :param first: called in the child before the packages' own fork hooks.
     :raises AssertionError: when the function raises; the message is the child's traceback.
     """
     reader, writer = os.pipe()
-    pid = os.fork()
+    _first[:] = () if first is None else (first,)
+    pid = fork()
     if pid == 0:
         _be_child(function, writer)
     os.close(writer)

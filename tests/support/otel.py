@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 
-from celery_geventpool.metrics.opentelemetry import PoolTimes, observe
+from celery_geventpool.metrics.opentelemetry import PoolHistogramExporter, observe
 
 
 class _Exporter(MetricExporter):
@@ -37,7 +37,7 @@ class _Exporter(MetricExporter):
 def exported_metrics() -> dict[str, Metric]:
     """Export once, and return the metrics by name."""
     exporter = _Exporter()
-    reader = PeriodicExportingMetricReader(PoolTimes(exporter), export_interval_millis=math.inf)
+    reader = PeriodicExportingMetricReader(PoolHistogramExporter(exporter), export_interval_millis=math.inf)
     provider = MeterProvider([reader, InMemoryMetricReader()])
     observe(provider)
     assert provider.force_flush()

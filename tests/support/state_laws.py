@@ -72,11 +72,11 @@ class LawfulState(RuleBasedStateMachine):
         for slot in self.state.slots:
             assert (slot.holder is not None) == (slot not in self.closing and slot not in self.state.idle)
             # A connection that is being renewed has a holder that never ends, and that need not know its slots.
-            if slot.holder is not None and slot.request is not self.state.renewal:
-                assert slot in slot.holder.held
+            if slot.holder is not None and slot.request is not self.state.renewal_request:
+                assert slot in slot.holder.slots
         requests = [*self.lent.values(), *self.answered, *self.queue, *filter(None, self.connecting.values())]
         for holder in [request.holder for request in requests] + self.gone:
-            assert all(slot.holder is holder for slot in holder.held)
+            assert all(slot.holder is holder for slot in holder.slots)
 
     @invariant()
     def those_who_wait_wait_in_the_order_of_their_asking(self) -> None:

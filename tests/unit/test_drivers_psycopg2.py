@@ -10,7 +10,7 @@ import pytest
 from psycopg2 import extensions, extras
 
 from django_geventpool.drivers import psycopg2 as driver_module
-from django_geventpool.drivers.door import entered
+from django_geventpool.drivers.connect_call import current_connect_call
 from django_geventpool.drivers.psycopg2 import Psycopg2Driver
 from django_geventpool.drivers.psycopg2_connection import Psycopg2Connection
 from django_geventpool.drivers.server import is_check_interval_refused, is_full
@@ -49,9 +49,9 @@ class Server:
         if answer is not None:
             raise answer
         established: Any = Established()
-        door = entered()
-        assert door is not None
-        door.begin(established)
+        call = current_connect_call()
+        assert call is not None
+        call.begin(established)
         return established
 
     @property

@@ -7,7 +7,7 @@ import pytest
 from tests.support.fresh import run_fresh
 
 WATCH = """
-import importlib, importlib.util, pkgutil, sys, threading, _thread
+import functools, importlib, importlib.util, pkgutil, sys, threading, _thread
 
 made = []
 
@@ -34,6 +34,8 @@ def watch():
     # A Lock is a type from Python 3.13 on.
     for name in ("Lock", "local", "Event", "Condition", "Semaphore", "Thread", "Timer"):
         setattr(threading, name, watched(name, getattr(threading, name)))
+    if hasattr(functools, "RLock"):  # Before Python 3.12, each cached_property makes one.
+        functools.RLock = watched("RLock", functools.RLock)
 
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]

@@ -26,7 +26,7 @@ def wrapper_of(module: str) -> Callable[[Callable[[], Any]], Any]:
 )
 def test_frames_of_libraries_are_left_out(module: str) -> None:
     def take_it_here() -> traceback.StackSummary:
-        taken: traceback.StackSummary = wrapper_of(module)(lambda: wrapper_of(module)(stack.take))
+        taken: traceback.StackSummary = wrapper_of(module)(lambda: wrapper_of(module)(stack.capture))
         return taken
 
     names = [frame.name for frame in take_it_here()]
@@ -35,24 +35,24 @@ def test_frames_of_libraries_are_left_out(module: str) -> None:
 
 @pytest.mark.parametrize("module", ["djangopony.models", "shop.django.models", "__main__"])
 def test_frames_of_packages_with_similar_names_stay(module: str) -> None:
-    assert wrapper_of(module)(stack.take)[0].name == "wrapper"
+    assert wrapper_of(module)(stack.capture)[0].name == "wrapper"
 
 
 def test_where_no_frame_is_a_users_all_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "is_librarys", lambda _frame: True)
-    assert stack.take()[0].name == "test_where_no_frame_is_a_users_all_are_shown"
+    monkeypatch.setattr(stack, "is_library_frame", lambda _frame: True)
+    assert stack.capture()[0].name == "test_where_no_frame_is_a_users_all_are_shown"
 
 
 def test_no_source_is_read_until_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         for name in ("checkcache", "lazycache", "getline", "getlines", "updatecache"):
             patch.setattr(linecache, name, lambda *_args: pytest.fail("source was read"))
-        taken = stack.take()
-    assert taken[0].line == "taken = stack.take()"
+        taken = stack.capture()
+    assert taken[0].line == "taken = stack.capture()"
 
 
 def test_so_many_frames_at_the_most() -> None:
     def call(depth: int) -> traceback.StackSummary:
-        return call(depth - 1) if depth else stack.take()
+        return call(depth - 1) if depth else stack.capture()
 
     assert len(call(100)) == stack.LIMIT

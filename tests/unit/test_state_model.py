@@ -141,7 +141,7 @@ class StateMachine(LawfulState):
         before = request.holder
         self.state.reassign(request, shared)
         # From now on the slot has nothing to do with its first holder.
-        assert slot not in before.held
+        assert slot not in before.slots
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
@@ -152,7 +152,7 @@ class StateMachine(LawfulState):
             request.holder is holder for request in (*self.queue, *self.answered, *self.connecting.values()) if request
         ):
             return  # The holder is alive.
-        holder.end()
+        holder.record_end()
         self.gone.append(holder)
         for slot in [slot for slot, request in self.lent.items() if request.holder is holder]:
             del self.lent[slot]
@@ -178,7 +178,7 @@ class StateMachine(LawfulState):
         with self.dispatching():
             for slot in self.upkeep.abandoned():
                 self.evict(slot)
-            evicted, renewed = self.upkeep.outdated(self.now)
+            evicted, renewed = self.upkeep.evict_outdated(self.now)
             self.state.dispatch()
         late = [request for request in self.queue if request.has_expired(self.now)]
         self.state.expire(self.now)
@@ -191,7 +191,7 @@ class StateMachine(LawfulState):
         for slot in renewed:
             assert self.state.begin_to_renew(slot) is not None
             assert self.state.begin_to_renew(slot) is None
-            self.state.replacing(slot, "lifetime")
+            self.state.record_replacing(slot, "lifetime")
             self.connecting[slot] = None
         self.looked_at = self.now
         assert self.upkeep.next_wake(self.now) > self.now, "the housekeeper would never rest"
@@ -221,7 +221,7 @@ class StateMachine(LawfulState):
         request.is_received = True
         assert slot.holder is request.holder
         if slot.connection is not None and getattr(slot.connection, "dead", False):
-            self.state.replacing(slot, "broken")
+            self.state.record_replacing(slot, "broken")
         if slot.connection is None:
             self.connecting[slot] = request
         else:
@@ -231,7 +231,7 @@ class StateMachine(LawfulState):
         connection = Connection()
         slot.connection = connection
         with self.dispatching():
-            self.state.opened(slot, connection, 0.1)
+            self.state.record_opened(slot, connection, 0.1)
         request = self.connecting.pop(slot)
         if request is None:
             self.give_back(slot)

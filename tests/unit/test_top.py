@@ -20,7 +20,7 @@ def times(*seconds: float) -> dict[str, Any]:
     histogram = Histogram()
     for time in seconds:
         histogram.record(time)
-    recorded = histogram.times()
+    recorded = histogram.snapshot()
     return {"count": recorded.count, "total": recorded.total, "counts": list(recorded.counts)}
 
 

@@ -16,7 +16,7 @@ from .connection import PooledConnection
 C = TypeVar("C", bound=PooledConnection)
 
 
-class Door(Generic[C]):
+class ConnectCall(Generic[C]):
     """One call of the driver's ``connect``, as a context manager around it.
 
     :param opening: called with each connection that the call begins to open.
@@ -32,17 +32,17 @@ class Door(Generic[C]):
         self.timeout = timeout
         #: The connection that was begun last.
         self.connection: C | None = None
-        self._token: Token[Door[Any] | None] | None = None
+        self._token: Token[ConnectCall[Any] | None] | None = None
 
-    def __enter__(self) -> Door[C]:
-        self._token = _entered.set(self)
+    def __enter__(self) -> ConnectCall[C]:
+        self._token = _current.set(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._token is not None
-        _entered.reset(self._token)
+        _current.reset(self._token)
         # Greenlets and threads that were started meanwhile may have inherited the context.
         self._opening = None
 
@@ -54,7 +54,7 @@ class Door(Generic[C]):
         self._opening(connection)
 
     def opened(self, lent: Any) -> C:
-        """Return the connection behind what ``connect`` has returned; its holders will get the latter.
+        """Record what ``connect`` has returned, which is what holders get; return the connection behind it.
 
         :raises TypeError: if ``connect`` has opened one that is not of the pool's kind.
         """
@@ -75,10 +75,10 @@ class Door(Generic[C]):
 
 
 #: A context variable, as each greenlet and thread has its own, whenever the process was patched.
-_entered: ContextVar[Door[Any] | None] = ContextVar("django_geventpool_door", default=None)
+_current: ContextVar[ConnectCall[Any] | None] = ContextVar("django_geventpool_connect_call", default=None)
 
 
-def entered() -> Door[Any] | None:
+def current_connect_call() -> ConnectCall[Any] | None:
     """Return the pool's call of ``connect`` that the running greenlet or thread is in; None if it is in none."""
-    door = _entered.get()
-    return door if door is not None and door.is_open else None
+    call = _current.get()
+    return call if call is not None and call.is_open else None

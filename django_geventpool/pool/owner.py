@@ -1,4 +1,4 @@
-"""Clients: the objects for which holders ask, which may be gone without giving their connection back."""
+"""Owners: the objects on whose behalf holders ask, which may be gone without giving their connection back."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .ends import end_of
 from .slot import Request
 
 
-class Client:
+class Owner:
     """An object that takes connections, one at a time, such as a wrapper of Django's: its end reclaims what it has.
 
-    The pool knows which connection that is, not the client: an exception may arrive after a connection was lent, and
-    before the client has recorded it.
+    The pool knows which connection that is, not the owner: an exception may arrive after a connection was lent, and
+    before the owner has recorded it.
 
-    :param owner: the object.
+    :param referent: the object.
     """
 
     __slots__ = ("_end", "_listeners", "request")
 
-    def __init__(self, owner: object) -> None:
-        #: Its open requests, each with what to call at the owner's end: two while the first is being given back.
+    def __init__(self, referent: object) -> None:
+        #: Its open requests, each with what to call at the object's end: two while the first is being given back.
         self._listeners: dict[Request, Callable[[], object]] = {}
-        self._end = end_of(owner, self._listeners)
+        self._end = end_of(referent, self._listeners)
         #: The last of them, for speed; None if there is none.
         self.request: Request | None = None
 
     def ask(self, request: Request, tell: Callable[[], object]) -> None:
-        """Record a request, and what to call at the owner's end if that comes first."""
+        """Record a request, and what to call at the object's end if that comes first."""
         self.request = request
         self._listeners[request] = tell
 
@@ -50,7 +50,7 @@ class Client:
         return slot.connection if slot is not None and slot.request is request else None
 
     @property
-    def owner(self) -> Any:
+    def referent(self) -> Any:
         """The object, None if it is gone."""
         return self._end()
 
@@ -60,7 +60,7 @@ class Client:
         return self._end.has_come
 
 
-def clients() -> list[Client]:
-    """Return the clients for whom the running greenlet or thread holds a slot."""
-    requests: list[Request | None] = [slot.request for slot in holders.held()]
-    return [r.client for r in requests if r is not None and isinstance(r.client, Client)]
+def owners() -> list[Owner]:
+    """Return the owners for whom the running greenlet or thread holds a slot."""
+    asked_for = [request.owner for request in holders.requests_with_slots()]
+    return [owner for owner in asked_for if isinstance(owner, Owner)]
