@@ -75,9 +75,9 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
 
 
 def give_back_all() -> None:
-    """Close the database connections of this greenlet or thread, which gives those of a pool back.
+    """Close the database connections of this greenlet or thread.
 
-    One inside an ``atomic`` block is left alone.
+    Those of a pool go back by that (``PooledMixin._close``). One inside an ``atomic`` block is left alone.
     """
     known = connections.all(initialized_only=True)
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])

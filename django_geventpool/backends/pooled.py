@@ -180,7 +180,10 @@ class PooledMixin(PooledWrapper, Base):
             self.set_up_session()
 
     def set_up_session(self) -> None:
-        """Set up the session as Django wants it."""
+        """Set up the session as Django wants it, the time zone too if the server has reported another.
+
+        In mode "transaction", ``PoolModeMixin._go_on`` calls this for all but a wrapper's first connection.
+        """
         if self.overridden & derived.CONFIGURATION:
             self._configure_connection(self.connection)  # type: ignore[attr-defined]
         elif self.timezone_name and self._adapter.time_zone() != self.timezone_name:

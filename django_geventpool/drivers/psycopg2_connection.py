@@ -73,7 +73,10 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             _isolation_level.__set__(self, level)
 
     def sever(self) -> None:
-        """Stop what the server is executing for this connection, which psycopg2 is about to close."""
+        """Stop what the server is executing for this connection, which psycopg2 is about to close.
+
+        psycopg2's wait callback (``psycopg2_green.py``) calls this when an exception comes out of a wait.
+        """
         if not self.is_ours():
             return
         self.keep_socket()
@@ -85,7 +88,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         self.withhold_end()
 
     def start_cancelling(self) -> None:
-        """Ask the server to stop what it is executing for this connection, without waiting for that."""
+        """Have a native thread ask the server to stop what it is executing for this connection (``cancel.py``)."""
         pointer = self.pgconn_ptr
         if pointer is None:
             return

@@ -280,7 +280,10 @@ class PsycopgConnection(RestoredConnection):
     # Severing, cancelling, revoking, and who uses it
 
     def sever(self) -> None:
-        """Close the connection if it is in the middle of something, and make the server stop that."""
+        """Close the connection if it is in the middle of something, and make the server stop that.
+
+        ``_await`` calls this when an exception comes out of a wait.
+        """
         if not self.is_ours() or self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
             return
         self.keep_socket()
@@ -291,7 +294,7 @@ class PsycopgConnection(RestoredConnection):
             self.pgconn.finish()
 
     def start_cancelling(self) -> None:
-        """Ask the server to stop what it is executing for this connection, without waiting for that."""
+        """Have a native thread ask the server to stop what it is executing for this connection (``cancel.py``)."""
         pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
         if pointer is None:
             return

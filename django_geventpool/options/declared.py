@@ -33,6 +33,9 @@ def _option(default: T, kind: Kind, meaning: str, *, synonyms: str = "") -> T:
 class PoolOptions:
     """The upper-case entries of ``DATABASES[alias]["OPTIONS"]``, validated; times are in seconds.
 
+    To add one, declare it here, of a kind that ``kinds.py`` has, with its row in README's table; what two of them rule
+    out together goes into ``_check_together``.
+
     :raises InvalidOption: for a value of the wrong type or out of its range, and for options that contradict
         each other.
     """

@@ -153,6 +153,7 @@ class Pool:
                 if not self.driver.is_server_full(error):
                     raise
                 logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
+                # To its old place in the queue. `ServerLimit` says when the next attempt may be.
                 self._close_soon(self._lock.run(self._state.requeue, request, error))
             else:
                 if request.since is not None:

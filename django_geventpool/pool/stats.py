@@ -17,6 +17,7 @@ class PoolStats:
 
     Its fields declare the pool's metrics. To add one, declare it here, and count it: ``counters.count(name)``, or
     ``counters.histograms[name].record(seconds)``; a gauge is measured in ``PoolState.snapshot``.
+    Remote commands and exporters show all of them by themselves.
 
     ``size`` is ``in_use + idle + connecting + closing``: a connection counts until the server has let go of it.
     """

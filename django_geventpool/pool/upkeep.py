@@ -43,7 +43,10 @@ class Upkeep:
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
     def evict_outdated(self, now: float) -> tuple[list[Slot], list[Slot]]:
-        """Evict the idle slots whose idle time or lifetime is over; return them, and those to renew for MIN_CONNS."""
+        """Evict the idle slots whose idle time or lifetime is over; return them, and those to renew for MIN_CONNS.
+
+        ``Pool._keep_house`` hands them to the ``Closer``.
+        """
         timeout = self._idle_timeout()
         spare = sum(slot.state is not State.CLOSING for slot in self.state.slots) - self.state.options.MIN_CONNS
         old: list[Slot] = []
