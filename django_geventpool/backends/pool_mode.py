@@ -56,11 +56,10 @@ class PoolModeMixin(PooledMixin):
             and self.connection is not None
             and not (use.cursors or use.pins or use.calls or use.is_direct)
             and not self.in_atomic_block
-            and not self._adapter.is_in_transaction()
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
             # The last, as the server may have to be asked.
-            and not (self.session_policy in _PINNING and self._adapter.is_pinned())
+            and not self._adapter.is_needed(pins=self.session_policy in _PINNING)
         ):
             self._give_back()
 
@@ -163,12 +162,21 @@ class PoolModeMixin(PooledMixin):
         self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
-        calls, use.calls = use.calls, use.calls + 1
         try:
-            super().ensure_connection()
+            if self.is_derived and self.connection is None:
+                self._set_up_in(super().ensure_connection)
+            else:
+                super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
+
+    def _set_up_in(self, connect: Callable[[], None]) -> None:
+        """Connect, in which all that a derived engine executes is the session's setting up."""
+        use = self.use
+        calls, use.calls = use.calls, use.calls + 1
+        try:
+            connect()
         finally:
             use.calls = calls
 
@@ -226,12 +234,12 @@ class PoolModeMixin(PooledMixin):
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            if not self._adapter.is_known or self._adapter.time_zone() != self.use.time_zone:
+            if not self._adapter.resume(self.use.time_zone):
                 (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
                 self.use.time_zone = self._adapter.time_zone()
-            self._adapter.know()
+                self._adapter.know()
             self.detach_holder_if_shared()
         except BaseException:
             try:

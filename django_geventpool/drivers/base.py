@@ -22,8 +22,8 @@ from .server import (
     is_idle_too_long,
     may_be_check_interval,
 )
-from .session_changes import CURSORS, IDENTITY
-from .session_state import ENCODING, SETTING, reset_settings, reset_statement
+from .session_changes import ANY, CURSORS, IDENTITY
+from .session_state import ENCODING, RECORDED, SETTING, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -36,6 +36,9 @@ _IDLE_TOO_LONG = "57P05"
 _SHUT_DOWN = (None, "57P01", "57P02")
 #: That of a write in a transaction that is read only.
 _READ_ONLY = "25006"
+
+#: The kind of what only the server's report tells of.
+_SETTING: tuple[StateKind, ...] = ("setting",)
 
 #: Outside of a transaction, all of them are the session's.
 _HAS_ADVISORY_LOCK = (
@@ -159,9 +162,6 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """
         if self._is_in_use(connection):
             return False
-        session = connection.session
-        session.owner = None
-        session.refuses = False
         connection.close_cursors()
         if not self._end_transaction(connection):
             return False
@@ -169,19 +169,21 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if changes & ENCODING:
             return False
         is_renewed = connection.restore()
-        if self._has_to_discard(connection, changes):
-            self._discard(connection)
-            connection.renew()
-        else:
-            self._put_back(connection, changes & ~SETTING, is_renewed)
-            session.end_loan()
+        if changes or is_renewed or self._discard_all is True:
+            self._clean(connection, changes, is_renewed)
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
-    def _has_to_discard(self, connection: C, changes: int) -> bool:
-        if self._discard_all != "dirty":
-            return self._discard_all
-        return bool(changes & SETTING) or connection.session.is_dirty()
+    def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
+        """Put the session back in order, after which nobody's changes are recorded."""
+        session = connection.session
+        session.owner = None  # What follows is not the holder's doing.
+        if self._discard_all is True or (self._discard_all and (changes & SETTING or session.is_dirty())):
+            self._discard(connection)
+            connection.renew()
+        else:
+            self._put_back(connection, changes & (ANY | CURSORS), is_renewed)
+            session.end_loan()
 
     def _discard(self, connection: C) -> None:
         """Clear the session, and configure it as when it was opened."""
@@ -209,6 +211,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
     def _clear_set_up(self, connection: C) -> None:
         """Clear what was set up in the session for somebody else."""
+        connection.session.owner = None  # The one that had it last, and this is not its doing.
         names = connection.settings_set_up()
         if names is not None:
             # Cheaper than to discard all: the time zone stays.
@@ -222,9 +225,11 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         self._discard(connection)
 
     def kinds_kept(self, connection: C) -> Collection[StateKind]:
+        session = connection.session
+        if not session.changes & RECORDED:  # Nearly always.
+            return _SETTING if not connection.closed and connection.reports_state() else ()
         if connection.closed:
             return ()
-        session = connection.session
         if session.may_have_lock and not self._is_in_use(connection):
             session.record_locks(has_any=self._has_advisory_lock(connection))
         kinds = session.kinds_kept

@@ -32,6 +32,7 @@ class WatchedCursor(_Cursor):
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
         session = self.connection.session
+        session.uses += 1
         undoing = session.note(query if type(query) is str else _text_of(query, self))
         try:
             super().execute(query, *args, **kwargs)
@@ -44,6 +45,7 @@ class WatchedCursor(_Cursor):
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL once for each row of parameters."""
         session = self.connection.session
+        session.uses += 1
         undoing = session.note(_text_of(query, self))
         try:
             super().executemany(query, *args, **kwargs)
@@ -56,6 +58,7 @@ class WatchedCursor(_Cursor):
     def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the server."""
         session = self.connection.session
+        session.uses += 1
         session.note(f"select {procname}()")
         try:
             return super().callproc(procname, *args, **kwargs)

@@ -32,9 +32,9 @@ class SessionConnection:
         raise NotImplementedError
 
     def changes(self) -> int:
-        """Return what may have been changed: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING, SETTING.
+        """Return what may have been changed: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING, SETTING, RECORDED.
 
-        For the last, what was set up for the holder is no change.
+        A SETTING that was set up for the holder is no change.
         """
         changes = self.session.changes
         reported = self._report()

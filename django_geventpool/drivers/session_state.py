@@ -42,6 +42,8 @@ from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation, operation
 ENCODING = 8
 #: Another setting is another one, which is not put back by itself.
 SETTING = 16
+#: Statements were recorded that may have made or undone session state.
+RECORDED = 32
 
 #: What puts the first three back. Together they are one string, for one round trip.
 _RESETS = {
@@ -61,7 +63,6 @@ REPORTED = {
     "search_path": SETTING,  # By PostgreSQL 18 and later.
     "DateStyle": SETTING,
     "IntervalStyle": SETTING,
-    "application_name": SETTING,
 }
 
 #: Texts up to this length (characters) are remembered with what they do, as most are executed again and again.
@@ -137,10 +138,13 @@ class SessionState:
         "owner",
         "refuses",
         "set_up",
+        "uses",
     )
 
     def __init__(self) -> None:
-        #: IDENTITY, CHARACTERISTICS and CURSORS, as far as they apply.
+        #: How often the connection was used. Only psycopg2's counts, for which the server's reports are dear.
+        self.uses = 0
+        #: IDENTITY, CHARACTERISTICS, CURSORS and RECORDED, as far as they apply.
         self.changes = 0
         #: Returns the present owner, None if it is gone; None while nobody has the session.
         self.owner: Callable[[], SessionOwner | None] | None = None
@@ -194,7 +198,7 @@ class SessionState:
         operations = effects.operations
         made = self._made_by(operations)
         scope = self._scope_of(made, is_sent=is_sent)
-        self.changes |= effects.changes
+        self.changes |= effects.changes | RECORDED
         for key in made:
             if scope is Scope.SET_UP:
                 self.set_up.add(key)
@@ -295,14 +299,21 @@ class SessionState:
         """Return whether the setting up has left what isn't put back by itself."""
         return any(map(_stays, self.set_up))
 
+    def count_new(self, kinds: Iterable[StateKind]) -> list[StateKind]:
+        """Record kinds as reasons to keep the connection; return those that weren't before."""
+        new = [kind for kind in kinds if kind not in self.counted]
+        self.changes |= RECORDED
+        self.counted.update(new)
+        return new
+
     def end_loan(self) -> None:
         """Begin again without what the holder has made: it was cleared, or is left to the next one."""
-        self.changes = 0
-        if self._kept or self._undone or self._asks or self.counted:
+        if self.changes & RECORDED:
             self._kept = {}
             self._undone = []
             self._asks = False
             self.counted = set()
+        self.changes = 0
 
     def begin(self) -> None:
         """Begin with what the pool itself has set, as it has just opened the connection."""

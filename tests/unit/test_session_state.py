@@ -58,7 +58,7 @@ def test_what_sql_changes(sql: str | bytes, changes: int) -> None:
     session = SessionState()
     session.note(sql)
     session.note(sql)
-    assert session.changes == changes
+    assert session.changes & (ANY | CURSORS) == changes
 
 
 def test_everything_is_put_back_in_one_string() -> None:
