@@ -51,7 +51,7 @@ class _NoServer:
     name = "none"
     error: type[Exception] = OSError
 
-    def connect(self, opening: Callable[[Any], None]) -> _Connection:
+    def connect(self, opening: Callable[[Any], None], badge: str = "") -> _Connection:
         """Open one."""
         connection = _Connection()
         opening(connection)
@@ -85,9 +85,8 @@ class _NoServer:
         """They always are."""
         return True
 
-    def probe_full_server(self, connection: _Connection) -> bool:
-        """There is room for all."""
-        return False
+    def look(self, connection: _Connection, badge: str) -> None:
+        """There is no list."""
 
     def close(self, connection: _Connection) -> None:
         """Do nothing."""

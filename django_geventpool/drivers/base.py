@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from .. import green
 from ..options import DiscardAll
 from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
+from ..pool.fleet.badge import application_name, renamed
+from ..pool.fleet.census import Census, parse
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
+from .naming import users_application_name
 from .server import (
     CLOSE_TIMEOUT,
     FAILED_CLOSE_TIMEOUT,
-    FULL_SERVER_QUERY,
     add_check_interval,
     is_full,
     is_idle_too_long,
     may_be_check_interval,
+    session_list_query,
 )
 from .session_changes import ANY, CURSORS, IDENTITY
 from .session_state import ENCODING, RECORDED, SETTING, reset_settings, reset_statement
@@ -44,6 +47,9 @@ _SETTING: tuple[StateKind, ...] = ("setting",)
 _HAS_ADVISORY_LOCK = (
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())"
 )
+
+#: Of a server that doesn't say who is connected.
+_UNKNOWN = Census([], is_readable=False)
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -80,24 +86,36 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
-        self._asks_if_full = True
+        self._reads_list = True
         self._logger = logging.getLogger(f"geventpool.{self.name}")
 
-    def connect(self, opening: Callable[[Any], None]) -> C:
-        """Connect, in autocommit mode, with the session configured."""
-        connection = self._open_checked(opening)
+    def connect(self, opening: Callable[[Any], None], badge: str = "") -> C:
+        """Connect, in autocommit mode, with the session configured, and a badge behind the user's name for it."""
+        connection = self._open_checked(opening, badge)
         self._configure(connection)
         connection.record_as_opened()
         self._failover.opened(connection)
         return connection
 
-    def _open_checked(self, opening: Callable[[Any], None]) -> C:
+    def _parameters(self, badge: str) -> dict[str, Any]:
+        """Return the keyword arguments of the driver's ``connect``."""
+        parameters = self.parameters()
+        own = users_application_name(parameters, self._effective_settings) if badge else None
+        if own is not None:
+            parameters["application_name"] = application_name(own, badge)
+        return parameters
+
+    @abc.abstractmethod
+    def _effective_settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what libpq would connect with; empty if it can't be asked."""
+
+    def _open_checked(self, opening: Callable[[Any], None], badge: str) -> C:
         """Connect, and make the server look after its client during queries, if it can.
 
         Until a connect has succeeded that way, a refused one is tried once more without: front ends of many kinds
         refuse the option, in words of their own.
         """
-        parameters = self.parameters()
+        parameters = self._parameters(badge)
         if self._check_interval is None or not add_check_interval(parameters, self._check_interval):
             return self._open(parameters, opening)
         try:
@@ -114,7 +132,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
                     self._check_interval,
                 )
             return connection
-        connection = self._open(self.parameters(), opening)
+        connection = self._open(self._parameters(badge), opening)
         if self._check_interval is not None:
             self._check_interval = None
             self._logger.info(
@@ -277,22 +295,27 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return True
         return state in _SHUT_DOWN and connection.has_failed_to_begin()
 
-    def probe_full_server(self, connection: C) -> bool:
-        """Return whether the server would refuse another session; False, and never asked again, if it doesn't say."""
-        if not self._asks_if_full:
-            return False
+    def look(self, connection: C, badge: str) -> Census | None:
+        """Read the session list, in one round trip that renames the session; one that says nothing if it can't be."""
+        if not self._reads_list:
+            return _UNKNOWN
+        name = renamed(connection.reported("application_name") or "", badge)
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(FULL_SERVER_QUERY)
-                return cursor.fetchone() is not None
+            text = self._fetch_value(connection, session_list_query(name))
+            if isinstance(text, bytes):  # In a database with the encoding SQL_ASCII.
+                text = text.decode(errors="replace")
+            return parse(text, connection.server_pid())
         except connection.driver_error as error:
             if connection.closed:
                 raise
             if _sqlstate(error) in _OUT_OF_TIME:
-                return False
-            self._logger.info("The server doesn't say whether it is full: %s", error)
-            self._asks_if_full = False
-            return False
+                return None
+            refusal: Exception = error
+        except (AttributeError, ValueError) as error:
+            refusal = error
+        self._logger.info("The server doesn't say who is connected: %s", refusal)
+        self._reads_list = False
+        return _UNKNOWN
 
     def is_interrupted(self, connection: C) -> bool:
         """Return whether a holder was interrupted in the middle of a query."""

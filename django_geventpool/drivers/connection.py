@@ -234,6 +234,10 @@ class PooledConnection(SessionConnection, _Connection):
         """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         raise NotImplementedError
 
+    def server_pid(self) -> int:
+        """Return the id of the server's process, as the server has told it at the beginning."""
+        raise NotImplementedError
+
     def is_used_elsewhere(self) -> bool:
         """Return whether another greenlet or thread is in the middle of something on this connection."""
         raise NotImplementedError

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 
 from .base import BaseDriver
 from .connect_call import ConnectCall
+from .conninfo import effective_settings
 from .errors import Suppress
-from .psycopg_connection import PsycopgConnection
+from .psycopg_connection import PsycopgConnection, library
 from .psycopg_door import open_behind_doors
 
 open_behind_doors()
@@ -38,6 +40,9 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.
         connection.autocommit = True
         return connection
+
+    def _effective_settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return effective_settings(library(), make_conninfo, parameters)
 
     def reset(self, connection: PsycopgConnection) -> bool:
         """Put everything back, and end pipelines that were interrupted first."""

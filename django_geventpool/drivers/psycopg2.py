@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg2
@@ -22,15 +22,15 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
     error = psycopg2.Error
     connect_error = psycopg2.OperationalError
 
-    def connect(self, opening: Callable[[Any], None]) -> Psycopg2Connection:
-        """Connect, in autocommit mode, with the session configured."""
+    def connect(self, opening: Callable[[Any], None], badge: str = "") -> Psycopg2Connection:
+        """Connect, in autocommit mode, with the session configured, and a badge behind the user's name for it."""
         patch_psycopg()
-        return super().connect(opening)
+        return super().connect(opening, badge)
 
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> Psycopg2Connection:
         kind = _kind_of(parameters.pop("connection_factory", None))
         own = {name: parameters.pop(name) for name in ("cursor_factory",) if name in parameters}
-        settings = effective_settings(_psycopg.__file__, extensions.make_dsn, parameters)
+        settings = self._effective_settings(parameters)
         timeout = hosts.connect_timeout(settings)
 
         def connect_to(attempt: dict[str, Any]) -> Psycopg2Connection:
@@ -42,6 +42,9 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
             connection.isolation_level = self._isolation_level
         connection.autocommit = True
         return connection
+
+    def _effective_settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return effective_settings(_psycopg.__file__, extensions.make_dsn, parameters)
 
     def _connect_to(
         self,

@@ -107,6 +107,10 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         return self.get_parameter_status(name)
 
+    def server_pid(self) -> int:
+        """Return the id of the server's process, as the server has told it at the beginning."""
+        return self.get_backend_pid()
+
     def is_used_elsewhere(self) -> bool:
         """Return whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 

@@ -54,7 +54,7 @@ _INTERVAL = 0.1
 
 
 @functools.cache
-def _library() -> str:
+def library() -> str:
     """Return the file name of the libpq that psycopg uses, or of a library that is linked with it."""
     if pq.__impl__ == "python":
         return find_libpq_full_path() or ""
@@ -298,7 +298,7 @@ class PsycopgConnection(RestoredConnection):
         pointer: int | None = self.pgconn.pgconn_ptr  # type: ignore[attr-defined]  # The protocol forgets it.
         if pointer is None:
             return
-        self._cancelling = start_cancelling(_library(), pointer)
+        self._cancelling = start_cancelling(library(), pointer)
         if self._cancelling is None:
             with contextlib.suppress(psycopg.Error):
                 self.pgconn.get_cancel().cancel()  # Blocks all greenlets, for a moment if the server answers.
@@ -314,6 +314,10 @@ class PsycopgConnection(RestoredConnection):
         """Return the last value that the server has reported of a parameter; None if it doesn't report that one."""
         value = self.pgconn.parameter_status(name.encode())
         return None if value is None else value.decode()
+
+    def server_pid(self) -> int:
+        """Return the id of the server's process, as the server has told it at the beginning."""
+        return self.pgconn.backend_pid
 
     def is_used_elsewhere(self) -> bool:
         """Return whether another greenlet or thread is in the middle of something on this connection."""

@@ -77,21 +77,50 @@ def is_idle_too_long(message: str) -> bool:
     return "terminating connection due to idle-session timeout" in message
 
 
-#: Has a row if another session like this one would be refused. Without the right to see them, other roles' background
+#: Selects the session list as one text, which ``census.parse`` reads: the own process, and whether its name is shown;
+#: the limits of the role, the database and the server, less than 0 for none; then a line for each group of sessions
+#: that have role, database and name in common. It needs no rights. Without the right to see them, other roles' background
 #: workers may be taken for clients, or the other way round; the numbers of the own role are exact.
-FULL_SERVER_QUERY = """
-WITH clients AS (
-    SELECT usesysid, datid FROM pg_stat_activity
-    WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid IS NOT NULL
-)
-SELECT 1 FROM pg_roles, pg_database
-WHERE rolname = session_user AND datname = current_database() AND (
-    current_setting('max_connections')::int <= (SELECT count(*) FROM clients)
-    OR NOT rolsuper AND (
-        rolconnlimit >= 0 AND rolconnlimit <= (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid)
-        OR datconnlimit >= 0 AND datconnlimit <= (SELECT count(*) FROM clients WHERE datid = pg_database.oid)
-        OR current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-            - coalesce(current_setting('reserved_connections', true), '0')::int <= (SELECT count(*) FROM clients)
+_SESSION_LIST_QUERY = """
+SELECT pg_catalog.concat_ws(
+    pg_catalog.chr(10),
+    pg_catalog.concat_ws(
+        ' ', pg_catalog.pg_backend_pid(), named.is_shown,
+        CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END,
+        CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END,
+        pg_catalog.current_setting('max_connections')::int - CASE WHEN r.rolsuper THEN 0 ELSE
+            pg_catalog.current_setting('superuser_reserved_connections')::int
+            + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int
+        END
+    ),
+    (
+        SELECT pg_catalog.string_agg(
+            pg_catalog.concat_ws(' ', number, is_own_role, is_own_database, age, name), pg_catalog.chr(10)
+        )
+        FROM (
+            SELECT pg_catalog.count(*) AS number, usesysid = r.oid AS is_own_role, datid = d.oid AS is_own_database,
+                coalesce(pg_catalog.round(pg_catalog.max(
+                    extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)
+                )::numeric, 3), 0) AS age,
+                CASE WHEN usesysid = r.oid THEN coalesce(application_name, '') ELSE '' END AS name
+            FROM pg_catalog.pg_stat_activity
+            WHERE (backend_type = 'client backend' OR backend_type IS NULL) AND datid IS NOT NULL
+                AND usesysid IS NOT NULL
+            GROUP BY 2, 3, 5
+        ) AS sessions
     )
 )
+FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d, (
+    SELECT %s IS NOT NULL AS is_shown OFFSET 0
+) AS named
+WHERE r.rolname = session_user AND d.datname = pg_catalog.current_database()
 """
+#: Encloses a session's name, whatever is in it.
+_QUOTE = "$name$"
+
+
+def session_list_query(name: str | None) -> str:
+    """Return the query of the session list, which gives the session a name first, unless that is None."""
+    if name is None or _QUOTE in name:
+        return _SESSION_LIST_QUERY % "pg_catalog.current_setting('application_name')"
+    return _SESSION_LIST_QUERY % f"pg_catalog.set_config('application_name', {_QUOTE}{name}{_QUOTE}, false)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -11,6 +12,7 @@ from .closer import Closer
 from .counters import Reason
 from .driver import Driver
 from .lock import Lock
+from .lookout import Lookout, own_numbers
 from .slot import Slot
 from .state import PoolState
 
@@ -23,12 +25,15 @@ class Connector:
     :param name: the pool's alias, for messages.
     """
 
-    def __init__(self, name: str, driver: Driver, lock: Lock, state: PoolState, closer: Closer) -> None:
+    def __init__(
+        self, name: str, driver: Driver, lock: Lock, state: PoolState, closer: Closer, lookout: Lookout
+    ) -> None:
         self._name = name
         self._driver = driver
         self._lock = lock
         self._state = state
         self._closer = closer
+        self._lookout = lookout
 
     def make_ready(self, slot: Slot) -> None:
         """Open a slot's connection if it has none, or has lost it.
@@ -37,6 +42,10 @@ class Connector:
         """
         if slot.connection is None:
             self._connect(slot)
+            if self._state.waiting:
+                # The first look is over the first connection: then all know what room there is.
+                with contextlib.suppress(self._driver.error):  # Else the holder finds out.
+                    self._lookout.look_if_due(slot.connection)
         elif not self._driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self._name)
             self.replace(slot, "broken")
@@ -50,13 +59,17 @@ class Connector:
 
     def _connect(self, slot: Slot) -> None:
         logger.debug('Pool "%s": connecting', self._name)
+        badge = self._lock.run(self._badge)
         start = time.monotonic()
         try:
-            connection = self._driver.connect(functools.partial(self._on_opening, slot))
+            connection = self._driver.connect(functools.partial(self._on_opening, slot), badge)
         except self._driver.error:
             self._lock.run(self._state.counters.count, "failed_connects")
             raise
         self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
+
+    def _badge(self) -> str:
+        return self._state.server.fleet.badge(own_numbers(self._state))
 
     def _on_opening(self, slot: Slot, connection: Any) -> None:
         failed = self._lock.run(self._state.record_opening, slot, connection)

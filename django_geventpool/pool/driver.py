@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Literal, Protocol
 
 from .counters import StateKind
+from .fleet.census import Census
 
 #: In the server's words, those of pg_stat_activity.
 ConnectionState = Literal["active", "idle", "idle in transaction"]
@@ -14,7 +15,7 @@ ConnectionState = Literal["active", "idle", "idle in transaction"]
 class Driver(Protocol):
     """What opens, checks and closes connections. These are any hashable objects.
 
-    ``connect``, ``reset``, ``probe_full_server`` and ``close`` may wait on the network, and so may be interrupted by
+    ``connect``, ``reset``, ``look`` and ``close`` may wait on the network, and so may be interrupted by
     any BaseException; none is called under the pool's lock.
     """
 
@@ -23,11 +24,13 @@ class Driver(Protocol):
     #: The base of the driver's errors. What else its methods raise, such as a user's timeout, is passed on.
     error: type[Exception]
 
-    def connect(self, opening: Callable[[Any], None]) -> Any:
+    def connect(self, opening: Callable[[Any], None], badge: str = "") -> Any:
         """Open a connection, ready for use: configured, and outside of any transaction.
 
         Calls ``opening`` with the connection as soon as there is something to close if this fails, and with None when
         there is nothing any more. If several attempts each call it with a connection, the pool closes the earlier.
+
+        :param badge: what the session says of the pool in the server's list; empty for nothing.
         """
 
     def meet(self, connection: Any, visitor: object) -> bool:
@@ -57,8 +60,11 @@ class Driver(Protocol):
     def reset(self, connection: Any) -> bool:
         """Make a connection that comes back fit for its next holder; False if it must be thrown away."""
 
-    def probe_full_server(self, connection: Any) -> bool:
-        """Ask over a clean connection whether the server, the role or the database has no room for another one."""
+    def look(self, connection: Any, badge: str) -> Census | None:
+        """Read the server's session list over a clean connection; None if that failed this time.
+
+        :param badge: what the session says of the pool from now on, unless its holder has named it; empty for nothing.
+        """
 
     def close(self, connection: Any) -> None:
         """Close a connection in whatever state it is, and return when the server has let go of it.

@@ -22,6 +22,8 @@ class Due:
     #: Slots that are evicted already.
     to_close: list[Slot]
     to_renew: list[Slot]
+    #: An idle slot to read the server's session list with.
+    to_look: Slot | None
     #: Names of holders that ended.
     abandoned: list[str]
     #: Names of holders that have held a connection for too long, and where they took it.
@@ -56,6 +58,7 @@ def begin_due_work(
             to_close.append(slot)
     outdated, to_renew = upkeep.evict_outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
+    to_look = upkeep.slot_to_look_with(now)
     overdue = [(slot.who(), slot.request.stack) for slot in upkeep.mark_overdue(now) if slot.request is not None]
     state.dispatch()
     observed = alarms.observe(now)
@@ -63,4 +66,4 @@ def begin_due_work(
     if state.unheard and green.is_in_main_hub():
         state.wake_unheard()
     look_again = min(upkeep.next_wake(now), alarms.due_at(state.waiting_since()))
-    return Due(to_close, to_renew, abandoned, overdue, observed), look_again
+    return Due(to_close, to_renew, to_look, abandoned, overdue, observed), look_again

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import green, process
@@ -26,6 +26,7 @@ from .due import Due, begin_due_work
 from .holder import Holder
 from .housekeeper import Housekeeper
 from .lock import Lock, ReentryError
+from .lookout import Lookout
 from .owner import Owner
 from .predecessors import Predecessors
 from .refusals import Refusals
@@ -65,7 +66,8 @@ class Pool:
         self._alarms = Alarms(name, driver, self._state)
         self._refusals = Refusals(name, self._lock, self._state, self._alarms)
         self._closer = Closer(name, driver, self._lock, self._state)
-        self._connector = Connector(name, driver, self._lock, self._state, self._closer)
+        self._lookout = Lookout(driver, self._lock, self._state, self._wake_by)
+        self._connector = Connector(name, driver, self._lock, self._state, self._closer, self._lookout)
         self._housekeeper = Housekeeper(self._keep_house)
         self._returns = Returns(
             name,
@@ -74,6 +76,7 @@ class Pool:
             self._state,
             self._closer,
             self._upkeep,
+            self._lookout,
             self._wake_by,
             self._housekeeper.wake,
         )
@@ -330,6 +333,8 @@ class Pool:
         self._closer.close_soon(*due.to_close)
         for slot in due.to_renew:
             self._closer.start(self._renew, slot)
+        if due.to_look is not None:
+            self._closer.start(self._look_over, due.to_look)
         for who in due.abandoned:
             self._alarms.warn_of_abandoned(who)
         for who, stack in due.overdue:
@@ -351,14 +356,21 @@ class Pool:
 
     def _renew(self, slot: Slot) -> None:
         """Replace an idle connection that has lived long enough."""
+        self._use_idle(slot, lambda: self._connector.replace(slot, "lifetime"))
+
+    def _look_over(self, slot: Slot) -> None:
+        """Read the server's session list over an idle connection."""
+        self._use_idle(slot, lambda: self._lookout.look_if_due(slot.connection))
+
+    def _use_idle(self, slot: Slot, use: Callable[[], object]) -> None:
         request = self._state.renewal_request
         try:
             if not self._lock.run(self._state.begin_to_renew, slot):
                 return
-            self._connector.replace(slot, "lifetime")
+            use()
             self._returns.put_back(slot, request, None)
         except self.driver.error:
-            logger.debug('Pool "%s": an idle connection could not be renewed', self.name, exc_info=True)
+            logger.debug('Pool "%s": an idle connection could not be used', self.name, exc_info=True)
             self._returns.put_back(slot, request, "broken")
         except BaseException:
             self._returns.put_back(slot, request, "broken")

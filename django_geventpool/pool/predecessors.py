@@ -27,6 +27,7 @@ class Predecessors:
         """Replace a pool that is closed, or about to be, and the pools before it; called before this one lends."""
         self.state.count_predecessors = self.count_slots
         self._before = predecessor.lineage()
+        self.state.server.fleet.succeed(predecessor.state.server.fleet)
         for each in self._before:
             each.be_succeeded_by(self)
 

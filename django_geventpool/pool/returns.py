@@ -11,6 +11,7 @@ from .closer import Closer
 from .counters import Reason
 from .driver import Driver
 from .lock import Lock, ReentryError, is_refusal
+from .lookout import Lookout
 from .slot import Request, Slot, State
 from .state import PoolState
 from .upkeep import Upkeep
@@ -40,6 +41,7 @@ class Returns:
         state: PoolState,
         closer: Closer,
         upkeep: Upkeep,
+        lookout: Lookout,
         wake_by: Callable[[float], object],
         wake: Callable[[], object],
     ) -> None:
@@ -49,6 +51,7 @@ class Returns:
         self._state = state
         self._closer = closer
         self._upkeep = upkeep
+        self._lookout = lookout
         self._wake_by = wake_by
         self._wake = wake
         #: For the housekeeper to put back.
@@ -80,7 +83,7 @@ class Returns:
                 return  # Another was faster.
             if not self._driver.reset(slot.connection):
                 reason = "broken"
-            elif self._state.waiting and self._yield_if_due(slot.connection):
+            elif self._lookout.look_if_due(slot.connection):
                 reason = "yielded"
             else:
                 reason = None
@@ -93,16 +96,6 @@ class Returns:
 
     def _is_deferred(self, request: Request) -> bool:
         return any(other is request for _, other, _ in list(self.deferred))
-
-    def _yield_if_due(self, connection: object) -> bool:
-        """Probe over a clean connection if that is due; return whether it yields to other processes."""
-        try:
-            if not self._lock.run(self._state.begin_probe_if_due) or not self._driver.probe_full_server(connection):
-                return False
-            self._lock.run(self._state.server.record_yield)
-        except ReentryError:
-            return False  # Other processes get a connection another time.
-        return True
 
     def put_back(self, slot: Slot, request: Request, reason: Reason | None) -> None:
         """Take a slot from a request that still has it, without cleaning.

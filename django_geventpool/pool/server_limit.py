@@ -9,6 +9,8 @@ import math
 import random
 from collections.abc import Callable
 
+from .fleet.policy import Fleet
+
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
 
@@ -19,6 +21,13 @@ NEEDY = 0.5
 #: Least and most pause after a connection was closed for others, in parts of the longest pause: more than NEEDY, so
 #: that pools with few connections try first.
 LEFT_TO_OTHERS = (0.55, 0.8)
+
+#: Pauses of a pool without any connection: the first, from which they double, the longest, and the least, to which they
+#: fall in the time that is the last; all in seconds.
+OUTSIDE = (0.3, 1.5, 0.8, 4.0)
+
+#: How long a pool that has left its only connection to others stays outside, in parts of the longest pause.
+AFTER_TURN = (1.5, 2.0)
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
 TIME_SLICE = 8.0
@@ -46,28 +55,40 @@ class ServerLimit:
     def __init__(self, clock: Callable[[], float], uniform: Uniform = random.uniform) -> None:
         self._clock = clock
         self._uniform = uniform
-        #: When to yield to other processes.
+        #: What the session list says; that and when to yield where it says nothing of others.
+        self.fleet = Fleet(clock, uniform)
         self.share = FairShare(clock, uniform)
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
         self.retry_at = 0.0
+        #: Since when the pool stands outside, without a connection (monotonic seconds); None if it doesn't.
+        self._outside_since: float | None = None
+        #: Since when it has had connections (monotonic seconds).
+        self._inside_since = -math.inf
         #: How many may connect at the same time.
         self.max_connecting = math.inf
 
-    def may_connect(self, connecting: int) -> bool:
-        """Return whether another may connect, while so many are connecting.
+    def may_connect(self, size: int, connecting: int) -> bool:
+        """Return whether another may connect, while so many connections are open or being opened.
 
         After a refusal one at a time may, and after each success one more.
         """
-        return not (self.backoff and self._clock() < self.retry_at) and connecting < self.max_connecting
+        return (
+            not (self.backoff and self._clock() < self.retry_at)
+            and connecting < min(self.max_connecting, self.fleet.max_connecting)
+            and self.fleet.may_grow(size)
+        )
 
     def connected(self, limit: int) -> bool:
         """Record that the server had room; return whether others, which may have been held back, may connect now."""
-        if not self.backoff and self.max_connecting >= limit:
-            return False
-        self.backoff = self.retry_at = 0.0
-        self.max_connecting += 1
-        return True
+        if self._inside_since == -math.inf:
+            self._inside_since = self._clock()
+        self._outside_since = None
+        was_held_back = bool(self.backoff) or min(self.max_connecting, self.fleet.max_connecting) < limit
+        if was_held_back:
+            self.backoff = self.retry_at = 0.0
+            self.max_connecting += 1
+        return was_held_back
 
     def refused(self, size: int, limit: int) -> None:
         """Record that the server was full: nobody connects before a pause, while our own connections are lent on.
@@ -78,18 +99,64 @@ class ServerLimit:
         if self.backoff and self._clock() < self.retry_at:
             return  # Several tried at the same time.
         self.share.refused(size)
+        self.fleet.refused(size)
+        if size == 0 and self.fleet.is_readable is not False:
+            self._stand_outside()
+            return
         least, most = BACKOFF
         most *= min(1.0, max(NEEDY, size / limit))
         # Workers that share a full server should not come back all at the same time.
         self._pause(min(max(2 * self.backoff, least), most), self._uniform(0.5, 1))
 
-    def record_yield(self) -> None:
-        """Record that a connection will be closed to leave its room on a full server to other processes."""
+    def _stand_outside(self) -> None:
+        """Pause, the less the longer the pool has been without a connection."""
+        now = self._clock()
+        if self._outside_since is None:
+            self._outside_since = now
+        first, longest, least, patience = OUTSIDE
+        waited = min(1.0, (now - self._outside_since) / patience)
+        pause = min(max(2 * self.backoff, first), longest + (least - longest) * waited)
+        self._pause(pause, self._uniform(0.6, 1.2))
+
+    def record_yield(self, left: int) -> None:
+        """Record that a connection will be closed to leave its room on a full server to other processes.
+
+        :param left: how many the pool still has.
+        """
         self.share.record_yield()
-        self.leave_to_others()
+        if left == 0:
+            self._inside_since = -math.inf
+            self._outside_since = self._clock()
+            self._pause(BACKOFF[1], self._uniform(*AFTER_TURN))
+        else:
+            self.leave_to_others()
+
+    def may_look(self, size: int, is_waited_for: bool, limit: int) -> bool:
+        """Return whether a look at the session list may be due."""
+        now = self._clock()
+        return now >= self.fleet.look_at(size, is_waited_for, limit) or (
+            is_waited_for and now >= self.share.probe_at and self.fleet.is_alone and self.fleet.may_be_full
+        )
+
+    def begin_probe_if_due(self, size: int) -> bool:
+        """Return whether a pool that knows of nobody else is to yield if the server is full, as somebody may wait."""
+        return self.fleet.is_alone and self.fleet.may_be_full and self.share.begin_probe_if_due(size)
+
+    def idle_timeout(self, usual: float | None) -> float | None:
+        """Return how long a connection may be idle (seconds): less than usual if others may need it."""
+        return self.fleet.idle_timeout(self.share.idle_timeout(usual))
+
+    def is_to_yield(self, busy: int) -> bool:
+        """Return whether one of so many busy connections, which comes back, is to be left to other processes."""
+        return self.fleet.is_to_yield(busy, self._clock() - self._inside_since)
 
     def leave_to_others(self) -> None:
-        """Hold all connects back for a while: others can have the room only when the server has let go of it."""
+        """Hold all connects back for a while: others can have the room only when the server has let go of it.
+
+        A session list that is followed says by itself what room there is.
+        """
+        if self.fleet.is_followed:
+            return
         self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:
@@ -124,7 +191,7 @@ class FairShare:
         #: How long the next pause will be if nobody else is known to want a connection.
         self._probe_pause = PROBE_INTERVAL[0]
         #: No probe before this time (monotonic seconds).
-        self._next = clock() + self._probe_pause
+        self.probe_at = clock() + self._probe_pause
         #: Whether others are known to want more connections than there are.
         self._is_contested = False
         #: When the server was last known to be full.
@@ -133,7 +200,7 @@ class FairShare:
     def begin_probe_if_due(self, size: int) -> bool:
         """Return whether a pool with so many connections is to probe; if so, the time until the next begins."""
         now = self._clock()
-        if size < 2 or now < self._next:
+        if size < 2 or now < self.probe_at:
             return False
         self._begin(size)
         return True
@@ -144,7 +211,7 @@ class FairShare:
         else:
             pause = self._probe_pause
             self._probe_pause = min(2 * pause, PROBE_INTERVAL[1])
-        self._next = self._clock() + pause * self._uniform(0.75, 1.25)
+        self.probe_at = self._clock() + pause * self._uniform(0.75, 1.25)
 
     def record_yield(self) -> None:
         """Record that a connection was given up: nobody is known to want it, until a refusal shows otherwise."""

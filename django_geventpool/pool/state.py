@@ -82,9 +82,7 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(
-            sum(slot.state is State.CONNECTING for slot in self.slots)
-        ):
+        elif self._count() < self.limit and self.server.may_connect(self._size(), self._count_in(State.CONNECTING)):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
@@ -97,6 +95,13 @@ class PoolState:
 
     def _count(self) -> int:
         return len(self.slots) + self.count_predecessors()
+
+    def _count_in(self, state: State) -> int:
+        return sum(slot.state is state for slot in self.slots)
+
+    def _size(self) -> int:
+        """Return how many connections are open or being opened, without those being closed."""
+        return len(self.slots) - self._count_in(State.CLOSING)
 
     def dispatch(self) -> None:
         """Give what is free to the longest waiters; the only place that does."""
@@ -218,12 +223,22 @@ class PoolState:
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
+        if len(self.slots) > self.server.fleet.target and self._is_to_yield():
+            return "yielded"
         return None
+
+    def _is_to_yield(self) -> bool:
+        """Return whether a connection that comes back is left to other processes; if so, record that."""
+        busy = sum(slot.request not in (None, self.renewal_request) for slot in self.slots)
+        is_yielded = self.server.is_to_yield(busy)
+        if is_yielded:
+            self.server.record_yield(self._size() - 1)
+        return is_yielded
 
     def _excess(self) -> int:
         """Return how many connections are open above the limit, without those being closed; 0 or less for none."""
         excess = self._count() - self.limit
-        return excess if excess <= 0 else excess - sum(slot.state is State.CLOSING for slot in self.slots)
+        return excess if excess <= 0 else excess - self._count_in(State.CLOSING)
 
     def take_back(self, slot: Slot, request: Request, reason: Reason | None) -> bool | None:
         """Take a slot back from a request, and put it idle, lend it to the next, or evict it.
@@ -236,13 +251,13 @@ class PoolState:
         reason = reason or self._why_not_keep(slot)
         if reason is not None:
             return self.evict(slot, reason)
-        now = self._clock()
         slot.state = State.IDLE
         slot.request = None
         request.holder.slots.pop(slot, None)
         if request is not self.renewal_request:
+            now = self._clock()
             self.counters.histograms["use_time"].record(now - slot.since)
-        slot.since = now
+            slot.since = now
         self.idle.append(slot)
         if self.waiting:
             self.dispatch()
@@ -301,9 +316,9 @@ class PoolState:
         if self.closed:
             self.on_slot_closed()
 
-    def begin_probe_if_due(self) -> bool:
-        """Return whether to probe for a full server over a connection that comes back; if so, plan the next probe."""
-        return bool(self.waiting) and self.server.share.begin_probe_if_due(len(self.by_connection))
+    def may_look(self) -> bool:
+        """Return whether a look at the server's session list may be due: cheap, and a guess."""
+        return not self.closed and self.server.may_look(len(self.slots), bool(self.waiting), self.limit)
 
     # Closing the pool
 

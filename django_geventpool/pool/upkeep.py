@@ -30,15 +30,15 @@ class Upkeep:
         self.state = state
 
     def _idle_timeout(self) -> float | None:
-        return self.state.server.share.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
+        return self.state.server.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
 
     def wake_at(self, slot: Slot) -> float:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
         While there are slots, a look is planned within BACKSTOP, so twice that wakes the housekeeper only if none is.
-        It is less than IDLE_AT_FULL_SERVER, the idle timeout while other processes need connections.
+        It is less than IDLE_AT_FULL_SERVER.
         """
-        timeout = self.state.options.CONN_IDLE_TIMEOUT
+        timeout = self._idle_timeout()
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 
@@ -64,6 +64,14 @@ class Upkeep:
                 renewed.append(slot)
         evicted = self.state.evict_idle(old, "lifetime") + self.state.evict_idle(unused, "idle")
         return evicted, renewed
+
+    def slot_to_look_with(self, now: float) -> Slot | None:
+        """Return the idle slot over which to read the server's session list; None if that isn't due."""
+        return self.state.idle[-1] if self.state.idle and now >= self._look_at() else None
+
+    def _look_at(self) -> float:
+        state = self.state
+        return state.server.fleet.look_at(len(state.idle), len(state.waiting), state.limit)
 
     def abandoned(self) -> list[Slot]:
         """Return the slots of holders and owners that are gone."""
@@ -104,4 +112,8 @@ class Upkeep:
             times += [s.since + leak_after for s in self.state.slots if s.request is not None and not s.is_overdue]
         if any(slot.holder is not None and slot.holder.poll_end is not None for slot in self.state.slots):
             times.append(now + HOLDER_POLL_INTERVAL)
+        if self.state.idle:
+            times.append(self._look_at())
+        if self.state.waiting:
+            times.append(max(self.state.server.fleet.grow_at(), now + SLOT_POLL_INTERVAL))
         return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())

@@ -9,7 +9,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
-Step = Literal["connect", "opened", "is_alive", "reset", "probe_full_server", "close"]
+from django_geventpool.pool.fleet.census import Census
+
+
+def unknown() -> Census:
+    """Return what a server says that doesn't say who is connected."""
+    return Census([], is_readable=False)
+
+
+Step = Literal["connect", "opened", "is_alive", "reset", "look", "close"]
 #: What a step does instead of succeeding: raise an exception, or call a function.
 Action = BaseException | Callable[[], object] | None
 
@@ -29,8 +37,10 @@ class Refused(ScriptedError):
 class ScriptedConnection:
     """A connection of the driver."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, badge: str) -> None:
         self.number = number
+        #: What it says of its pool.
+        self.badge = badge
         #: Whether the server has hung up.
         self.dead = False
         #: Whether it can't be reset.
@@ -62,8 +72,8 @@ class ScriptedDriver:
         self.log: list[tuple[Step, ScriptedConnection | None]] = []
         #: The server's limit of connections; None for none.
         self.capacity: int | None = None
-        #: What the server answers when it is asked whether it is full.
-        self.says_full = False
+        #: What a look at the server's session list returns.
+        self.list: Callable[[], Census | None] = unknown
         #: Whether steps let others run.
         self.is_slow = True
         self._scripts: dict[Step, deque[Action]] = defaultdict(deque)
@@ -85,9 +95,9 @@ class ScriptedDriver:
 
     # The interface of drivers
 
-    def connect(self, opening: Callable[[ScriptedConnection], None]) -> ScriptedConnection:
+    def connect(self, opening: Callable[[ScriptedConnection], None], badge: str = "") -> ScriptedConnection:
         self._take("connect", None)
-        connection = ScriptedConnection(next(self._numbers))
+        connection = ScriptedConnection(next(self._numbers), badge)
         opening(connection)
         with self._lock:
             if self.capacity is not None and len(self.live) >= self.capacity:
@@ -105,9 +115,10 @@ class ScriptedDriver:
         self._take("reset", connection)
         return not connection.dirty
 
-    def probe_full_server(self, connection: ScriptedConnection) -> bool:
-        self._take("probe_full_server", connection)
-        return self.says_full
+    def look(self, connection: ScriptedConnection, badge: str) -> Census | None:
+        self._take("look", connection)
+        connection.badge = badge
+        return self.list()
 
     def close(self, connection: ScriptedConnection) -> None:
         self._take("close", connection)

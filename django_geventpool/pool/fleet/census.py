@@ -1,0 +1,107 @@
+"""The server's session list as the pools of a fleet read it: which pool has how many sessions, and who else has any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .badge import Badge, read
+
+
+@dataclass
+class Member:
+    """A pool in the list."""
+
+    badge: Badge
+    sessions: int = 0
+    #: For how long its oldest session has been open, by the server's clock (seconds).
+    age: float = 0.0
+
+    def add(self, badge: Badge, sessions: int, age: float) -> None:
+        """Count sessions of this pool; the newest badge holds."""
+        if badge.sequence > self.badge.sequence:
+            self.badge = badge
+        self.sessions += sessions
+        self.age = max(self.age, age)
+
+
+@dataclass
+class Scope:
+    """One limit, and the sessions that count against it."""
+
+    #: "role", "database" or "server".
+    kind: str
+    limit: int
+    members: dict[str, Member] = field(default_factory=dict)
+    #: Sessions that belong to no pool of the fleet.
+    strangers: int = 0
+
+    def add(self, badge: Badge | None, sessions: int, age: float) -> None:
+        """Count sessions with the same name."""
+        if badge is None:
+            self.strangers += sessions
+        else:
+            self.members.setdefault(badge.token, Member(badge)).add(badge, sessions, age)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions count against the limit."""
+        return self.strangers + sum(member.sessions for member in self.members.values())
+
+
+@dataclass
+class Census:
+    """The session list at one moment."""
+
+    #: The limits that there are; each is at least 1, so a role that may not connect any more has one too.
+    scopes: list[Scope]
+    #: Whether the list shows who is who. A pooler in between merges sessions, and without rights, names are hidden.
+    is_readable: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server would refuse another session."""
+        return any(scope.sessions >= scope.limit for scope in self.scopes)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions with the same name, in the same database, of the same role."""
+
+    number: int
+    is_own_role: bool
+    is_own_database: bool
+    #: For how long the oldest has been open (seconds).
+    age: float
+    #: Its ``application_name``; empty if it is hidden.
+    name: str
+
+
+def take(limits: Iterable[tuple[str, int]], listed: Iterable[Sessions], *, is_readable: bool) -> Census:
+    """Return the census of a list.
+
+    :param limits: the kind of each limit, and the limit; less than 0 for none.
+    """
+    scopes = [Scope(kind, max(1, limit)) for kind, limit in limits if limit >= 0]
+    for group in listed:
+        badge = read(group.name) if group.is_own_role else None
+        for scope in scopes:
+            if scope.kind == "server" or (group.is_own_role if scope.kind == "role" else group.is_own_database):
+                scope.add(badge, group.number, group.age)
+    return Census(scopes, is_readable)
+
+
+def parse(text: str, pid: int) -> Census:
+    """Return the census that the server has written: see ``SESSION_LIST_QUERY`` in ``drivers/server.py``.
+
+    :param pid: the server's process as the client knows it; behind a pooler it is another one.
+    :raises ValueError: if it isn't what that query writes.
+    """
+    head, *lines = text.split("\n")
+    own_pid, is_named, *numbers = head.split(" ")
+    limits = zip(("role", "database", "server"), map(int, numbers), strict=True)
+    listed = []
+    for line in lines:
+        number, role, database, age, name = line.split(" ", 4)
+        listed.append(Sessions(int(number), role == "t", database == "t", float(age), name))
+    return take(limits, listed, is_readable=int(own_pid) == pid and is_named == "t")

@@ -1,0 +1,246 @@
+"""What a pool does with the session list: when to read it, how many connections to have, when to leave some to others.
+
+Each pool reads the list for itself. All read the same, and so come to the same shares; nobody asks anybody.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .badge import Badge, new_token
+from .census import Census
+from .standing import Own, Silence, Standing, judge
+
+#: Least time between two looks of a pool at the list, in seconds.
+LOOK_INTERVAL = 0.5
+#: Each pause is longer by up to this part of it, so that pools don't look at the same time.
+_JITTER = 0.2
+#: What a look costs the server, in seconds: at all, and for each session. All looks of the fleet together may take
+#: LOOKS_SHARE of a processor.
+_LOOK_COST = (0.0002, 0.000007)
+LOOKS_SHARE = 0.02
+#: Most time between looks while nobody lacks a connection: if all pools together could reach the limit, if they can't,
+#: and if even twice as many couldn't; in seconds. Each pause is twice the one before: pools that start together soon
+#: see each other.
+CALM_INTERVAL = 2.0
+FAR_INTERVAL = 10.0
+ROOMY_INTERVAL = 60.0
+#: For how long a list is relied on, in seconds, or if that is longer, for so many of the pauses between looks.
+STALE_AFTER = 3.0
+_STALE_PAUSES = 3
+#: How many connect at the same time until the list was read for the first time, and when others may be doing the same.
+CONNECTING_IN_CROWD = 2
+#: Least and most pause between attempts to get more than the last list had, when it is old because no connection comes
+#: back, in seconds.
+TRY_INTERVAL = (10.0, 60.0)
+#: For how long room for one more is kept free after another pool was last seen, in seconds.
+FLEET_MEMORY = 600.0
+#: For how long a connection is idle until others may have it, in seconds.
+IDLE_GRACE = 0.4
+#: For how long a pool keeps its only connection at least, in seconds.
+LEAST_TURN = 1.0
+
+Uniform = Callable[[float, float], float]
+
+
+@dataclass
+class _Plan:
+    """What follows from the last list."""
+
+    #: How many connections the pool may grow to.
+    cap: float = math.inf
+    #: How many it keeps while others lack some.
+    target: float = math.inf
+    #: When it was read (monotonic seconds).
+    made_at: float = -math.inf
+    #: For how long it is relied on (seconds).
+    good_for: float = 0.0
+
+
+class Fleet:
+    """One pool's part in the fleet. The pool calls each method with its lock held.
+
+    :param clock: monotonic seconds.
+    :param uniform: a random number between two others.
+    :param token: tells the pool from others.
+    """
+
+    def __init__(self, clock: Callable[[], float], uniform: Uniform = random.uniform, token: str | None = None) -> None:
+        self._clock = clock
+        self._uniform = uniform
+        self.token = token or new_token()
+        self._sequence = 0
+        #: Whether the list can be read: None until that was tried.
+        self.is_readable: bool | None = None
+        #: What the last list has said; None before the first.
+        self.standing: Standing | None = None
+        self._plan = _Plan()
+        self._silence = Silence()
+        #: The last pause while nobody lacked a connection, in seconds.
+        self._calm_pause = 0.0
+        #: The other pools in the last list, and when there last were any.
+        self._company: set[str] = set()
+        self._met_at = -math.inf
+        #: When all pools together could last reach the limit.
+        self._crowded_at = -math.inf
+        #: No look before the first if connections are lacking, else before the second (monotonic seconds).
+        self._soon = self._next = -math.inf
+        #: When to try to grow beyond an old list, and the pause after that.
+        self._try_at = math.inf
+        self._try_pause = TRY_INTERVAL[0]
+
+    def succeed(self, predecessor: Fleet) -> None:
+        """Go on in the place of a pool of the same process, which is closed."""
+        self.token, self._sequence = predecessor.token, predecessor._sequence + 1
+
+    # What is told to others
+
+    def badge(self, own: Own) -> str:
+        """Return what sessions are to say of the pool from now on; empty if nobody could read it."""
+        if self.is_readable is False:
+            return ""
+        return str(Badge(self.token, own.limit, own.demand, self._sequence))
+
+    # Looks
+
+    def begin_look_if_due(self, own: Own) -> str | None:
+        """Return the badge to wear from now on if the list is to be read; the time until the next look begins."""
+        if self._clock() < self.look_at(own.size, own.waiting, own.limit):
+            return None
+        return self.begin_look(own)
+
+    def begin_look(self, own: Own) -> str:
+        """Return the badge to wear from now on; the time until the next look begins."""
+        self._sequence += 1
+        self._soon = self._next = self._clock() + self._pause()
+        return self.badge(own)
+
+    def look_at(self, size: int, waiting: int, limit: int) -> float:
+        """Return when to read the list next (monotonic seconds); infinite if there is no need."""
+        if self.is_readable is False or not (waiting or size > 1):
+            return math.inf
+        return self._soon if waiting and self._plan.cap <= size < limit else self._next
+
+    def _pause(self) -> float:
+        standing = self.standing
+        cost = 0.0
+        if standing is not None:
+            cost = standing.pools * (_LOOK_COST[0] + standing.sessions * _LOOK_COST[1]) / LOOKS_SHARE
+        return max(LOOK_INTERVAL, cost) * self._uniform(1, 1 + _JITTER)
+
+    def record(self, census: Census, own: Own) -> None:
+        """Record what the list says."""
+        self.is_readable = census.is_readable
+        if not census.is_readable:
+            self._plan = _Plan()
+            return
+        now = self._clock()
+        self._silence.observe(census, now)
+        self._meet({token for scope in census.scopes for token in scope.members} - {self.token}, now)
+        is_expected = now - self._met_at <= FLEET_MEMORY
+        standing = judge(census, self.token, own, lambda badge: self._silence.is_silent(badge, now), is_expected)
+        self.standing = standing
+        if standing.is_crowded:
+            self._crowded_at = now
+        pause = self._soon - now
+        self._calm_pause = (
+            0.0 if standing.is_contested else min(self._longest_pause(standing, now), 2 * self._calm_pause or pause)
+        )
+        self._next = max(self._soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
+        is_lasting = not standing.is_contested and not self._is_crowded(now)
+        self._plan = _Plan(
+            standing.cap,
+            standing.target if standing.is_contested else math.inf,
+            now,
+            math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
+        )
+        if own.size < standing.target:
+            self._try_pause = TRY_INTERVAL[0]
+            self._try_at = now + self._plan.good_for
+        else:
+            self._try_at = now + self._try_pause * self._uniform(1, 1 + _JITTER)
+
+    def _meet(self, company: set[str], now: float) -> None:
+        if company - self._company:
+            self._calm_pause = 0.0
+        if company:
+            self._met_at = now
+        self._company = company
+
+    def _is_crowded(self, now: float) -> bool:
+        """Return whether the pools that were there not long ago could reach the limit."""
+        return now - self._crowded_at <= FLEET_MEMORY
+
+    def _longest_pause(self, standing: Standing, now: float) -> float:
+        if self._is_crowded(now):
+            return CALM_INTERVAL
+        return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
+
+    # What follows
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other pool was in the list for a while, or it can't be read."""
+        return not self.is_readable or self._clock() - self._met_at > FLEET_MEMORY
+
+    @property
+    def may_be_full(self) -> bool:
+        """Whether the limit could be reached by the pools that were there not long ago, as far as is known."""
+        return not self.is_readable or self._is_crowded(self._clock())
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the list is read, and not too old."""
+        return self._clock() < self._plan.made_at + self._plan.good_for
+
+    def may_grow(self, size: int) -> bool:
+        """Return whether a pool that has, or is opening, so many connections may open another."""
+        if size == 0 or not self.is_readable:
+            return True  # Being in the list is how others hear of it.
+        if self.is_followed or size < self._plan.cap:
+            return size < self._plan.cap
+        return self._clock() >= self._try_at
+
+    def grow_at(self) -> float:
+        """Return when to try to grow although no list says that there is room (monotonic seconds)."""
+        return self._try_at if self.is_readable and self._plan.cap < math.inf else math.inf
+
+    @property
+    def max_connecting(self) -> float:
+        """How many may connect at the same time."""
+        if self.is_readable is False:
+            return math.inf
+        is_alone = self.is_readable and not self._is_crowded(self._clock())
+        return math.inf if is_alone else CONNECTING_IN_CROWD
+
+    def refused(self, size: int) -> None:
+        """Record that the server was full."""
+        if size and self.is_readable:
+            self._plan.cap = min(self._plan.cap, size)
+            self._next = self._soon
+            now = self._clock()
+            if now >= self._try_at:
+                self._try_pause = min(2 * self._try_pause, TRY_INTERVAL[1])
+                self._try_at = now + self._try_pause
+
+    @property
+    def target(self) -> float:
+        """How many connections to keep while others lack some; infinite if none does, as far as is known."""
+        return self._plan.target
+
+    def is_to_yield(self, busy: int, held_for: float) -> bool:
+        """Return whether a connection that comes back is to be closed, as others lack it.
+
+        :param busy: how many are in use, this one too.
+        :param held_for: for how long the pool has had connections (seconds).
+        """
+        return busy > self._plan.target and self.is_followed and (busy > 1 or held_for >= LEAST_TURN)
+
+    def idle_timeout(self, usual: float | None) -> float | None:
+        """Return for how long connections may be idle (seconds)."""
+        if self._plan.target < math.inf and self.is_followed:
+            return IDLE_GRACE if usual is None else min(usual, IDLE_GRACE)
+        return usual

@@ -1,0 +1,178 @@
+"""How one pool stands among the others of the list: its fair share, and the room that it may grow into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .badge import Badge
+from .census import Census, Scope
+from .shares import fill
+
+#: A pool that has told nothing new for so long isn't counted on to want more, or to give anything back, in seconds.
+SILENT_AFTER = 4.0
+#: For how long a pool that has come in is taken as a sign that others may follow, in seconds.
+YOUNG = 1.0
+#: The part of the limit that is kept free for those, at the most: one in so many.
+MOST_DOORS = 8
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a pool knows of itself at one moment."""
+
+    limit: int
+    #: Connections that are open, or being opened.
+    size: int
+    #: The same, and those that are being closed.
+    slots: int
+    #: Connections that are open, so that the list has them under some name.
+    opened: int
+    #: Those in use or being opened, or idle since a moment ago.
+    busy: int
+    waiting: int
+
+    @property
+    def demand(self) -> int:
+        """How many connections the pool could use."""
+        return min(self.limit, self.busy + self.waiting)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the list says of one pool."""
+
+    #: What the fleet may have together, and how many pools it has.
+    budget: int
+    pools: int
+    #: All sessions that the list has.
+    sessions: int
+    #: The pool's fair share.
+    target: int
+    #: How many connections it may grow to.
+    cap: int
+    #: Whether some pool lacks connections, or could if others didn't close idle ones.
+    is_contested: bool
+    #: Whether all pools together could reach the limit.
+    is_crowded: bool
+    #: Whether even twice as many couldn't.
+    is_roomy: bool
+
+
+class Silence:
+    """When each pool has last told something new, by this process's clock: those of others are not compared."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, tuple[int, float]] = {}
+
+    def observe(self, census: Census, now: float) -> None:
+        """Record which badges are new."""
+        heard = {}
+        for scope in census.scopes:
+            for token, member in scope.members.items():
+                sequence, since = self._heard.get(token, (-1, now))
+                heard[token] = (sequence, since) if member.badge.sequence == sequence else (member.badge.sequence, now)
+        self._heard = heard
+
+    def is_silent(self, badge: Badge, now: float) -> bool:
+        """Return whether a pool has told nothing new for a while: it is dead, or busy with long queries, or content."""
+        return now - self._heard[badge.token][1] >= SILENT_AFTER
+
+
+def judge(
+    census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
+) -> Standing:
+    """Return how the pool with this token stands, by the limit that is the tightest for it.
+
+    :param is_company_expected: whether other pools were in the list not long ago.
+    """
+    views = [_View(scope, token, own, is_silent, is_company_expected) for scope in census.scopes]
+    tightest = min(views, key=lambda view: (view.target, view.cap))
+    return Standing(
+        budget=min(view.budget for view in views),
+        pools=max(len(view.live) for view in views) + 1,
+        sessions=max(view.scope.sessions for view in views),
+        target=tightest.target,
+        cap=min(view.cap for view in views),
+        is_contested=any(view.is_contested for view in views),
+        is_crowded=any(view.could_take(1) for view in views),
+        is_roomy=not any(view.could_take(2) for view in views),
+    )
+
+
+class _View:
+    """One limit as one pool sees it."""
+
+    def __init__(
+        self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
+    ) -> None:
+        self.scope = scope
+        self._token = token
+        self._own = own
+        mine = scope.members.get(token)
+        others = [member for member in scope.members.values() if member.badge.token != token]
+        #: The other pools that take part.
+        self.live = [member for member in others if not is_silent(member.badge)]
+        # A holder may have renamed one of ours.
+        renamed = max(0, own.opened - (0 if mine is None else mine.sessions))
+        strangers = max(0, scope.strangers - renamed)
+        fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
+        wanting = sum(member.badge.demand > 0 for member in self.live) + 1
+        #: Kept free, so that those who have none can come in and be seen; more after some have, as others may follow.
+        self._reserve = 0
+        if others or strangers or is_company_expected:
+            young = sum(member.age < YOUNG for member in self.live) + (mine is None or mine.age < YOUNG)
+            self._reserve = 1 + min(young if wanting * 2 <= scope.limit else young // 2, scope.limit // MOST_DOORS)
+        self._left = scope.limit - fixed - self._reserve
+        #: What the pools may have together. Strangers can't squeeze them below one each, for half of the limit.
+        self.budget = max(self._left, min(wanting, scope.limit // 2), 1)
+        #: Free for the pools to grow into, beside the reserve.
+        self._usable = max(
+            0, self._left - self._sessions_of_live() - max(own.slots, 0 if mine is None else mine.sessions)
+        )
+        self._age_of_own = 0.0 if mine is None else mine.age
+        self._judge()
+
+    def _sessions_of_live(self) -> int:
+        return sum(member.sessions for member in self.live)
+
+    def could_take(self, times: int) -> bool:
+        """Return whether so many of each pool could take all that there is."""
+        limits = self._own.limit + sum(member.badge.limit for member in self.live)
+        return times * limits >= self._left + self._reserve
+
+    def _judge(self) -> None:
+        own = self._own
+        #: By token, what each pool wants, has and may have.
+        self._rows = sorted(
+            [
+                *(
+                    (each.badge.token, each.badge.demand, each.sessions, max(each.badge.limit, each.sessions), each.age)
+                    for each in self.live
+                ),
+                (self._token, own.demand, own.size, max(own.limit, own.size), self._age_of_own),
+            ]
+        )
+        self._place = next(index for index, row in enumerate(self._rows) if row[0] == self._token)
+        taken = [max(demand, sessions) for _, demand, sessions, _, _ in self._rows]
+        self.is_contested = sum(taken) > self.budget
+        if self.is_contested:
+            shares = self._shares()
+            lacking = [max(0, share - row[2]) for share, row in zip(shares, self._rows, strict=True)]
+            self.target = shares[self._place]
+        else:
+            lacking = [most - has for (_, _, _, most, _), has in zip(self._rows, taken, strict=True)]
+            lacking = fill(lacking, self.budget - sum(taken))
+            lacking[self._place] += taken[self._place] - own.size
+            self.target = own.limit
+        self.cap = min(self.target, own.size + fill(lacking, self._usable)[self._place])
+
+    def _shares(self) -> list[int]:
+        wishes = [demand for _, demand, _, _, _ in self._rows]
+        wanting = [index for index, wish in enumerate(wishes) if wish]
+        if len(wanting) <= self.budget:
+            return fill(wishes, self.budget)
+        # One each, and not for all: those that have had theirs for longest are to leave it.
+        wanting.sort(key=lambda index: (self._rows[index][4], self._rows[index][0]))
+        stay = set(wanting[: self.budget])
+        return [int(index in stay) for index in range(len(wishes))]

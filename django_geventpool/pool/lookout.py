@@ -1,0 +1,86 @@
+"""Reading the server's session list now and then, over connections that no holder has at the moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .driver import Driver
+from .fleet.census import Census
+from .fleet.policy import IDLE_GRACE
+from .fleet.standing import Own
+from .lock import Lock, ReentryError
+from .slot import State
+from .state import PoolState
+
+logger = logging.getLogger("geventpool.pool")
+
+
+def own_numbers(state: PoolState) -> Own:
+    """Return what a pool tells others of itself, and compares with the list."""
+    recently = time.monotonic() - IDLE_GRACE
+    size = busy = opened = 0
+    for slot in state.slots:
+        opened += slot.state in (State.IDLE, State.IN_USE)
+        if slot.state is State.CLOSING:
+            continue
+        size += 1
+        is_lent = slot.request is not None and slot.request is not state.renewal_request
+        busy += is_lent or (slot.state is State.IDLE and slot.since > recently)
+    return Own(
+        limit=state.limit,
+        size=size,
+        slots=len(state.slots) + state.count_predecessors(),
+        opened=opened,
+        busy=busy,
+        waiting=len(state.waiting),
+    )
+
+
+class Lookout:
+    """The reading of the list, when it is due.
+
+    :param wake_by: makes the housekeeper look by a time (monotonic seconds).
+    """
+
+    def __init__(self, driver: Driver, lock: Lock, state: PoolState, wake_by: Callable[[float], object]) -> None:
+        self._driver = driver
+        self._lock = lock
+        self._state = state
+        self._wake_by = wake_by
+
+    def look_if_due(self, connection: Any) -> bool:
+        """Read the list over a clean connection if that is due; return whether it is to be closed for others.
+
+        :raises Exception: the driver's, if the connection is lost.
+        """
+        if not self._state.may_look():
+            return False
+        try:
+            badge, is_probe = self._lock.run(self._begin)
+            if badge is None:
+                return False
+            census = self._driver.look(connection, badge)
+            return census is not None and self._lock.run(self._record, census, is_probe)
+        except ReentryError:
+            return False  # In a finalizer, in the middle of the pool's own work: another time.
+
+    def _begin(self) -> tuple[str | None, bool]:
+        """Return the badge to wear from now on, None if no look is due, and whether to yield if the server is full."""
+        state, fleet = self._state, self._state.server.fleet
+        own = own_numbers(state)
+        is_probe = bool(state.waiting) and state.server.begin_probe_if_due(len(state.by_connection))
+        return (fleet.begin_look(own) if is_probe else fleet.begin_look_if_due(own)), is_probe
+
+    def _record(self, census: Census, is_probe: bool) -> bool:
+        state = self._state
+        state.server.fleet.record(census, own_numbers(state))
+        if is_probe and census.is_full and state.waiting:
+            state.server.record_yield(len(state.by_connection) - 1)
+            return True
+        state.dispatch()  # There may be room now.
+        if state.waiting:
+            self._wake_by(state.server.fleet.grow_at())
+        return False
