@@ -79,8 +79,8 @@ def is_idle_too_long(message: str) -> bool:
 
 #: Selects the session list as one text, which ``census.parse`` reads: the own process, and whether its name is shown;
 #: the limits of the role, the database and the server, less than 0 for none; then a line for each group of sessions
-#: that have role, database and name in common. It needs no rights. Without the right to see them, other roles' background
-#: workers may be taken for clients, or the other way round; the numbers of the own role are exact.
+#: that have role, database and name in common. It needs no rights. Without the right to see them, other roles'
+#: background workers may be taken for clients, or the other way round; the numbers of the own role are exact.
 _SESSION_LIST_QUERY = """
 SELECT pg_catalog.concat_ws(
     pg_catalog.chr(10),

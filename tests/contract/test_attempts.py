@@ -22,7 +22,7 @@ class TryingDriver(ScriptedDriver):
         self.attempts = 2
         self.closes_at_once = False
 
-    def connect(self, opening: Callable[[ScriptedConnection | None], None]) -> ScriptedConnection:
+    def connect(self, opening: Callable[[ScriptedConnection | None], None], badge: str = "") -> ScriptedConnection:
         for _ in range(self.attempts - 1):
             failed = super().connect(opening)
             if self.closes_at_once:

@@ -128,6 +128,7 @@ def test_pauses_grow_with_a_jitter_to_more_the_more_connections_there_are(size: 
 
     now = 100.0
     full = server_limit.ServerLimit(lambda: now, highest)
+    full.fleet.is_readable = False
     pauses = []
     for _ in range(7):
         full.refused(size, 4)

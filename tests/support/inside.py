@@ -129,7 +129,12 @@ def end_backoff(pool: Pool, *, wake: bool = True) -> None:
 
 def probe_full_server_at(pool: Pool, when: float) -> None:
     """Set from when on a connection that comes back is used to ask whether the server is full."""
-    pool._state.server.share._next = when
+    pool._state.server.share.probe_at = when
+
+
+def give_up_the_list(pool: Pool) -> None:
+    """Let a pool have found that the server's session list can't be read."""
+    pool._state.server.fleet.is_readable = False
 
 
 # Holders, waiters and drivers

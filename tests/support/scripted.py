@@ -9,13 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
-from django_geventpool.pool.fleet.census import Census
-
-
-def unknown() -> Census:
-    """Return what a server says that doesn't say who is connected."""
-    return Census([], is_readable=False)
-
+from django_geventpool.pool.fleet.census import Census, Scope
 
 Step = Literal["connect", "opened", "is_alive", "reset", "look", "close"]
 #: What a step does instead of succeeding: raise an exception, or call a function.
@@ -72,8 +66,10 @@ class ScriptedDriver:
         self.log: list[tuple[Step, ScriptedConnection | None]] = []
         #: The server's limit of connections; None for none.
         self.capacity: int | None = None
-        #: What a look at the server's session list returns.
-        self.list: Callable[[], Census | None] = unknown
+        #: Returns the server's session list; None if that doesn't say who is connected.
+        self.take_census: Callable[[], Census | None] | None = None
+        #: Whether it says then that the server is full.
+        self.says_full = False
         #: Whether steps let others run.
         self.is_slow = True
         self._scripts: dict[Step, deque[Action]] = defaultdict(deque)
@@ -118,7 +114,9 @@ class ScriptedDriver:
     def look(self, connection: ScriptedConnection, badge: str) -> Census | None:
         self._take("look", connection)
         connection.badge = badge
-        return self.list()
+        if self.take_census is None:
+            return Census([Scope("role", 1, strangers=1)] if self.says_full else [], is_readable=False)
+        return self.take_census()
 
     def close(self, connection: ScriptedConnection) -> None:
         self._take("close", connection)

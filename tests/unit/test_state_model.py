@@ -48,6 +48,7 @@ class StateMachine(LawfulState):
             REUSE_CONNS=reuse,
         )
         self.state = PoolState(options, lambda: None, lambda: self.now)
+        self.state.server.fleet.is_readable = False
         self.upkeep = Upkeep(self.state)
 
     # Steps of holders
@@ -124,11 +125,11 @@ class StateMachine(LawfulState):
     def come_back_when_others_may_wait(self, pick: int, is_full: bool) -> None:
         """Give a connection back; if a yield is due, it is closed for other processes."""
         slot = list(self.lent)[pick % len(self.lent)]
-        if self.state.begin_probe_if_due():
-            assert self.queue
-            assert len(self.state.by_connection) > 1
+        size = len(self.state.by_connection)
+        if self.queue and self.state.server.begin_probe_if_due(size):
+            assert size > 1
             if is_full:
-                self.state.server.record_yield()
+                self.state.server.record_yield(size - 1)
                 del self.lent[slot]
                 self.evict(slot)
 
