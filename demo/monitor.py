@@ -9,12 +9,12 @@ from django.db import Error, connection
 _SECONDS_BETWEEN_SAMPLES = 0.02
 _COUNT = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = %s
+    WHERE datname = current_database() AND split_part(application_name, ' ', 1) = %s
 """
 
 
 class ConnectionMonitor(threading.Thread):
-    """Asks pg_stat_activity fifty times a second how many connections have an application name.
+    """Asks pg_stat_activity fifty times a second how many connections have a name that begins with a word.
 
     Its own connection has another one.
     """

@@ -116,7 +116,8 @@ class WatchedWorker:
     def sessions(self, condition: str = "true") -> int:
         """Return how many of the worker's connections meet a condition."""
         rows = self.server.query(
-            f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{self.name}' AND ({condition})"
+            "SELECT count(*) FROM pg_stat_activity"
+            f" WHERE split_part(application_name, ' ', 1) = '{self.name}' AND ({condition})"
         )
         return int(rows[0][0])
 

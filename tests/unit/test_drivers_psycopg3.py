@@ -13,7 +13,7 @@ from psycopg import pq
 
 from django_geventpool.drivers.cancel import start_cancelling
 from django_geventpool.drivers.psycopg import PsycopgDriver
-from django_geventpool.drivers.psycopg_connection import PsycopgConnection, _library
+from django_geventpool.drivers.psycopg_connection import PsycopgConnection, library
 
 pytestmark = pytest.mark.imports("psycopg")
 
@@ -133,7 +133,7 @@ def test_a_lock_that_was_made_before_patching_is_not_used(monkeypatch: pytest.Mo
 
 def test_libpq_can_be_reached_for_cancelling() -> None:
     connection = pq.PGconn.connect_start(b"host=127.0.0.1 port=1")
-    assert start_cancelling(_library(), connection.pgconn_ptr)  # type: ignore[attr-defined]
+    assert start_cancelling(library(), connection.pgconn_ptr)  # type: ignore[attr-defined]
     connection.finish()
 
 

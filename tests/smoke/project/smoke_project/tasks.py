@@ -147,7 +147,8 @@ def write_down(seconds: float) -> None:
     waited = time.monotonic() - start
     with connection.cursor() as cursor:
         cursor.execute(
-            "insert into runs (worker, waited) select current_setting('application_name'), %s from pg_sleep(%s)",
+            "insert into runs (worker, waited)"
+            " select split_part(current_setting('application_name'), ' ', 1), %s from pg_sleep(%s)",
             [waited, seconds],
         )
 

@@ -1,0 +1,138 @@
+"""How a pool stands among the others of the session list."""
+
+from __future__ import annotations
+
+from django_geventpool.pool.fleet.badge import Badge
+from django_geventpool.pool.fleet.census import Census, Sessions, take
+from django_geventpool.pool.fleet.standing import SILENT_AFTER, Own, Silence, Standing, judge
+
+OLD = 100.0
+
+
+def pool(token: str, sessions: int, demand: int, limit: int = 25, age: float = OLD) -> Sessions:
+    return Sessions(sessions, True, True, age, str(Badge(token * 6, limit, demand, 1)))
+
+
+def strangers(sessions: int) -> Sessions:
+    return Sessions(sessions, True, True, OLD, "psql")
+
+
+def own(size: int, demand: int, limit: int = 25) -> Own:
+    return Own(limit=limit, size=size, slots=size, opened=size, busy=size, waiting=demand - size)
+
+
+def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "", is_expected: bool = True) -> Standing:
+    census = take([("role", limit)], listed, is_readable=True)
+    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent, is_expected)
+
+
+def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
+    sizes = {"a": 3, "b": 12, "m": 9}
+    targets = []
+    for me in sizes:
+        names = {me: "m", "m": me}  # The one that judges is "m" in these tests.
+        listed = [pool(names.get(token, token), size, 25) for token, size in sizes.items()]
+        targets.append(judge_list(own(sizes[me], 25), *listed).target)
+    assert targets == [8, 8, 8]
+
+
+def test_below_its_share_it_grows_into_its_part_of_what_is_free() -> None:
+    standing = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 2, 25), pool("b", 13, 25))
+    assert (standing.target, standing.is_contested) == (8, True)
+    assert standing.cap == 2 + 3, "its part of the seven that are free, beside the reserve"
+
+
+def test_above_its_share_it_does_not_grow() -> None:
+    standing = judge_list(own(13, 25), pool("m", 13, 25), pool("a", 2, 25), pool("b", 2, 25))
+    assert (standing.target, standing.cap) == (8, 8)
+
+
+def test_what_somebody_does_not_want_goes_to_the_others() -> None:
+    standing = judge_list(own(8, 25), pool("m", 8, 25), pool("a", 8, 25), pool("b", 2, 2))
+    assert standing.target == 11
+
+
+def test_idle_connections_of_a_pool_are_not_its_share() -> None:
+    mine = Own(limit=25, size=10, slots=10, opened=10, busy=1, waiting=0)
+    standing = judge_list(mine, pool("m", 10, 10), pool("a", 14, 25))
+    assert (standing.target, standing.is_contested) == (1, True)
+
+
+def test_as_long_as_there_is_room_nobody_gives_anything_back() -> None:
+    standing = judge_list(own(4, 4, 10), pool("m", 4, 4, 10), pool("a", 4, 4, 10))
+    assert not standing.is_contested
+    assert not standing.is_crowded
+    assert standing.cap == 10
+
+
+def test_without_a_look_it_grows_by_its_part_of_what_nobody_has() -> None:
+    standing = judge_list(own(4, 4, 20), pool("m", 4, 4, 20), pool("a", 10, 10, 20))
+    assert not standing.is_contested
+    assert standing.is_crowded
+    assert standing.cap == 4 + 5, "half of the ten that are free, beside the reserve"
+
+
+def test_strangers_count_as_what_they_are() -> None:
+    assert judge_list(own(8, 25), pool("m", 8, 25), pool("a", 8, 25), strangers(4)).target == 10
+
+
+def test_strangers_cannot_squeeze_the_fleet_below_one_each() -> None:
+    standing = judge_list(own(1, 25), pool("m", 1, 25), pool("a", 1, 25), strangers(23))
+    assert standing.target == 1
+
+
+def test_alone_it_may_have_all() -> None:
+    standing = judge_list(own(20, 30), pool("m", 20, 30), is_expected=False)
+    assert (standing.budget, standing.cap) == (25, 25)
+    assert judge_list(own(20, 30), pool("m", 20, 30)).cap == 24, "others were there not long ago"
+
+
+def test_own_connections_that_holders_have_renamed_are_no_strangers() -> None:
+    standing = judge_list(own(8, 25), pool("m", 5, 25), strangers(3), is_expected=False)
+    assert standing.budget == 25
+
+
+def test_a_silent_pool_keeps_what_it_has_and_gets_no_share() -> None:
+    standing = judge_list(own(4, 25), pool("m", 4, 25), pool("a", 4, 25), pool("b", 4, 25), silent="b")
+    assert standing.target == 10
+    assert standing.pools == 2
+
+
+def test_when_there_are_more_pools_than_connections_the_one_that_was_longest_there_leaves() -> None:
+    others = [pool(token, 1, 5, age=10.0 + number) for number, token in enumerate("abc")]
+    mine = pool("m", 1, 5, age=50.0)
+    assert judge_list(own(1, 5), *others, mine, limit=4).target == 0
+    younger = pool("m", 1, 5, age=11.5)
+    assert judge_list(own(1, 5), *others, younger, limit=4).target == 1
+    assert judge_list(own(1, 5), *others[:2], mine, limit=4).target == 1, "there is room for all"
+
+
+def test_when_some_have_come_in_more_is_kept_free_for_others() -> None:
+    calm = judge_list(own(20, 40, 40), pool("m", 20, 40, 40), pool("a", 1, 40, 40), limit=40)
+    assert calm.target == 19
+    young = judge_list(own(20, 40, 40), pool("m", 20, 40, 40), pool("a", 1, 40, 40, age=0.1), limit=40)
+    assert young.target == 19, "39 less one more for whoever follows is 38"
+    assert young.budget == 38
+
+
+def test_the_tightest_limit_counts() -> None:
+    listed = [pool("m", 4, 25), pool("a", 4, 25), Sessions(10, False, True, OLD, "")]
+    census = take([("role", 25), ("database", 21), ("server", 97)], listed, is_readable=True)
+    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False, True)
+    assert (standing.target, standing.cap) == (5, 5)
+
+
+def test_a_pool_is_silent_when_it_has_told_nothing_new_for_a_while() -> None:
+    silence = Silence()
+
+    def census(sequence: int) -> Census:
+        badge = Badge("aaaaaa", 5, 5, sequence)
+        return take([("role", 9)], [Sessions(1, True, True, 1.0, str(badge))], is_readable=True)
+
+    badge = Badge("aaaaaa", 5, 5, 0)
+    silence.observe(census(1), 10.0)
+    assert not silence.is_silent(badge, 10.0)
+    silence.observe(census(1), 10.0 + SILENT_AFTER)
+    assert silence.is_silent(badge, 10.0 + SILENT_AFTER)
+    silence.observe(census(2), 11.0 + SILENT_AFTER)
+    assert not silence.is_silent(badge, 11.0 + SILENT_AFTER)
