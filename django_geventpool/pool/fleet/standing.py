@@ -115,7 +115,9 @@ class _View:
         self.live = [member for member in others if not is_silent(member.badge)]
         # A holder may have renamed one of ours.
         renamed = max(0, own.opened - (0 if mine is None else mine.sessions))
-        strangers = max(0, scope.strangers - renamed)
+        self._strangers = strangers = max(0, scope.strangers - renamed)
+        #: What all pools may have by their own limits, silent ones too.
+        self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
         wanting = sum(member.badge.demand > 0 for member in self.live) + 1
         #: Kept free, so that those who have none can come in and be seen; more after some have, as others may follow.
@@ -138,8 +140,7 @@ class _View:
 
     def could_take(self, times: int) -> bool:
         """Return whether so many of each pool could take all that there is."""
-        limits = self._own.limit + sum(member.badge.limit for member in self.live)
-        return times * limits >= self._left + self._reserve
+        return times * self._limits >= self.scope.limit - self._strangers
 
     def _judge(self) -> None:
         own = self._own

@@ -1,0 +1,254 @@
+"""What a pool does with the session list, step by step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from django_geventpool.pool import server_limit
+from django_geventpool.pool.fleet import policy
+from django_geventpool.pool.fleet.badge import Badge, read
+from django_geventpool.pool.fleet.census import Census, Sessions, take
+from django_geventpool.pool.fleet.policy import Fleet
+from django_geventpool.pool.fleet.standing import Own
+from django_geventpool.pool.server_limit import ServerLimit
+
+_sequences = itertools.count()
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def least(low: float, high: float) -> float:
+    return low
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def fleet(clock: Clock) -> Fleet:
+    return Fleet(clock, least, "mmmmmm")
+
+
+def own(size: int, demand: int, limit: int = 10) -> Own:
+    return Own(limit=limit, size=size, slots=size, opened=size, busy=min(size, demand), waiting=max(0, demand - size))
+
+
+def census(*pools: tuple[str, int, int], limit: int = 15) -> Census:
+    """Return the list of some pools: the letter of each, its sessions and demand; each has just looked."""
+    sequence = next(_sequences)
+    listed = [
+        Sessions(sessions, True, True, 60.0, str(Badge(letter * 6, 10, demand, sequence)))
+        for letter, sessions, demand in pools
+    ]
+    return take([("role", limit)], listed, is_readable=True)
+
+
+def look(fleet: Fleet, mine: Own, *others: tuple[str, int, int], limit: int = 15) -> None:
+    fleet.begin_look(mine)
+    fleet.record(census(("m", mine.size, mine.demand), *others, limit=limit), mine)
+
+
+def test_each_look_has_a_new_number_and_tells_the_demand(fleet: Fleet) -> None:
+    first, second = read(fleet.begin_look(own(2, 5))), read(fleet.begin_look(own(2, 7)))
+    assert first is not None
+    assert second is not None
+    assert (first.demand, second.demand) == (5, 7)
+    assert second.sequence == first.sequence + 1
+    assert read(fleet.badge(own(2, 9))) == Badge("mmmmmm", 10, 9, second.sequence)
+
+
+def test_the_first_look_is_due_as_soon_as_somebody_waits_or_there_are_two(fleet: Fleet) -> None:
+    assert fleet.begin_look_if_due(own(1, 1)) is None
+    assert fleet.begin_look_if_due(own(1, 2)) is not None
+
+
+def test_two_looks_are_never_closer_than_half_a_second(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(7, 10), ("a", 7, 10))
+    clock.now += policy.LOOK_INTERVAL - 0.001
+    assert fleet.begin_look_if_due(own(7, 10)) is None
+    clock.now += 0.001
+    assert fleet.begin_look_if_due(own(7, 10)) is not None
+
+
+def pause_after_looks(fleet: Fleet, clock: Clock, mine: Own, *others: tuple[str, int, int], limit: int) -> float:
+    """Look whenever that is due, for a while; return the last pause."""
+    pause = 0.0
+    for _ in range(12):
+        look(fleet, mine, *others, limit=limit)
+        pause = fleet.look_at(mine.size, mine.waiting, mine.limit) - clock.now
+        clock.now += pause
+    return pause
+
+
+def test_looks_are_the_rarer_the_more_room_there_is(fleet: Fleet, clock: Clock) -> None:
+    mine, other = own(3, 3), ("a", 3, 3)
+    assert pause_after_looks(fleet, clock, mine, other, limit=100) == policy.ROOMY_INTERVAL
+    assert pause_after_looks(fleet, clock, mine, other, limit=30) == policy.FAR_INTERVAL
+    assert pause_after_looks(fleet, clock, mine, other, limit=15) == policy.CALM_INTERVAL
+    assert pause_after_looks(fleet, clock, mine, ("a", 3, 10), ("b", 9, 10), limit=15) == policy.LOOK_INTERVAL
+
+
+def test_who_lacks_connections_does_not_wait_for_the_rare_look(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(3, 3), ("a", 3, 3))
+    clock.now += 5
+    look(fleet, own(3, 3), ("a", 3, 3))
+    clock.now += 5
+    look(fleet, own(3, 3), ("a", 3, 3))
+    assert fleet.look_at(3, 0, 10) == clock.now + 2.0
+    assert fleet.look_at(8, 0, 10) == clock.now + 2.0
+    assert fleet.look_at(8, 1, 10) == clock.now + policy.LOOK_INTERVAL
+
+
+def test_all_looks_together_cost_the_server_little(fleet: Fleet, clock: Clock) -> None:
+    others = [(chr(ord("a") + number), 10, 10) for number in range(12)]
+    look(fleet, own(10, 10), *others, limit=100)
+    look(fleet, own(10, 10), *others, limit=100)
+    pause = fleet.look_at(10, 0, 10) - clock.now
+    assert pause == pytest.approx(13 * (0.0002 + 130 * 0.000007) / policy.LOOKS_SHARE)
+
+
+def test_it_grows_into_its_own_part_only(fleet: Fleet) -> None:
+    look(fleet, own(2, 10), ("a", 2, 10))
+    assert fleet.may_grow(6)
+    assert not fleet.may_grow(7)
+
+
+def test_above_its_share_it_yields_and_at_its_share_it_keeps(fleet: Fleet) -> None:
+    look(fleet, own(10, 10), ("a", 4, 10))
+    assert fleet.is_to_yield(8, 60.0)
+    assert not fleet.is_to_yield(7, 60.0)
+
+
+def test_an_old_list_makes_nobody_yield(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(10, 10), ("a", 4, 10))
+    clock.now += policy.STALE_AFTER
+    assert not fleet.is_to_yield(8, 60.0)
+
+
+def test_idle_connections_go_while_others_lack_some(fleet: Fleet) -> None:
+    assert fleet.idle_timeout(60.0) == 60.0
+    look(fleet, own(10, 2), ("a", 4, 10))
+    assert fleet.idle_timeout(60.0) == policy.IDLE_GRACE
+    assert fleet.idle_timeout(None) == policy.IDLE_GRACE
+    assert fleet.idle_timeout(0.1) == 0.1
+
+
+def test_a_refusal_ends_the_growing_until_the_next_look(fleet: Fleet) -> None:
+    look(fleet, own(2, 10), ("a", 2, 10))
+    fleet.refused(4)
+    assert not fleet.may_grow(4)
+    assert fleet.may_grow(3)
+
+
+def test_with_an_old_list_it_tries_below_its_share_soon_and_above_seldom(fleet: Fleet, clock: Clock) -> None:
+    """No connection comes back, over which it could look."""
+    look(fleet, own(4, 10), ("a", 10, 10))
+    assert not fleet.may_grow(4)
+    clock.now += policy.STALE_AFTER
+    assert fleet.may_grow(4)
+    assert fleet.max_connecting <= policy.CONNECTING_IN_CROWD
+    look(fleet, own(7, 10), ("a", 7, 10))
+    clock.now += policy.STALE_AFTER
+    assert not fleet.may_grow(7)
+    clock.now += policy.TRY_INTERVAL[0]
+    assert fleet.may_grow(7)
+
+
+def test_a_lost_look_changes_nothing(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(10, 10), ("a", 4, 10))
+    clock.now += 1
+    fleet.begin_look(own(10, 10))
+    assert fleet.is_to_yield(8, 60.0)
+
+
+def test_a_list_that_cannot_be_read_is_not_asked_for_again(fleet: Fleet) -> None:
+    fleet.begin_look(own(2, 10))
+    fleet.record(Census([], is_readable=False), own(2, 10))
+    assert fleet.look_at(2, 8, 10) == math.inf
+    assert fleet.badge(own(2, 10)) == ""
+    assert fleet.may_grow(9)
+    assert fleet.max_connecting == math.inf
+    assert not fleet.is_to_yield(10, 60.0)
+
+
+def test_few_connect_at_a_time_until_the_list_is_known_and_in_a_crowd(fleet: Fleet) -> None:
+    assert fleet.max_connecting == policy.CONNECTING_IN_CROWD
+    look(fleet, own(1, 10), limit=100)
+    assert fleet.max_connecting == math.inf
+    look(fleet, own(1, 10), ("a", 1, 10))
+    assert fleet.max_connecting == policy.CONNECTING_IN_CROWD
+
+
+def test_whoever_was_there_is_expected_back(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(10, 20, 20), ("a", 3, 10))
+    look(fleet, own(10, 20, 20))
+    assert fleet.standing is not None
+    assert fleet.standing.budget == 14
+    clock.now += policy.FLEET_MEMORY + 1
+    look(fleet, own(10, 20, 20))
+    assert fleet.standing.budget == 15
+
+
+def test_a_successor_goes_on_under_the_same_token(fleet: Fleet, clock: Clock) -> None:
+    fleet.begin_look(own(1, 2))
+    successor = Fleet(clock, least)
+    assert successor.token != fleet.token
+    successor.succeed(fleet)
+    told, before = read(successor.badge(own(1, 2))), read(fleet.badge(own(1, 2)))
+    assert told is not None
+    assert before is not None
+    assert (told.token, told.sequence > before.sequence) == ("mmmmmm", True)
+
+
+# Outside, without a connection
+
+
+def test_who_has_none_tries_again_soon_then_seldom_then_more_often(clock: Clock) -> None:
+    limit = ServerLimit(clock, lambda low, high: 1.0)
+    pauses = []
+    for _ in range(8):
+        assert limit.may_connect(0, 0)
+        limit.refused(0, 10)
+        assert not limit.may_connect(0, 0)
+        pauses.append(round(limit.retry_at - clock.now, 2))
+        clock.now = limit.retry_at
+    first, longest, shortest, _ = server_limit.OUTSIDE
+    assert pauses[:2] == [first, 2 * first]
+    assert max(pauses) <= longest
+    assert pauses[-1] == shortest
+
+
+def test_who_has_left_its_only_connection_lets_others_go_first(clock: Clock) -> None:
+    limit = ServerLimit(clock, least)
+    limit.record_yield(0)
+    assert limit.retry_at == clock.now + server_limit.AFTER_TURN[0]
+
+
+def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
+    limit = ServerLimit(clock, least)
+    limit.connected(10)
+    mine = own(1, 10)
+    limit.fleet.token = "mmmmmm"
+    limit.fleet.begin_look(mine)
+    listed = [
+        Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, 1)))
+        for letter, age in (("m", 9), ("a", 1), ("b", 2))
+    ]
+    limit.fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+    assert limit.fleet.target == 0
+    assert not limit.is_to_yield(1)
+    clock.now += policy.LEAST_TURN
+    assert limit.is_to_yield(1)
