@@ -82,7 +82,9 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(self._size(), self._count_in(State.CONNECTING)):
+        elif self._count() < self.limit and self.server.may_connect(
+            self._size(), self._count_in(State.CONNECTING), can_wait=request.timeout != 0
+        ):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:

@@ -1,4 +1,4 @@
-"""Processes that share a full server take turns, although they don't know of each other."""
+"""Processes that share a full server see each other in its session list."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pytest
 
 from django_geventpool.drivers import base
 from django_geventpool.pool import server_limit
+from django_geventpool.pool.fleet.badge import read
+from django_geventpool.pool.fleet.census import Census
 from servers.postgres_address import QUERY_SESSION
+from tests.support import inside
 from tests.support.database import Database
 from tests.support.drivers import driver
 from tests.support.tasks import Task, results
@@ -17,17 +20,33 @@ from tests.support.waiting import eventually
 from .conftest import MakeDatabase
 
 
-def probe_full_server(database: Database) -> bool:
+def look(database: Database, badge: str = "") -> Census | None:
     connection = database.pool.getconn()
     try:
-        return database.pool.driver.probe_full_server(connection)
+        return database.pool.driver.look(connection, badge)
     finally:
         database.pool.putconn(connection)
 
 
+def is_full(database: Database) -> bool:
+    census = look(database)
+    assert census is not None
+    assert census.is_readable
+    return census.is_full
+
+
+def names(database: Database) -> list[str]:
+    return [
+        name
+        for (name,) in database.server.query(
+            f"SELECT application_name FROM pg_stat_activity WHERE usename = '{database.role}' ORDER BY backend_start"
+        )
+    ]
+
+
 def test_the_roles_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
-    assert probe_full_server(make_database(MAX_CONNS=1, role_limit=1))
-    assert not probe_full_server(make_database(MAX_CONNS=1, role_limit=2))
+    assert is_full(make_database(MAX_CONNS=1, role_limit=1))
+    assert not is_full(make_database(MAX_CONNS=1, role_limit=2))
 
 
 def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase) -> None:
@@ -40,24 +59,107 @@ def test_the_databases_limit_is_known_to_be_reached(make_database: MakeDatabase)
     )
     database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT {sessions}')
     try:
-        assert probe_full_server(database)
+        assert is_full(database)
     finally:
         database.server.query(f'ALTER DATABASE "{dbname}" CONNECTION LIMIT -1')
-    assert not probe_full_server(database)
+    assert not is_full(database)
 
 
-def test_a_server_that_does_not_answer_is_asked_once(make_database: MakeDatabase) -> None:
+def test_the_list_says_who_has_how_many_and_what_the_limits_are(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=3, role_limit=7, options="-c application_name=ours")
+    with contextlib.closing(driver.connect(**{**database.server.dsn, "user": database.role})):
+        census = look(database)
+    assert census is not None
+    scopes = {scope.kind: scope for scope in census.scopes}
+    (member,) = scopes["role"].members.values()
+    assert (member.sessions, member.badge.limit, scopes["role"].limit, scopes["role"].strangers) == (1, 3, 7, 1)
+    (limits,) = database.server.query(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        " - coalesce(current_setting('reserved_connections', true), '0')::int"
+    )
+    assert scopes["server"].limit == int(limits[0])
+    assert scopes["server"].members.keys() == {member.badge.token}
+    assert "database" not in scopes
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, ""),
+        ({"application_name": "shop's 100%"}, "shop's 100% "),
+        ({"options": "-c application_name=in\\ options"}, "in options "),
+        ({"fallback_application_name": "else"}, "else "),
+    ],
+)
+def test_sessions_say_whose_they_are_after_the_users_own_text(
+    make_database: MakeDatabase, given: dict[str, str], shown: str
+) -> None:
+    database = make_database(MAX_CONNS=2, **given)
+    database.answer("select 1")
+    (name,) = names(database)
+    badge = read(name)
+    assert badge is not None
+    assert name.startswith(shown)
+    assert (badge.limit, badge.demand) == (2, 1)
+    told = str(badge).replace(".2.1.", ".2.2.")
+    look(database, told)
+    assert names(database) == [name.replace(str(badge), told)]
+
+
+def test_the_name_that_the_environment_gives_stays_in_front(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGAPPNAME", "by environment")
+    database = make_database()
+    database.answer("select 1")
+    assert names(database)[0].startswith("by environment ")
+
+
+def test_a_holders_own_name_is_his_until_it_is_discarded(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    database.fetch("set application_name = 'mine'")
+    assert names(database) == ["mine"]
+    token = inside.state(database.pool).server.fleet.token
+    assert database.pool.driver.look(database.connection.connection, f"~{token}.1.1.5") is not None
+    assert names(database) == ["mine"], "a look leaves it alone"
+    database.give_back()
+    (name,) = names(database)
+    badge = read(name)
+    assert badge is not None
+    assert badge.token == token, "what it was opened with"
+
+
+def test_a_look_is_no_state_of_the_session(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    before = database.pid()
+    connection = database.connection.connection
+    token = inside.state(database.pool).server.fleet.token
+    assert database.pool.driver.look(connection, f"~{token}.1.1.5") is not None
+    assert not database.pool.driver.kinds_kept(connection)
+    assert not connection.changes()
+    database.give_back()
+    assert database.pid() == before
+    database.give_back()
+
+
+def test_a_server_that_does_not_answer_is_asked_once(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = make_database(MAX_CONNS=1, role_limit=1)
-    connection = database.pool.getconn()
-    with connection.cursor() as cursor:
-        # So the role's limit can't be read, as on a server without this view.
-        cursor.execute("CREATE TEMPORARY TABLE pg_roles ()")
-        cursor.execute("SET search_path TO pg_temp, pg_catalog")
-    assert not database.pool.driver.probe_full_server(connection)
-    with connection.cursor() as cursor:
-        cursor.execute("RESET search_path")
-    assert not database.pool.driver.probe_full_server(connection)
-    database.pool.putconn(connection)
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "session_list_query", lambda name: "select no_such_function()")
+        assert look(database) == Census([], is_readable=False)
+    assert look(database) == Census([], is_readable=False)
+    database.assert_whole()
+
+
+@pytest.mark.parametrize("answer", ["null", "'nonsense'", "'1 t 2'"])
+def test_an_answer_that_is_no_list_is_not_believed(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=1)
+    monkeypatch.setattr(base, "session_list_query", lambda name: f"select {answer}::text")
+    assert look(database) == Census([], is_readable=False)
     database.assert_whole()
 
 
@@ -66,12 +168,9 @@ def test_a_server_that_is_too_slow_once_is_asked_again(
 ) -> None:
     database = make_database(MAX_CONNS=1, role_limit=1, options="-c statement_timeout=1000")
     with monkeypatch.context() as patch:
-        patch.setattr(base, "FULL_SERVER_QUERY", "select pg_sleep(600)")
-        assert not probe_full_server(database)
-    with database.connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
-    database.give_back()
-    assert probe_full_server(database)
+        patch.setattr(base, "session_list_query", lambda name: "select pg_sleep(600)")
+        assert look(database) is None
+    assert is_full(database)
 
 
 def test_another_process_gets_in_though_there_is_always_somebody_who_waits(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import inside
 from tests.support.tasks import Interruption, Task, framework_timeout, is_interruption, results
 from tests.support.waiting import eventually
 
@@ -49,6 +50,7 @@ def test_a_waiter_interrupted_when_it_is_just_being_served_passes_the_connection
     make_database: MakeDatabase, how: Interruption
 ) -> None:
     database = make_database(MAX_CONNS=1)
+    inside.give_up_the_list(database.pool)  # A look over the connection that comes back would be a switch.
     database.fetch("select 1")
     first = Task(database.answer, "select 1")
     eventually(lambda: database.stats().waiting == 1, "the first task to wait")
