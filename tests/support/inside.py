@@ -132,6 +132,12 @@ def probe_full_server_at(pool: Pool, when: float) -> None:
     pool._state.server.share.probe_at = when
 
 
+def have_look_due(pool: Pool) -> None:
+    """Let the next look at the server's session list be due now."""
+    fleet = pool._state.server.fleet
+    fleet._soon = fleet._next = 0.0
+
+
 def give_up_the_list(pool: Pool) -> None:
     """Let a pool have found that the server's session list can't be read."""
     pool._state.server.fleet.is_readable = False
