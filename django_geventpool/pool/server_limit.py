@@ -26,6 +26,10 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 #: fall in the time that is the last; all in seconds.
 OUTSIDE = (0.3, 1.5, 0.8, 4.0)
 
+#: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: about as long as
+#: the pause of a pool without any connection.
+DOOR_OPEN = (1.0, 1.4)
+
 #: How long a pool that has left its only connection to others stays outside, in parts of the longest pause.
 AFTER_TURN = (1.5, 2.0)
 
@@ -158,11 +162,11 @@ class ServerLimit:
     def leave_to_others(self) -> None:
         """Hold all connects back for a while: others can have the room only when the server has let go of it.
 
-        A session list that is followed says by itself what room there is.
+        If others are in the session list, it says what room there is.
         """
-        if self.fleet.is_followed:
-            return
-        self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
+        if self.fleet.is_alone or not self.fleet.is_followed:
+            self.fleet.expect_company()
+            self._pause(BACKOFF[1], self._uniform(*(LEFT_TO_OTHERS if self.fleet.is_readable is False else DOOR_OPEN)))
 
     def _pause(self, backoff: float, part: float) -> None:
         self.backoff = backoff

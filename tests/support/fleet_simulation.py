@@ -224,7 +224,9 @@ class SimulatedPool:
             self._take_back(session)
 
     def _look(self, session: Session, then: Callable[[], None]) -> bool:
-        badge = self.server.fleet.begin_look_if_due(self.own())
+        is_probe = self.waiting > 0 and self.server.begin_probe_if_due(len(self.open))
+        own = self.own()
+        badge = self.server.fleet.begin_look(own) if is_probe else self.server.fleet.begin_look_if_due(own)
         if badge is None:
             return False
         self.counted.looks += 1
@@ -234,8 +236,15 @@ class SimulatedPool:
                 return
             if self.world.random.random() >= self.world.lost_looks:
                 session.name = f"x {badge}"
-                self.server.fleet.record(self.world.census(), self.own())
+                census = self.world.census()
+                self.server.fleet.record(census, self.own())
                 assert read(session.name)
+                if is_probe and census.is_full and self.waiting:
+                    self._close(session, leaves=True)
+                    self.server.record_yield(self.size)
+                    self.dispatch()
+                    self._plan()
+                    return
             then()
             self.dispatch()
             self._plan()
@@ -245,7 +254,7 @@ class SimulatedPool:
 
     def _take_back(self, session: Session) -> None:
         if self.server.is_to_yield(self.in_use + self.connecting):
-            self._close(session)
+            self._close(session, leaves=True)
             self.server.record_yield(self.size)
             self.dispatch()
         elif self.greenlets > self.in_use - 1 + self.connecting:
@@ -260,13 +269,15 @@ class SimulatedPool:
         session.since = self.world.now
         self._plan()
 
-    def _close(self, session: Session) -> None:
+    def _close(self, session: Session, *, leaves: bool = False) -> None:
         self.open.remove(session)
         self.closing += 1
 
         def let_go() -> None:
             self.closing -= 1
             self.world.sessions.discard(session)
+            if leaves:
+                self.server.leave_to_others()
             self.dispatch()
 
         self.world.after(LET_GO, let_go)

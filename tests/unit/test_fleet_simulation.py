@@ -108,6 +108,21 @@ def test_a_late_one_gets_its_share(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
+def test_those_that_start_later_get_their_share_of_what_the_first_has_all_of(seed: int) -> None:
+    fleet = Fleet(seed, 1, 6, 6)
+    fleet.world.run(1.0 + seed)
+    assert busy(fleet.pools) >= 5
+    for _ in range(3):
+        fleet.world.run(0.2)
+        fleet.pools += fleet.world.add(1, 6)
+        fleet.make_busy(fleet.pools[-1])
+    fleet.time_until(lambda: min(pool.in_use for pool in fleet.pools) >= 1, 14.0)
+    fleet.world.run(SETTLED)
+    assert sorted(pool.in_use for pool in fleet.pools) == [1, 1, 1, 2]
+    fleet.assert_bound()
+
+
+@pytest.mark.parametrize("seed", range(10))
 def test_the_share_of_one_that_dies_goes_to_the_others_when_the_server_has_noticed(seed: int) -> None:
     fleet = Fleet(seed, 4, 25, 25)
     fleet.world.run(SETTLED)

@@ -179,6 +179,11 @@ class Fleet:
             return CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
+    def expect_company(self) -> None:
+        """Look soon and often for a while, as others may come in."""
+        self._next = self._soon
+        self._calm_pause = 0.0
+
     # What follows
 
     @property

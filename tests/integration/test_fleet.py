@@ -1,0 +1,92 @@
+"""Processes that share a role's limit give each other a fair share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import Database
+from tests.support.drivers import driver
+from tests.support.fleet_worker import Worker
+from tests.support.waiting import eventually
+from tests.support.watcher import Watcher
+
+from .conftest import MakeDatabase
+
+LIMIT = 6
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> Iterator[Database]:
+    """A role with a limit that one process could use up."""
+    database = make_database(MAX_CONNS=LIMIT, role_limit=LIMIT, CONN_WAIT_TIMEOUT=60)
+    with Watcher(database.server, database.role, interval=0.02) as watcher:
+        yield database
+        assert watcher.seen().most <= LIMIT
+
+
+@pytest.fixture
+def workers(database: Database, tmp_path: Path) -> Iterator[list[Worker]]:
+    """Four processes that share it; at the end, none must have failed."""
+    workers = [Worker(database, tmp_path, f"worker{number}") for number in range(4)]
+    try:
+        yield workers
+        (tmp_path / "end").touch()
+        for worker in workers:
+            output = worker.output()
+            assert output.endswith("queries\n"), output
+    finally:
+        for worker in workers:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def sizes(workers: list[Worker]) -> list[int]:
+    return [worker.sessions() for worker in workers]
+
+
+def await_shares(workers: list[Worker], total: int) -> None:
+    """Wait until these workers have so many sessions together, and none has two more than another."""
+
+    def are_fair() -> bool:
+        found = sizes(workers)
+        return sum(found) == total and max(found) - min(found) <= 1
+
+    eventually(are_fair, f"{total} sessions in fair shares")
+
+
+def test_each_gets_its_share_and_a_lone_one_all_of_it(workers: list[Worker]) -> None:
+    await_shares(workers, LIMIT - 1)
+    for worker in workers[1:]:
+        worker.make_idle()
+    eventually(lambda: sizes(workers) == [LIMIT - 1, 0, 0, 0], "all for the only one that needs any")
+    for worker in workers[1:]:
+        worker.make_busy()
+    await_shares(workers, LIMIT - 1)
+
+
+def test_what_a_killed_one_had_goes_to_the_others(workers: list[Worker]) -> None:
+    await_shares(workers, LIMIT - 1)
+    killed = workers.pop()
+    killed.process.kill()
+    killed.process.wait()
+    await_shares(workers, LIMIT - 1)
+    assert killed.sessions() == 0
+
+
+def test_a_limit_that_is_changed_holds_at_once(database: Database, workers: list[Worker]) -> None:
+    await_shares(workers, LIMIT - 1)
+    database.server.query(f"ALTER ROLE {database.role} CONNECTION LIMIT 5")
+    await_shares(workers, 4)
+    database.server.query(f"ALTER ROLE {database.role} CONNECTION LIMIT {LIMIT}")
+    await_shares(workers, LIMIT - 1)
+
+
+def test_there_is_always_room_for_one_more_who_is_no_worker(database: Database, workers: list[Worker]) -> None:
+    await_shares(workers, LIMIT - 1)
+    stranger = driver.connect(**{**database.server.dsn, "user": database.role})
+    await_shares(workers, LIMIT - 2)
+    stranger.close()
+    await_shares(workers, LIMIT - 1)
