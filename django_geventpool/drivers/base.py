@@ -284,6 +284,10 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def _fetch_value(self, connection: C, sql: str) -> Any:
         """Execute SQL by such a cursor, and return the value that it selects."""
 
+    @abc.abstractmethod
+    def _fetch_own_text(self, connection: C, sql: str) -> str:
+        """Execute SQL of the pool's own, which is no change of the session, and return the text that it selects."""
+
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.
 
@@ -301,17 +305,14 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return _UNKNOWN
         name = renamed(connection.reported("application_name") or "", badge)
         try:
-            text = self._fetch_value(connection, session_list_query(name))
-            if isinstance(text, bytes):  # In a database with the encoding SQL_ASCII.
-                text = text.decode(errors="replace")
-            return parse(text, connection.server_pid())
+            return parse(self._fetch_own_text(connection, session_list_query(name)), connection.server_pid())
         except connection.driver_error as error:
             if connection.closed:
                 raise
             if _sqlstate(error) in _OUT_OF_TIME:
                 return None
             refusal: Exception = error
-        except (AttributeError, ValueError) as error:
+        except ValueError as error:
             refusal = error
         self._logger.info("The server doesn't say who is connected: %s", refusal)
         self._reads_list = False

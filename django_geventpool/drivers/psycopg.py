@@ -76,6 +76,9 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
         with psycopg.Cursor(connection, row_factory=scalar_row) as cursor:
             return cursor.execute(sql.encode(), prepare=False).fetchone()
 
+    def _fetch_own_text(self, connection: PsycopgConnection, sql: str) -> str:
+        return connection.fetch_own_text(sql)
+
 
 def _connect(parameters: dict[str, Any]) -> Any:
     """Return what the driver's ``connect`` returns; for "prefer-standby", try standbys first if psycopg doesn't."""

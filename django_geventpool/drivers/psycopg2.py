@@ -94,6 +94,10 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
             row = cursor.fetchone()
         return None if row is None else row[0]
 
+    def _fetch_own_text(self, connection: Psycopg2Connection, sql: str) -> str:
+        value = self._fetch_value(connection, sql)
+        return str(value or "")
+
 
 def _kind_of(factory: type[extensions.connection] | None) -> type[Psycopg2Connection]:
     """Combine the user's connection class with ours."""

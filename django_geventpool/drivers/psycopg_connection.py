@@ -263,6 +263,13 @@ class PsycopgConnection(RestoredConnection):
             pass
         self.may_lack_sync = False
 
+    def fetch_own_text(self, sql: str) -> str:
+        """Execute SQL without a cursor, as those record what they execute; return the text that it selects."""
+        with self.lock:
+            result = self.wait(self._exec_command(sql.encode()))
+        value = None if result is None else result.get_value(0, 0)
+        return (value or b"").decode(errors="replace")
+
     # Beginning a transaction
 
     def _start_query(self) -> PQGen[None]:

@@ -56,7 +56,8 @@ class Lookout:
 
         :raises Exception: the driver's, if the connection is lost.
         """
-        if not self._state.may_look():
+        state = self._state
+        if state.closed or not state.server.may_look(len(state.slots), bool(state.waiting), state.limit):
             return False
         try:
             badge, is_probe = self._lock.run(self._begin)

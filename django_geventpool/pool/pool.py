@@ -308,7 +308,7 @@ class Pool:
 
     def close_idle(self) -> int:
         """Close all idle connections, MIN_CONNS or not, without waiting; return how many."""
-        evicted = self._lock.run(self._state.evict_all_idle)
+        evicted = self._lock.run(lambda: self._state.evict_idle(list(self._state.idle), "surplus"))
         self._closer.close_soon(*evicted)
         return len(evicted)
 

@@ -155,9 +155,16 @@ class ServerLimit:
         """Return how long a connection may be idle (seconds): less than usual if others may need it."""
         return self.fleet.idle_timeout(self.share.idle_timeout(usual))
 
-    def is_to_yield(self, busy: int) -> bool:
-        """Return whether one of so many busy connections, which comes back, is to be left to other processes."""
-        return self.fleet.is_to_yield(busy, self._clock() - self._inside_since)
+    def begin_to_yield(self, busy: int, left: int) -> bool:
+        """Return whether a connection that comes back is to be left to other processes; if so, record that.
+
+        :param busy: how many are in use or being opened, this one too.
+        :param left: how many the pool has beside it.
+        """
+        is_yielded = self.fleet.is_to_yield(busy, self._clock() - self._inside_since)
+        if is_yielded:
+            self.record_yield(left)
+        return is_yielded
 
     def leave_to_others(self) -> None:
         """Hold all connects back for a while: others can have the room only when the server has let go of it.

@@ -225,17 +225,10 @@ class PoolState:
             return "surplus"
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
-        if len(self.slots) > self.server.fleet.target and self._is_to_yield():
-            return "yielded"
+        if len(self.slots) > self.server.fleet.target:
+            busy = sum(each.request not in (None, self.renewal_request) for each in self.slots)
+            return "yielded" if self.server.begin_to_yield(busy, self._size() - 1) else None
         return None
-
-    def _is_to_yield(self) -> bool:
-        """Return whether a connection that comes back is left to other processes; if so, record that."""
-        busy = sum(slot.request not in (None, self.renewal_request) for slot in self.slots)
-        is_yielded = self.server.is_to_yield(busy)
-        if is_yielded:
-            self.server.record_yield(self._size() - 1)
-        return is_yielded
 
     def _excess(self) -> int:
         """Return how many connections are open above the limit, without those being closed; 0 or less for none."""
@@ -318,10 +311,6 @@ class PoolState:
         if self.closed:
             self.on_slot_closed()
 
-    def may_look(self) -> bool:
-        """Return whether a look at the server's session list may be due: cheap, and a guess."""
-        return not self.closed and self.server.may_look(len(self.slots), bool(self.waiting), self.limit)
-
     # Closing the pool
 
     def close(self, error: Callable[[], Exception]) -> list[Slot]:
@@ -346,10 +335,6 @@ class PoolState:
         surplus = self.evict_idle(list(itertools.islice(self.idle, over)), "surplus")
         self.dispatch()
         return surplus
-
-    def evict_all_idle(self) -> list[Slot]:
-        """Evict all idle slots, and return them."""
-        return self.evict_idle(list(self.idle), "surplus")
 
     def begin_to_renew(self, slot: Slot) -> Request | None:
         """Take a slot out of the idle ones, to replace its connection; None if it is not idle any more."""
@@ -388,4 +373,5 @@ class PoolState:
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
+            **self.server.fleet.numbers(),
         )

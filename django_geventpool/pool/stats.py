@@ -33,6 +33,12 @@ class PoolStats:
     longest_holder: str | None
     longest_held: float = metric("gauge", "s", "For how long the longest holder has had its connection")
 
+    #: By the last look at the server's session list, 0 if there was none: a pool looks only when it may have to share.
+    fleet_limit: int = metric(
+        "gauge", "connection", "What this pool and those of other processes may have together, by the server's limits"
+    )
+    fleet_share: int = metric("gauge", "connection", "This pool's fair share of that")
+
     checkouts: int = metric("counter", "checkout", "Connections lent")
     waits: int = metric("counter", "request", "Requests that had to wait, and are served or gave up")
     timeouts: int = metric("counter", "timeout", "Requests that got no connection in time")

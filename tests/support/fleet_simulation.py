@@ -253,9 +253,8 @@ class SimulatedPool:
         return True
 
     def _take_back(self, session: Session) -> None:
-        if self.server.is_to_yield(self.in_use + self.connecting):
+        if self.server.begin_to_yield(self.in_use + self.connecting, self.size - 1):
             self._close(session, leaves=True)
-            self.server.record_yield(self.size)
             self.dispatch()
         elif self.greenlets > self.in_use - 1 + self.connecting:
             session.is_busy = False

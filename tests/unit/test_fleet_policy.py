@@ -249,6 +249,6 @@ def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
     ]
     limit.fleet.record(take([("role", 3)], listed, is_readable=True), mine)
     assert limit.fleet.target == 0
-    assert not limit.is_to_yield(1)
+    assert not limit.begin_to_yield(1, 0)
     clock.now += policy.LEAST_TURN
-    assert limit.is_to_yield(1)
+    assert limit.begin_to_yield(1, 0)

@@ -25,6 +25,8 @@ QUIET = PoolStats.of(
     closing=0,
     longest_holder=None,
     longest_held=0.0,
+    fleet_limit=0,
+    fleet_share=0,
 )
 
 
