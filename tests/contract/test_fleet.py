@@ -236,7 +236,11 @@ def test_the_drivers_error_in_a_look_over_what_was_just_opened_is_left_to_the_ho
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("error", [*interruptions(), ScriptedError("gone")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [*(error for error in interruptions() if not isinstance(error, SystemExit)), ScriptedError("gone")],
+    ids=lambda error: type(error).__name__,
+)
 def test_out_of_a_look_over_an_idle_connection(
     driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow, error: BaseException
 ) -> None:

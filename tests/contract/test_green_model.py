@@ -132,6 +132,7 @@ class PoolMachine(RuleBasedStateMachine):
                 CONN_MAX_LIFETIME=None,
             ),
         )
+        inside.give_up_the_list(self.pool)
         self.most = limit
         # The housekeeper's first look comes by itself; all later ones only when it is woken.
         inside.housekeeper(self.pool).start()
