@@ -16,6 +16,9 @@ HOLDER_POLL_INTERVAL = 0.5
 #: Shortest pause before the next look at slots that are not due yet, in seconds.
 SLOT_POLL_INTERVAL = 1.0
 
+#: Shortest pause before the next look at the server's session list over an idle connection, in seconds.
+LOOK_POLL_INTERVAL = 0.1
+
 #: How often to look at slots in any case, in seconds: who should have woken the housekeeper may have been interrupted.
 BACKSTOP = 2.0
 
@@ -113,7 +116,7 @@ class Upkeep:
         if any(slot.holder is not None and slot.holder.poll_end is not None for slot in self.state.slots):
             times.append(now + HOLDER_POLL_INTERVAL)
         if self.state.idle:
-            times.append(self._look_at())
+            times.append(max(self._look_at(), now + LOOK_POLL_INTERVAL))
         if self.state.waiting:
             times.append(max(self.state.server.fleet.grow_at(), now + SLOT_POLL_INTERVAL))
         return min(*times, self.state.server.next_wake(now), self.state.waiting.next_deadline())

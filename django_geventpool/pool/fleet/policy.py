@@ -40,8 +40,13 @@ TRY_INTERVAL = (10.0, 60.0)
 FLEET_MEMORY = 600.0
 #: For how long a connection is idle until others may have it, in seconds.
 IDLE_GRACE = 0.4
-#: For how long a pool keeps its only connection at least, in seconds.
+#: For how long a pool keeps its only connection at least: if there are more pools than connections, and if there is
+#: one for each, as far as is known; in seconds.
 LEAST_TURN = 1.0
+LONG_TURN = 10.0
+#: For how long a pool that was seen and left is taken to stand outside, and others are expected after a new one has come,
+#: in seconds.
+OUTSIDE_MEMORY = 20.0
 
 Uniform = Callable[[float, float], float]
 
@@ -84,6 +89,10 @@ class Fleet:
         #: The other pools in the last list, and when there last were any.
         self._company: set[str] = set()
         self._met_at = -math.inf
+        #: When each other pool was last in a list (monotonic seconds).
+        self._seen: dict[str, float] = {}
+        #: When one that wasn't among those was.
+        self._news_at = -math.inf
         #: When all pools together could last reach the limit.
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
@@ -177,6 +186,10 @@ class Fleet:
         if company:
             self._met_at = now
         self._company = company
+        if company - self._seen.keys() or self._news_at == -math.inf:
+            self._news_at = now
+        seen = {token: when for token, when in self._seen.items() if now - when < OUTSIDE_MEMORY}
+        self._seen = seen | dict.fromkeys(company, now)
 
     def _is_crowded(self, now: float) -> bool:
         """Return whether the pools that were there not long ago could reach the limit."""
@@ -250,7 +263,15 @@ class Fleet:
         :param busy: how many are in use, this one too.
         :param held_for: for how long the pool has had connections (seconds).
         """
-        return busy > self._plan.target and self.is_followed and (busy > 1 or held_for >= LEAST_TURN)
+        if busy <= self._plan.target or not self.is_followed:
+            return False
+        return busy > 1 or held_for >= self._turn()
+
+    def _turn(self) -> float:
+        """Return for how long the only connection is kept (seconds)."""
+        room = 0 if self.standing is None else self.standing.room
+        others_may_come = self._clock() - self._news_at < OUTSIDE_MEMORY
+        return LEAST_TURN if len(self._seen) + 1 > room or others_may_come else LONG_TURN
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""

@@ -45,6 +45,8 @@ class Standing:
     #: What the fleet may have together, and how many pools it has.
     budget: int
     pools: int
+    #: How many connections there are for pools, what is kept free too.
+    room: int
     #: All sessions that the list has.
     sessions: int
     #: The pool's fair share.
@@ -90,6 +92,7 @@ def judge(
     tightest = min(views, key=lambda view: (view.target, view.cap))
     return Standing(
         budget=min(view.budget for view in views),
+        room=min(view.scope.limit - view.strangers for view in views),
         pools=max(len(view.live) for view in views) + 1,
         sessions=max(view.scope.sessions for view in views),
         target=tightest.target,
@@ -115,7 +118,7 @@ class _View:
         self.live = [member for member in others if not is_silent(member.badge)]
         # A holder may have renamed one of ours.
         renamed = max(0, own.opened - (0 if mine is None else mine.sessions))
-        self._strangers = strangers = max(0, scope.strangers - renamed)
+        self.strangers = strangers = max(0, scope.strangers - renamed)
         #: What all pools may have by their own limits, silent ones too.
         self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
@@ -140,7 +143,7 @@ class _View:
 
     def could_take(self, times: int) -> bool:
         """Return whether so many of each pool could take all that there is."""
-        return times * self._limits >= self.scope.limit - self._strangers
+        return times * self._limits >= self.scope.limit - self.strangers
 
     def _judge(self) -> None:
         own = self._own
