@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 #: The ``log_line_prefix`` that the server must have.
 LOG_LINE_PREFIX = "%m [%p] %a: "
 _CONNECTED = re.compile(r"connection authorized: .*application_name=(\S+)")
-_ENDED = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\S+): (?:LOG: +disconnection|FATAL):")
+_ENDED = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (\S+).*?: (?:LOG: +disconnection|FATAL):")
 _PID = re.compile(r"^\S+ \S+ \S+ \[(\d+)\]")
 
 RESULT_TIMEOUT = 60.0

@@ -44,7 +44,7 @@ IDLE_GRACE = 0.4
 #: one for each, as far as is known; in seconds.
 LEAST_TURN = 1.0
 LONG_TURN = 10.0
-#: For how long a pool that was seen and left is taken to stand outside, and others are expected after a new one has come,
+#: For how long a pool that has left is taken to stand outside, and others are expected when a new one has come,
 #: in seconds.
 OUTSIDE_MEMORY = 20.0
 
