@@ -87,6 +87,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         self._is_interval_known = False
         self._failover = FailoverWatch()
         self._reads_list = True
+        self._has_told = False
         self._logger = logging.getLogger(f"geventpool.{self.name}")
 
     def connect(self, opening: Callable[[Any], None], badge: str = "") -> C:
@@ -305,7 +306,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return _UNKNOWN
         name = renamed(connection.reported("application_name") or "", badge)
         try:
-            return parse(self._fetch_own_text(connection, session_list_query(name)), connection.server_pid())
+            census = parse(self._fetch_own_text(connection, session_list_query(name)), connection.server_pid())
         except connection.driver_error as error:
             if connection.closed:
                 raise
@@ -314,6 +315,14 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             refusal: Exception = error
         except ValueError as error:
             refusal = error
+        else:
+            if not census.is_readable and not self._has_told:
+                self._has_told = True
+                self._logger.info(
+                    "The server's session list doesn't show whose sessions are whose, as there is a pooler in between: "
+                    "processes that share a limit can't see each other"
+                )
+            return census
         self._logger.info("The server doesn't say who is connected: %s", refusal)
         self._reads_list = False
         return _UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.drivers import driver
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
 
-from .conftest import MakeDatabase
+from .conftest import MakeDatabase, PutPgBouncerBefore
 
 
 def look(database: Database, badge: str = "") -> Census | None:
@@ -140,6 +141,27 @@ def test_a_look_is_no_state_of_the_session(make_database: MakeDatabase) -> None:
     database.give_back()
     assert database.pid() == before
     database.give_back()
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_behind_pgbouncer_the_list_is_not_believed_and_no_badge_worn(
+    make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore, caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    caplog.set_level(logging.INFO, "geventpool")
+    database = make_database(MAX_CONNS=2, role_limit=4, CONN_WAIT_TIMEOUT=60)
+    put_pgbouncer_before(database, mode, size=2)
+    results([Task(database.answer, "select %s::int, pg_sleep(0.01)::text", number) for number in range(50)])
+    for _ in range(2):
+        census = look(database)
+        assert census is not None
+        assert not census.is_readable
+    assert inside.state(database.pool).server.fleet.is_readable is False
+    assert "a pooler in between" in caplog.text
+    assert database.pool.stats().fleet_limit == 0
+    database.pool.close_idle()
+    database.answer("select 1")
+    (slot,) = inside.slots(database.pool)
+    assert read(slot.connection.reported("application_name")) is None
 
 
 def test_a_server_that_does_not_answer_is_asked_once(
