@@ -144,12 +144,15 @@ class ServerLimit:
         """Return whether a look at the session list may be due."""
         now = self._clock()
         return now >= self.fleet.look_at(size, is_waited_for, limit) or (
-            is_waited_for and now >= self.share.probe_at and self.fleet.is_alone and self.fleet.may_be_full
+            is_waited_for and now >= self.share.probe_at and self._may_probe(now)
         )
+
+    def _may_probe(self, now: float) -> bool:
+        return self.fleet.is_alone and self.fleet.may_be_full and now >= self.fleet.soon
 
     def begin_probe_if_due(self, size: int) -> bool:
         """Return whether a pool that knows of nobody else is to yield if the server is full, as somebody may wait."""
-        return self.fleet.is_alone and self.fleet.may_be_full and self.share.begin_probe_if_due(size)
+        return self._may_probe(self._clock()) and self.share.begin_probe_if_due(size)
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return how long a connection may be idle (seconds): less than usual if others may need it."""

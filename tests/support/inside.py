@@ -135,7 +135,7 @@ def probe_full_server_at(pool: Pool, when: float) -> None:
 def have_look_due(pool: Pool) -> None:
     """Let the next look at the server's session list be due now."""
     fleet = pool._state.server.fleet
-    fleet._soon = fleet._next = 0.0
+    fleet.soon = fleet._next = 0.0
 
 
 def give_up_the_list(pool: Pool) -> None:

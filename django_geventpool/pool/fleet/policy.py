@@ -96,7 +96,7 @@ class Fleet:
         #: When all pools together could last reach the limit.
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
-        self._soon = self._next = -math.inf
+        self.soon = self._next = -math.inf
         #: When to try to grow beyond an old list, and the pause after that.
         self._try_at = math.inf
         self._try_pause = TRY_INTERVAL[0]
@@ -132,14 +132,14 @@ class Fleet:
     def begin_look(self, own: Own) -> str:
         """Return the badge to wear from now on; the time until the next look begins."""
         self._sequence += 1
-        self._soon = self._next = self._clock() + self._pause()
+        self.soon = self._next = self._clock() + self._pause()
         return self.badge(own)
 
     def look_at(self, size: int, waiting: int, limit: int) -> float:
         """Return when to read the list next (monotonic seconds); infinite if there is no need."""
         if self.is_readable is False or not (waiting or size > 1):
             return math.inf
-        return self._soon if waiting and self._plan.cap <= size < limit else self._next
+        return self.soon if waiting and self._plan.cap <= size < limit else self._next
 
     def _pause(self) -> float:
         standing = self.standing
@@ -162,11 +162,11 @@ class Fleet:
         self.standing = standing
         if standing.is_crowded:
             self._crowded_at = now
-        pause = self._soon - now
+        pause = self.soon - now
         self._calm_pause = (
             0.0 if standing.is_contested else min(self._longest_pause(standing, now), 2 * self._calm_pause or pause)
         )
-        self._next = max(self._soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
+        self._next = max(self.soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
         is_lasting = not standing.is_contested and not self._is_crowded(now)
         self._plan = _Plan(
             standing.cap if standing.cap < own.limit else math.inf,  # The limit may be raised meanwhile.
@@ -202,7 +202,7 @@ class Fleet:
 
     def expect_company(self) -> None:
         """Look soon and often for a while, as others may come in."""
-        self._next = self._soon
+        self._next = self.soon
         self._calm_pause = 0.0
 
     # What follows
@@ -246,7 +246,7 @@ class Fleet:
         """Record that the server was full."""
         if size and self.is_readable:
             self._plan.cap = min(self._plan.cap, size)
-            self._next = self._soon
+            self._next = self.soon
             now = self._clock()
             if now >= self._try_at:
                 self._try_pause = min(2 * self._try_pause, TRY_INTERVAL[1])
