@@ -103,7 +103,7 @@ SELECT pg_catalog.concat_ws(
                     extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)
                 )::numeric, 3), 0) AS age,
                 CASE WHEN usesysid = r.oid THEN coalesce(application_name, '') ELSE '' END AS name
-            FROM pg_catalog.pg_stat_activity
+            FROM pg_catalog.pg_stat_get_activity(NULL)
             WHERE (backend_type = 'client backend' OR backend_type IS NULL) AND datid IS NOT NULL
                 AND usesysid IS NOT NULL
             GROUP BY 2, 3, 5

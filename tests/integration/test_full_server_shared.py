@@ -159,6 +159,7 @@ def test_behind_pgbouncer_the_list_is_not_believed_and_no_badge_worn(
     assert "a pooler in between" in caplog.text
     assert database.pool.stats().fleet_limit == 0
     database.pool.close_idle()
+    eventually(lambda: database.stats().size == 0, "the old connections gone")
     database.answer("select 1")
     (slot,) = inside.slots(database.pool)
     assert read(slot.connection.reported("application_name")) is None

@@ -132,7 +132,7 @@ class Database:
         eventually(self._is_quiet, f"nothing in use, waiting, connecting or closing: {self.pool}")
         busy = "state LIKE 'idle in transaction%' OR state = 'active'"
         # The pool may be reading the server's list of sessions.
-        assert not self.sessions(f"({busy}) AND query NOT LIKE '%pg_stat_activity%'")
+        assert not self.sessions(f"({busy}) AND query NOT LIKE '%pg_stat_get_activity%'")
         pids: list[int] = []
         all_held = threading.Event()
 

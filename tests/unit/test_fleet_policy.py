@@ -117,7 +117,8 @@ def test_all_looks_together_cost_the_server_little(fleet: Fleet, clock: Clock) -
     look(fleet, own(10, 10), *others, limit=100)
     look(fleet, own(10, 10), *others, limit=100)
     pause = fleet.look_at(10, 0, 10) - clock.now
-    assert pause == pytest.approx(13 * (0.0002 + 130 * 0.000007) / policy.LOOKS_SHARE)
+    least, each = policy.LOOK_COST
+    assert pause == pytest.approx(13 * (least + 130 * each) / policy.LOOKS_SHARE)
 
 
 def test_it_grows_into_its_own_part_only(fleet: Fleet) -> None:
