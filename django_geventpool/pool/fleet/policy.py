@@ -43,7 +43,7 @@ IDLE_GRACE = 0.4
 #: For how long a pool keeps its only connection at least: if there are more pools than connections, and if there is
 #: one for each, as far as is known; in seconds.
 LEAST_TURN = 1.0
-LONG_TURN = 10.0
+LONG_TURN = 20.0
 #: For how long a pool that has left is taken to stand outside, and others are expected when a new one has come,
 #: in seconds.
 OUTSIDE_MEMORY = 20.0
