@@ -73,6 +73,12 @@ def _what_is_in_the_way(state: PoolState) -> list[str]:
             "The server itself has no connection left for us: raise its limit (max_connections, or the CONNECTION "
             "LIMIT of the role or database), or have other processes take fewer; a higher MAX_CONNS does not help."
         )
+    fleet = state.server.fleet
+    if _is_held_back(state) and fleet.standing is not None:
+        found.append(
+            f"Other processes need connections too: this one's fair share is {fleet.standing.target} of the "
+            f"{fleet.standing.budget} that the server's limits leave to all; a higher MAX_CONNS does not help."
+        )
     if states.count(State.CLOSING) >= max(1, state.limit / 2):
         found.append(
             "Closing takes unusually long, and connections count until the server has let go of them: look at the "
@@ -83,12 +89,17 @@ def _what_is_in_the_way(state: PoolState) -> list[str]:
     return found
 
 
+def _is_held_back(state: PoolState) -> bool:
+    """Return whether the pool may not have MAX_CONNS connections, as other processes need some."""
+    return state.server.fleet.is_followed and state.server.fleet.target < state.limit
+
+
 def _what_to_do(state: PoolState, driver: Driver) -> list[str]:
     """Return how connections could be held for less time, a sentence each; nothing if none is held."""
     states = [driver.state(slot.connection) for slot in state.slots if slot.state is State.IN_USE]
     if not states:
         return []
-    raising = "" if state.server.backoff else ", or raise MAX_CONNS if the server has room"
+    raising = "" if state.server.backoff or _is_held_back(state) else ", or raise MAX_CONNS if the server has room"
     found = [f"Hold connections for less time{raising}."]
     idle = len(states) - states.count("active")
     if idle * 2 >= len(states):

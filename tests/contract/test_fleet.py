@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from django_geventpool.errors import PoolTimeout
 from django_geventpool.pool import Pool
 from django_geventpool.pool.fleet import policy
 from django_geventpool.pool.fleet.badge import Badge, application_name, read
@@ -79,6 +80,17 @@ def test_it_grows_to_its_share_and_no_further(
     next(each for each in borrowers if each.has_connection).give_back()
     # The others are gone; one more is kept free for them.
     await_stats(pool, in_use=8, waiting=1)
+
+
+def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
+    server.limit, server.others, server.wanted = 9, 4, 10
+    pool = make_pool(MAX_CONNS=10, CONN_WAIT_TIMEOUT=None)
+    for _ in range(10):
+        borrow(pool)
+    eventually(lambda: pool.stats().waiting == 6, "its share")
+    with pytest.raises(PoolTimeout, match="this one's fair share is 4 of the 8 that the server's limits leave"):
+        pool.getconn(timeout=0)
+    assert (pool.stats().fleet_limit, pool.stats().fleet_share) == (8, 4)
 
 
 def test_what_is_above_the_share_goes_as_connections_come_back(
