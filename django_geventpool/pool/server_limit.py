@@ -24,7 +24,7 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: Pauses of a pool without any connection: the first, from which they double, the longest, and the least, to which they
 #: fall in the time that is the last; all in seconds.
-OUTSIDE = (0.3, 1.5, 0.8, 4.0)
+OUTSIDE = (0.3, 1.0, 0.6, 4.0)
 
 #: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: about as long as
 #: the pause of a pool without any connection.
