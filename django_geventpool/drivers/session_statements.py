@@ -66,6 +66,8 @@ _DECLARE = re.compile(rf"declare ({_NAME}) .*?\bcursor with hold\b")
 _LOAD = re.compile(r"load '(\d+)'")
 _FUNCTION = re.compile(r"(?<![\w$])(set_config|pg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?) ?\(")
 _LITERAL = re.compile(r"'(\d+)'(?: ?:: ?\w+)?")
+#: A call without a value, which resets. It stands alone: as a part of a query it might be left out.
+_RESET_BY_FUNCTION = re.compile(r"select (?:pg_catalog ?\. ?)?set_config ?\( ?'\d+' ?, ?null ?, ?(?:false|'\d+') ?\)")
 _PUNCTUATION = re.compile(r"[(),]")
 
 #: The longest list of arguments that is read, in characters.
@@ -251,7 +253,8 @@ def _set_config(statement: Statement, arguments: list[str]) -> Iterator[Operatio
         arguments[2].partition(":")[0].strip() == "true" or _literal(statement, arguments[2]) in _TRUE
     )
     if not is_local and name != "timezone":
-        yield Operation(Effect.DO, "setting", name)
+        is_reset = name is not None and _RESET_BY_FUNCTION.fullmatch(statement.code) is not None
+        yield Operation(Effect.UNDO if is_reset else Effect.DO, "setting", name)
 
 
 def _arguments(code: str, begin: int) -> list[str]:

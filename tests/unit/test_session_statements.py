@@ -57,6 +57,11 @@ def read(words: str) -> Operation:
         ("select set_config('a', 'b', 'on')", []),
         ("with x as (select set_config('a', 'b', false)) select * from x", ["do setting a"]),
         ("SELECT set_config('TimeZone', %s, false)", []),
+        ("SELECT set_config('app.user', NULL, false)", ["undo setting app.user"]),
+        ("select pg_catalog.set_config ( 'a' , null , 'off' );", ["undo setting a"]),
+        ("select set_config('a', null, false) where random() < 0.5", ["do setting a"]),
+        ("select set_config(%s, null, false)", ["do setting"]),
+        ("select set_config('a', null, true)", []),
         ("select 'set_config(a, b, false)'", []),
         # Channels.
         ("listen door", ["do listen door"]),
