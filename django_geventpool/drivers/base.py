@@ -23,7 +23,8 @@ from .server import (
     may_be_check_interval,
 )
 from .session_changes import CURSORS, IDENTITY
-from .session_state import ENCODING, SETTING, reset_settings, reset_statement
+from .session_questions import HAS_ADVISORY_LOCK, settings_set_back
+from .session_state import ENCODING, SETTING, SessionState, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -36,11 +37,6 @@ _IDLE_TOO_LONG = "57P05"
 _SHUT_DOWN = (None, "57P01", "57P02")
 #: That of a write in a transaction that is read only.
 _READ_ONLY = "25006"
-
-#: Outside of a transaction, all of them are the session's.
-_HAS_ADVISORY_LOCK = (
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())"
-)
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -225,21 +221,28 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if connection.closed:
             return ()
         session = connection.session
-        if session.may_have_lock and not self._is_in_use(connection):
-            session.record_locks(has_any=self._has_advisory_lock(connection))
+        if session.kinds_kept and not self._is_in_use(connection):
+            self._ask(connection, session)
         kinds = session.kinds_kept
         # What was made for now only may be what is reported.
         return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
 
-    def _has_advisory_lock(self, connection: C) -> bool:
-        """Ask the server, outside of transactions, whether the session has advisory locks."""
+    def _ask(self, connection: C, session: SessionState) -> None:
+        """Ask the server, outside of transactions, what only it knows of the session."""
+        if session.may_have_lock:
+            session.record_locks(has_any=self._answer(connection, HAS_ADVISORY_LOCK) is not False)
+        if question := settings_set_back(session.settings_set_again()):
+            session.record_set_back((self._answer(connection, question) or "").split())
+
+    def _answer(self, connection: C, question: str) -> Any:
+        """Return the server's answer; None if it gives none."""
         try:
-            has_any = self._fetch_value(connection, _HAS_ADVISORY_LOCK)
+            answer = self._fetch_value(connection, question)
             if self._transaction_status(connection):
                 connection.rollback()  # Asking has begun a transaction.
         except connection.driver_error:
-            return True
-        return bool(has_any)
+            return None
+        return answer
 
     @abc.abstractmethod
     def _is_in_use(self, connection: C) -> bool:

@@ -130,6 +130,7 @@ class SessionState:
         "_asks",
         "_kept",
         "_own",
+        "_set_again",
         "_undone",
         "changes",
         "counted",
@@ -160,6 +161,8 @@ class SessionState:
         self._undone: list[Operation] = []
         #: Whether only the server knows if there are advisory locks.
         self._asks = False
+        #: The settings of which only the server knows whether they are as they were: set again, or rolled back.
+        self._set_again: set[Key] = set()
 
     # While it is lent
 
@@ -200,6 +203,8 @@ class SessionState:
                 self.set_up.add(key)
                 self.has_more_set_up = True
             else:
+                if key in self._kept:
+                    self._set_again.add(key)
                 self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
         for operation in operations:
             if operation.effect in (Effect.TRY, Effect.RELEASE):
@@ -252,6 +257,7 @@ class SessionState:
         self._undone = []
         if _LOCK in self._kept:
             self._asks = True
+        self._set_again.update(self._kept)
 
     def _undo(self, operations: Iterable[Operation]) -> None:
         set_up = self._own | self.set_up
@@ -285,6 +291,22 @@ class SessionState:
         if not has_any:
             self._kept.pop(_LOCK, None)
 
+    def settings_set_again(self) -> list[str]:
+        """Return the settings for which the connection stays with its holder, but may have been set back by value.
+
+        Not those that were set up or configured, as the server doesn't know to which value.
+        """
+        keys = self._set_again - self.set_up - self._own
+        return [
+            name for kind, name in filter(_stays, keys) if kind == "setting" and name and self._kept.get((kind, name))
+        ]
+
+    def record_set_back(self, names: Iterable[str]) -> None:
+        """Record what the server says: these of the settings that were set again are as they were."""
+        self._set_again = set()
+        for name in names:
+            self._kept.pop(("setting", name), None)
+
     # Between two holders
 
     def is_dirty(self) -> bool:
@@ -302,6 +324,7 @@ class SessionState:
             self._kept = {}
             self._undone = []
             self._asks = False
+            self._set_again = set()
             self.counted = set()
 
     def begin(self) -> None:

@@ -358,6 +358,35 @@ def test_locks_are_asked_for_in_no_transaction(make_database: MakeDatabase) -> N
     assert not is_held(database)
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("statement_timeout", "'77s'"), ("search_path", "public"), ("DateStyle", "German, DMY")]
+)
+def test_a_setting_that_is_set_back_by_value_pins_no_longer(make_database: MakeDatabase, name: str, other: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
+    before = value(database, f"show {name}")
+    database.fetch(f"set {name} = {other}")
+    assert is_held(database)
+    database.fetch(f"set {name} = {other}")
+    assert is_held(database)
+    database.fetch(f"set {name} = {before}")
+    assert not is_held(database)
+    assert value(database, f"show {name}") == before
+    assert database.stats().pinned == {"setting": 1}
+
+
+def test_a_setting_whose_transaction_is_rolled_back_pins_no_longer(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
+    undo_in_vain(database, "set work_mem = '77MB'")
+    assert not is_held(database)
+    database.fetch("set work_mem = '77MB'")
+    undo_in_vain(database, "set work_mem = '78MB'")
+    assert is_held(database)
+    assert value(database, "show work_mem") == "77MB"
+    undo_in_vain(database, "set app.who = 'x'")
+    database.fetch("reset work_mem")
+    assert is_held(database), "the server lists no settings of others"
+
+
 def test_several_statements_in_one_text(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
     database.fetch("set work_mem = '77MB'; listen door; reset work_mem")

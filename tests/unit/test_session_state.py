@@ -134,6 +134,27 @@ def test_all_the_names_are_undone_but_the_role_by_reset_all() -> None:
     assert not session.is_dirty(), "the role is put back by itself"
 
 
+def test_a_setting_that_is_set_again_may_be_set_back() -> None:
+    session, owner = owned(Scope.SET_UP)
+    run(session, "set c = 1")
+    owner.scope = Scope.KEPT
+    run(session, "set a = 1; set b = 1; set role x")
+    assert session.settings_set_again() == []
+    run(session, "set a = 0; select set_config(%s, 'x', false)")
+    assert session.settings_set_again() == ["a"]
+    run(session, "set c = 2; set c = 3; set role y")
+    assert session.settings_set_again() == ["a"], "it was set up, and that is put back"
+    session.record_set_back(["a"])
+    assert session.settings_set_again() == []
+    session.note_rollback()
+    assert session.settings_set_again() == ["b"]
+    run(session, "reset b")
+    assert session.settings_set_again() == []
+    session.end_loan()
+    run(session, "set a = 1")
+    assert session.settings_set_again() == []
+
+
 def test_a_refusal_records_nothing() -> None:
     session, _ = owned(LookupError())
     with pytest.raises(LookupError):
