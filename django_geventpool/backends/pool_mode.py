@@ -34,6 +34,10 @@ class PoolModeMixin(PooledMixin):
     ``ensure_connection`` to use the driver's connection.
     """
 
+    # Django's, which sets them when it connects.
+    health_check_enabled: bool
+    health_check_done: bool
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adapter.visitor = self.use = Use()
@@ -134,6 +138,19 @@ class PoolModeMixin(PooledMixin):
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
+
+    def close_if_health_check_failed(self) -> None:
+        """Check a connection that is kept from request to request (CONN_MAX_AGE), if CONN_HEALTH_CHECKS is set.
+
+        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections only when it lends them, and may
+        find nothing wrong with one that an engine's ``is_usable`` rejects. So that is closed here.
+        """
+        connection = self.connection
+        is_checked = connection is not None and self.health_check_enabled and not self.health_check_done
+        if is_checked and not self.is_usable():
+            connection.close()
+            self.close()
+        self.health_check_done = True
 
     def is_usable(self) -> bool:
         """Return whether the wrapper can query: between two transactions, with whichever connection is the next."""
