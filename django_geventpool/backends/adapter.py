@@ -75,6 +75,12 @@ class PoolAdapter:
         connection.known_to = self.visitor
         return True
 
+    def record_set_up(self) -> None:
+        """Record what was done to set the session up, if anything was, so that it doesn't count as a change."""
+        connection = self.connection
+        if connection is not None and connection.session.has_more_set_up:
+            connection.record_as_set_up()
+
     def know(self) -> None:
         """Record that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.

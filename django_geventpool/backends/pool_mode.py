@@ -127,9 +127,10 @@ class PoolModeMixin(PooledMixin):
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if the next request should not have it; Django calls this at both ends of each request.
 
-        What a request has set (autocommit off) ends with it, even if there is no connection to close any more.
+        What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
+        close any more, or CONN_MAX_AGE would keep one.
         """
-        if self.connection is None and not self.in_atomic_block:
+        if (self.connection is None or self._per_transaction) and not self.in_atomic_block:
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
@@ -174,11 +175,11 @@ class PoolModeMixin(PooledMixin):
     def _set_up_in(self, connect: Callable[[], None]) -> None:
         """Connect, in which all that a derived engine executes is the session's setting up."""
         use = self.use
-        calls, use.calls = use.calls, use.calls + 1
+        use.calls += 1
         try:
             connect()
         finally:
-            use.calls = calls
+            use.calls -= 1
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -191,7 +192,7 @@ class PoolModeMixin(PooledMixin):
                 "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
                 "weakref callbacks) should not query"
             )
-        calls, use.calls = use.calls, use.calls + 1
+        use.calls += 1
         use.is_connecting = True
         try:
             if use.is_set_up:
@@ -202,9 +203,11 @@ class PoolModeMixin(PooledMixin):
                 use.is_set_up = True
                 use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
+            else:
+                self._adapter.record_set_up()
         finally:
             use.is_connecting = False
-            use.calls = calls
+            use.calls -= 1
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
@@ -319,9 +322,8 @@ class PoolModeMixin(PooledMixin):
             self.autocommit = True
             return
         use = self.use
-        was_direct, calls = use.is_direct, use.calls
-        if not autocommit:
-            use.calls += 1  # This may take a connection, and a derived engine set it up in its own way.
+        was_direct = use.is_direct
+        use.calls += not autocommit  # This may take a connection, and a derived engine set it up in its own way.
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic sets that flag, which is there for SQLite.
@@ -332,7 +334,7 @@ class PoolModeMixin(PooledMixin):
             raise
         finally:
             self._restore_direct(use, was_direct)
-            use.calls = calls
+            use.calls -= not autocommit
             if done:
                 self.give_back_if_free()
 

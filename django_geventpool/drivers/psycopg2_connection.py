@@ -221,7 +221,11 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         is_whole = self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS
         if not is_whole:
             session.note_rollback()
-        super().commit()
+        try:
+            super().commit()
+        except psycopg2.Error:
+            session.note_rollback()  # A deferred constraint has failed.
+            raise
         if is_whole:
             session.confirm_commit()
 

@@ -30,13 +30,13 @@ changed.
 from __future__ import annotations
 
 import enum
-import functools
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from ..pool.counters import StateKind
-from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY, changes_of
-from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation, operations_of
+from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY
+from .session_effects import LONGEST_REMEMBERED, Effects, effects_of, remembered_effects_of
+from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation
 
 #: The client encoding is another one, which each driver knows in its own way.
 ENCODING = 8
@@ -64,10 +64,6 @@ REPORTED = {
     "DateStyle": SETTING,
     "IntervalStyle": SETTING,
 }
-
-#: Texts up to this length (characters) are remembered with what they do, as most are executed again and again.
-_LONGEST_REMEMBERED = 4096
-_REMEMBERED = 1024
 
 #: What is put back without DISCARD ALL, besides cursors.
 _PUT_BACK = {
@@ -97,8 +93,12 @@ class Scope(enum.Enum):
 
 #: A kind of session state, and the name; None for a name that isn't known.
 Key = tuple[StateKind, str | None]
+#: The kinds of which a statement that fails leaves nothing.
+_TRANSACTIONAL: tuple[StateKind, ...] = ("setting", "listen", "temporary_table", "cursor_with_hold")
 #: All advisory locks, as their keys are not told apart.
 _LOCK: Key = ("advisory_lock", None)
+#: Each checkout sees to that by itself.
+_TIME_ZONE: Key = ("setting", "timezone")
 _NONE: frozenset[StateKind] = frozenset()
 
 
@@ -113,11 +113,16 @@ class SessionOwner(Protocol):
         """
 
 
-class Effects(NamedTuple):
-    """What a text may do to its session."""
+class Noted(NamedTuple):
+    """What is left to record of a statement, or several, once they have succeeded or failed."""
 
-    changes: int
-    operations: tuple[Operation, ...]
+    #: For ``confirm``: what may undo something.
+    operations: tuple[Operation, ...] = ()
+    #: What isn't there if they failed.
+    made: tuple[Key, ...] = ()
+
+
+NOTHING = Noted()
 
 
 class SessionState:
@@ -160,33 +165,29 @@ class SessionState:
         self._own: frozenset[Key] = frozenset()
         #: What the holder has made, each with whether the connection stays with the holder for it.
         self._kept: dict[Key, bool] = {}
-        #: What was executed in the open transaction since something was undone there; it counts once that is committed.
-        self._undone: list[Operation] = []
+        #: What was undone in the open transaction, and not made again since; it counts once that is committed.
+        self._undone: set[Key] = set()
         #: Whether only the server knows if there are advisory locks.
         self._asks = False
 
     # While it is lent
 
-    def note(self, statement: str | bytes) -> tuple[Operation, ...]:
+    def note(self, statement: str | bytes, *, is_sent: bool = False) -> Noted:
         """Record what a statement, or several, may do that is about to be executed.
 
-        :return: what ``confirm`` is to be given when it has succeeded; often nothing.
+        :param is_sent: whether it was sent just now.
+        :return: for ``confirm`` or ``note_failure``; NOTHING, which most do, needs no confirmation.
         :raises SessionStateError: if the owner refuses it.
         """
-        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
-        return () if effects is None else self._record(effects, is_sent=False)
-
-    def note_sent(self, statement: str | bytes) -> tuple[Operation, ...]:
-        """Record the same of a statement that was sent just now."""
-        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
-        return () if effects is None else self._record(effects, is_sent=True)
+        effects = effects_of(statement) if len(statement) > LONGEST_REMEMBERED else remembered_effects_of(statement)
+        return NOTHING if effects is None else self._record(effects, is_sent=is_sent)
 
     def check(self, statement: str | bytes) -> None:
         """Show a statement to the owner before it is sent.
 
         :raises SessionStateError: if the owner refuses it.
         """
-        effects = effects_of(statement)
+        effects = effects_of(statement) if len(statement) > LONGEST_REMEMBERED else remembered_effects_of(statement)
         if effects is not None:
             self._scope_of(self._made_by(effects.operations), is_sent=False)
 
@@ -194,33 +195,41 @@ class SessionState:
         """Record that statements are executed whose text is not seen."""
         self.changes |= ANY
 
-    def _record(self, effects: Effects, *, is_sent: bool) -> tuple[Operation, ...]:
+    def _record(self, effects: Effects, *, is_sent: bool) -> Noted:
         operations = effects.operations
+        found = {operation.effect for operation in operations}
         made = self._made_by(operations)
         scope = self._scope_of(made, is_sent=is_sent)
         self.changes |= effects.changes | RECORDED
+        self._undone.difference_update(made)
+        new = () if Effect.COMMIT in found or scope is Scope.SET_UP else tuple(filter(self._is_new, made))
         for key in made:
             if scope is Scope.SET_UP:
                 self.set_up.add(key)
                 self.has_more_set_up = True
             else:
                 self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
-        for operation in operations:
-            if operation.effect in (Effect.TRY, Effect.RELEASE):
-                self._asks = True
-            elif operation.effect is Effect.ROLL_BACK:
-                self._undone = []
-        # After something was undone in a transaction, all that follows counts in its order.
-        return operations if self._undone or any(each.effect is Effect.UNDO for each in operations) else ()
+        self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
+        if Effect.ROLL_BACK in found:
+            self._undone = set()
+        undoing = () if found.isdisjoint((Effect.UNDO, Effect.COMMIT)) else operations
+        return Noted(undoing, new) if undoing or new else NOTHING
+
+    def _is_new(self, key: Key) -> bool:
+        """Return whether a statement that makes this, and fails, leaves nothing of it."""
+        return key not in self._kept and key[0] in _TRANSACTIONAL
 
     def _made_by(self, operations: tuple[Operation, ...]) -> list[Key]:
         """Return the state that operations may make; what was set up, and is undone by them, is changed, too."""
         made: list[Key] = []
         for effect, kind, name in operations:
             if effect is Effect.UNDO:
-                made += (key for key in (*self._own, *self.set_up) if _is_meant(key, kind, name))
+                given = (key for key in (*self._own, *self.set_up) if key != _TIME_ZONE)
+                made += (key for key in given if _is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
+            elif kind is not None and effect is Effect.RENAME and (kind, name) in self._kept:
+                made.append((kind, None))  # The new name isn't told from others.
         return made
 
     def _scope_of(self, made: list[Key], *, is_sent: bool) -> Scope:
@@ -228,20 +237,32 @@ class SessionState:
         kinds = tuple(dict.fromkeys(kind for kind, _ in made))
         return Scope.KEPT if owner is None else owner.begin_state(kinds, is_sent=is_sent)
 
-    def confirm(self, operations: tuple[Operation, ...], *, is_in_transaction: bool) -> None:
-        """Record that what ``note`` has returned operations for has succeeded.
+    def confirm(self, noted: Noted, *, is_in_transaction: bool) -> None:
+        """Record that what ``note`` has returned this for has succeeded.
 
         In a transaction, what was undone may come back, up to its commit.
         """
+        undone = self._undone_by(noted.operations)
         if is_in_transaction:
-            self._undone = [*self._undone, *operations]
-        else:
-            self._undo(operations)
+            self._undone |= undone
+            return
+        self._drop(undone)
+        if any(operation.effect is Effect.COMMIT for operation in noted.operations):
+            self.confirm_commit()
 
     def confirm_commit(self) -> None:
         """Record that the transaction was committed, with all that it has undone."""
-        undone, self._undone = self._undone, []
-        self._undo(undone)
+        undone, self._undone = self._undone, set()
+        self._drop(undone)
+
+    def note_failure(self, noted: Noted = NOTHING) -> None:
+        """Record that statements have failed, and so a transaction, if there is one.
+
+        :param noted: what ``note`` has returned; NOTHING if some of them may have been executed.
+        """
+        self.note_rollback()
+        if noted.made:
+            self._drop(noted.made)
 
     @property
     def has_undone(self) -> bool:
@@ -251,21 +272,25 @@ class SessionState:
     def note_rollback(self) -> None:
         """Record that the transaction, or a part of it, was or will be rolled back: what it has undone may be back.
 
-        That is so after any error, too; and a lock that was asked for may not have been taken.
+        A lock that was asked for may not have been taken.
         """
-        self._undone = []
+        self._undone = set()
         if _LOCK in self._kept:
             self._asks = True
 
-    def _undo(self, operations: Iterable[Operation]) -> None:
+    def _undone_by(self, operations: Iterable[Operation]) -> set[Key]:
+        """Return the state that operations have undone, in their order, and not made again."""
         set_up = self._own | self.set_up
-        kept = dict(self._kept)
+        undone: set[Key] = set()
         for effect, kind, name in operations:
             if effect is Effect.UNDO:
-                kept = {key: pins for key, pins in kept.items() if key in set_up or not _is_meant(key, kind, name)}
-            elif effect is Effect.DO and kind is not None and (kind, name) in self._kept:
-                kept[kind, name] = self._kept[kind, name]
-        self._kept = kept
+                undone |= {key for key in self._kept if key not in set_up and _is_meant(key, kind, name)}
+            elif kind is not None:
+                undone.discard((kind, name))
+        return undone
+
+    def _drop(self, keys: Collection[Key]) -> None:
+        self._kept = {key: pins for key, pins in self._kept.items() if key not in keys}
 
     @property
     def kinds_kept(self) -> frozenset[StateKind]:
@@ -310,7 +335,7 @@ class SessionState:
         """Begin again without what the holder has made: it was cleared, or is left to the next one."""
         if self.changes & RECORDED:
             self._kept = {}
-            self._undone = []
+            self._undone = set()
             self._asks = False
             self.counted = set()
         self.changes = 0
@@ -353,13 +378,3 @@ def reset_settings(names: Iterable[str]) -> str:
     """Return the SQL that resets settings, some statements in one string."""
     quoted = (".".join('"{}"'.format(part.replace('"', '""')) for part in name.split(".")) for name in sorted(names))
     return "; ".join(f"RESET {name}" for name in quoted)
-
-
-def effects_of(statement: str | bytes) -> Effects | None:
-    """Return what SQL may do to its session; None for nothing, as most does."""
-    text = statement if isinstance(statement, str) else statement.decode("utf-8", "replace")
-    effects = Effects(changes_of(statement), operations_of(text))
-    return effects if effects.changes or effects.operations else None
-
-
-_remembered_effects_of = functools.lru_cache(_REMEMBERED)(effects_of)
