@@ -96,7 +96,7 @@ def assert_is_noticed(database: Database, leave: Callable[[], object], *, is_hel
     assert database.stats().in_use == int(is_held)
     assert look(database) != clean, "nothing was left, and nothing is tested"
     with transaction.atomic(using=database.alias):
-        pass
+        assert look(database) != clean
     assert look(database) != clean
     database.give_back()
     assert next_look(database) == clean
