@@ -13,7 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from ..drivers.session_state import Scope
+from ..drivers.session_state import Scope, SessionState
 from ..frames import is_running
 from ..pool.counters import StateKind
 from . import session_log
@@ -105,6 +105,19 @@ class PoolModeMixin(PooledMixin):
         if policy == "warn" or (self._per_transaction and policy != "ignore"):
             session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
         return Scope.KEPT
+
+    def who(self) -> str:
+        """Return the name of the holder of the connection, as it is shown."""
+        return self._adapter.who()
+
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether the connection is that of a session; its holder may ask the server about locks."""
+        connection = self._adapter.connection
+        if connection is None or connection.session is not session:
+            return False
+        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
+            self._adapter.driver.kinds_kept(connection)
+        return True
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""

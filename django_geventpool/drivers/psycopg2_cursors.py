@@ -56,12 +56,15 @@ class WatchedCursor(_Cursor):
     def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the server."""
         session = self.connection.session
-        session.note(f"select {procname}()")
+        undoing = session.note(f"select {procname}()")
         try:
-            return super().callproc(procname, *args, **kwargs)
+            result = super().callproc(procname, *args, **kwargs)
         except psycopg2.Error:
             session.note_rollback()
             raise
+        if undoing:
+            self._confirm(session, undoing)
+        return result
 
     def _confirm(self, session: SessionState, undoing: tuple[Operation, ...]) -> None:
         status = self.connection.get_transaction_status()

@@ -35,8 +35,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from ..pool.counters import StateKind
+from . import session_traces
 from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY, changes_of
-from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation, operations_of
+from .session_keys import LOCK, Key, is_meant, without_undone
+from .session_statements import Effect, Operation, operations_of
 
 #: The client encoding is another one, which each driver knows in its own way.
 ENCODING = 8
@@ -94,10 +96,6 @@ class Scope(enum.Enum):
     SET_UP = "set up"
 
 
-#: A kind of session state, and the name; None for a name that isn't known.
-Key = tuple[StateKind, str | None]
-#: All advisory locks, as their keys are not told apart.
-_LOCK: Key = ("advisory_lock", None)
 _NONE: frozenset[StateKind] = frozenset()
 
 
@@ -110,6 +108,12 @@ class SessionOwner(Protocol):
         :param is_sent: whether the statement is on its way already.
         :raises SessionStateError: if it is not allowed, and wasn't sent.
         """
+
+    def who(self) -> str:
+        """Return the name of the holder, as it is shown."""
+
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether it still has a session; the server may be asked about locks."""
 
 
 class Effects(NamedTuple):
@@ -206,6 +210,9 @@ class SessionState:
                 self._asks = True
             elif operation.effect is Effect.ROLL_BACK:
                 self._undone = []
+        if (recorder := session_traces.recorder) is not None:
+            recorder.begin(self, made if scope is Scope.KEPT and self.owner is not None else ())
+            return operations
         # After something was undone in a transaction, all that follows counts in its order.
         return operations if self._undone or any(each.effect is Effect.UNDO for each in operations) else ()
 
@@ -214,7 +221,7 @@ class SessionState:
         made: list[Key] = []
         for effect, kind, name in operations:
             if effect is Effect.UNDO:
-                made += (key for key in (*self._own, *self.set_up) if _is_meant(key, kind, name))
+                made += (key for key in (*self._own, *self.set_up) if is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
         return made
@@ -229,10 +236,16 @@ class SessionState:
 
         In a transaction, what was undone may come back, up to its commit.
         """
+        self.trace(operations)
         if is_in_transaction:
             self._undone = [*self._undone, *operations]
         else:
             self._undo(operations)
+
+    def trace(self, operations: tuple[Operation, ...]) -> None:
+        """Record where in the code something was made that has succeeded, or counts so, if somebody wants to know."""
+        if (recorder := session_traces.recorder) is not None:
+            recorder.confirm(self, operations, self._own | self.set_up)
 
     def confirm_commit(self) -> None:
         """Record that the transaction was committed, with all that it has undone."""
@@ -250,18 +263,11 @@ class SessionState:
         That is so after any error, too; and a lock that was asked for may not have been taken.
         """
         self._undone = []
-        if _LOCK in self._kept:
+        if LOCK in self._kept:
             self._asks = True
 
     def _undo(self, operations: Iterable[Operation]) -> None:
-        set_up = self._own | self.set_up
-        kept = dict(self._kept)
-        for effect, kind, name in operations:
-            if effect is Effect.UNDO:
-                kept = {key: pins for key, pins in kept.items() if key in set_up or not _is_meant(key, kind, name)}
-            elif effect is Effect.DO and kind is not None and (kind, name) in self._kept:
-                kept[kind, name] = self._kept[kind, name]
-        self._kept = kept
+        self._kept = without_undone(self._kept, operations, self._own | self.set_up)
 
     @property
     def kinds_kept(self) -> frozenset[StateKind]:
@@ -277,13 +283,25 @@ class SessionState:
     @property
     def may_have_lock(self) -> bool:
         """Whether the connection stays with its holder for advisory locks of which only the server knows."""
-        return self._asks and self._kept.get(_LOCK, False)
+        return self._asks and self._kept.get(LOCK, False)
 
     def record_locks(self, *, has_any: bool) -> None:
         """Record what the server says of its advisory locks."""
         self._asks = False
         if not has_any:
-            self._kept.pop(_LOCK, None)
+            self._kept.pop(LOCK, None)
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget_locks(self)
+
+    def who(self) -> str:
+        """Return the name of the present holder."""
+        owner = None if self.owner is None else self.owner()
+        return "nobody" if owner is None else owner.who()
+
+    def is_lent(self) -> bool:
+        """Return whether its owner still has it, or is gone and hasn't given it back."""
+        owner = None if self.owner is None else self.owner()
+        return self.owner is not None if owner is None else owner.has_session(self)
 
     # Between two holders
 
@@ -318,15 +336,6 @@ class SessionState:
         """Return the names of the settings that the setting up has left; None if it has left anything else."""
         names = {name for kind, name in filter(_stays, self.set_up) if kind == "setting" and name is not None}
         return names if len(names) == sum(map(_stays, self.set_up)) else None
-
-
-def _is_meant(key: Key, kind: StateKind | None, name: str | None) -> bool:
-    """Return whether a key is of what an operation names: a kind, or all; a name, or all of the kind."""
-    if kind is None:
-        return key[0] != "loaded_library"  # DISCARD ALL.
-    if key[0] != kind:
-        return False
-    return key[1] not in NOT_RESET_WITH_ALL if name is None else key[1] == name
 
 
 def _stays(key: Key) -> bool:
