@@ -9,7 +9,7 @@ import pytest
 
 from django_geventpool.options import PoolMode, SessionStatePolicy
 from tests.support.inner_pytest import InnerPytest, outcomes
-from tests.support.inner_tests import CLEAN, DJANGO, HEAD, LEAVING, OTHER_WAYS, PIPELINE
+from tests.support.inner_tests import ALL, CLEAN, DJANGO, HEAD, KILLED, LEAVING, OTHER_WAYS, PIPELINE
 
 from .conftest import MakeDatabase
 
@@ -69,3 +69,25 @@ def test_other_ways_of_psycopg_3(inner: InnerPytest) -> None:
 
 def test_what_is_undone_or_allowed_fails_no_test(inner: InnerPytest) -> None:
     run_and_compare(inner, CLEAN)
+
+
+@pytest.mark.frameworks("gevent", "eventlet")
+def test_a_task_that_is_killed_leaves_nothing(inner: InnerPytest) -> None:
+    run_and_compare(inner, KILLED)
+
+
+def test_all_tests_of_a_project_may_have_it(inner: InnerPytest) -> None:
+    inner.pytester.makeini("[pytest]\nusefixtures = no_session_state")
+    inner.pytester.makepyfile(test_inner=ALL)
+    assert outcomes(inner.run()) == {
+        "test_leaves": ["PASSED", "ERROR"],
+        "test_may": ["PASSED"],
+        "test_leaves_another": ["PASSED", "ERROR"],
+        "test_misspelt": ["ERROR"],
+        "test_uses_nothing": ["PASSED"],
+    }
+
+
+def test_without_it_nothing_is_recorded(inner: InnerPytest) -> None:
+    inner.pytester.makepyfile(test_inner=ALL)
+    assert set(map(tuple, outcomes(inner.run()).values())) == {("PASSED",)}

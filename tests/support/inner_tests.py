@@ -331,3 +331,49 @@ def test_client_cursor_leaves(alias):
     with psycopg.ClientCursor(connections[alias].connection) as cursor:
         cursor.execute("LISTEN door")  # LEFT listen
 """
+
+#: A task that is killed in the middle of a query: its connection is closed.
+KILLED = """
+@each_that_leaves
+def test_killed(alias):
+    begun = threading.Event()
+
+    def work():
+        with transaction.atomic(alias):
+            run(alias, "SET work_mem = '77MB'")
+            begun.set()
+            run(alias, "select pg_sleep(60)")
+
+    task = Task(work)
+    assert begun.wait(60)
+    task.interrupt()
+    task.wait()
+"""
+
+#: Tests without a word of the fixture, one database.
+ALL = """
+import pytest
+from django.db import connection
+
+def leave():
+    with connection.cursor() as cursor:
+        cursor.execute("SET work_mem = '77MB'")
+
+def test_leaves():
+    leave()
+
+@pytest.mark.leaves_session_state("setting")
+def test_may():
+    leave()
+
+@pytest.mark.leaves_session_state("listen")
+def test_leaves_another():
+    leave()
+
+@pytest.mark.leaves_session_state("settings")
+def test_misspelt():
+    leave()
+
+def test_uses_nothing():
+    pass
+"""
