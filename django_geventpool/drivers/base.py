@@ -161,10 +161,9 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         session = connection.session
         session.owner = None
         session.refuses = False
-        if self._is_in_use(connection):
-            return False
-        connection.close_cursors()
-        if not self._end_transaction(connection):
+        if not self._end_use(connection):
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget(session)  # It ends with the connection.
             return False
         if (recorder := session_traces.recorder) is not None:
             self._settle_locks(connection)
@@ -181,6 +180,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             session.end_loan()
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
+
+    def _end_use(self, connection: C) -> bool:
+        """End what the holder is in the middle of, as far as that can be ended; False if it can't."""
+        if self._is_in_use(connection):
+            return False
+        connection.close_cursors()
+        return self._end_transaction(connection)
 
     def _has_to_discard(self, connection: C, changes: int) -> bool:
         if self._discard_all != "dirty":

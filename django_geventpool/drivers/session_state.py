@@ -299,9 +299,9 @@ class SessionState:
         return "nobody" if owner is None else owner.who()
 
     def is_lent(self) -> bool:
-        """Return whether its owner still has it, or is gone and hasn't given it back."""
+        """Return whether its owner still has it, unless that is gone, or giving it back just now: then it does."""
         owner = None if self.owner is None else self.owner()
-        return self.owner is not None if owner is None else owner.has_session(self)
+        return True if owner is None else owner.has_session(self)
 
     # Between two holders
 

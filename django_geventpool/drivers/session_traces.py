@@ -30,7 +30,7 @@ class Session(Protocol):
         """Return the name of the present holder."""
 
     def is_lent(self) -> bool:
-        """Return whether the session still is with who has made its state; the server may be asked about locks."""
+        """Return whether the session may still have what was made; the server may be asked about locks."""
 
 
 class Recorder:
@@ -70,13 +70,20 @@ class Recorder:
     def end_loan(self, session: Session) -> None:
         """Record that the connection goes back, with what was made and not undone."""
         self._left.update(dict.fromkeys(self._made.get(session, {}).values()))
+        self.forget(session)
+
+    def forget(self, session: Session) -> None:
+        """Record that the session is as good as ended."""
         self._made.pop(session, None)
 
     def traces(self) -> list[Trace]:
         """Return what was left in sessions until now, or is in one that is still lent."""
-        lent = [session for session in list(self._made) if session.is_lent()]
-        there = [trace for session in lent for trace in self._made.get(session, {}).values()]
-        return list(dict.fromkeys([*self._left, *there]))
+        there: list[Trace] = []
+        for session in list(self._made):
+            if session.is_lent():
+                there += self._made.get(session, {}).values()
+        # Now, as others may have given theirs back meanwhile.
+        return list(dict.fromkeys([*there, *self._left]))
 
 
 #: Who is told, while somebody is.
