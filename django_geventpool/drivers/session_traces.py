@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -10,7 +11,7 @@ from ..pool import naming
 from ..pool import stack as stacks
 from ..pool.counters import StateKind
 from .session_keys import LOCK, Key, without_undone
-from .session_statements import Operation
+from .session_statements import Effect, Operation
 
 
 class Trace(NamedTuple):
@@ -45,6 +46,9 @@ class Recorder:
         self._begun: dict[Session, Collection[Key]] = {}
         #: By session, what is there now.
         self._made: dict[Session, dict[Key, Trace]] = {}
+        #: By session, how many advisory locks were taken, or tried, and not released. The server doesn't tell them from
+        #: those of the transaction, or of an earlier test.
+        self._locks: Counter[Session] = Counter()
         #: What was there when the connection went back; a dictionary for its order.
         self._left: dict[Trace, None] = {}
 
@@ -62,10 +66,20 @@ class Recorder:
             who, place = naming.kind(session.who()), stacks.place()
             made = {**{key: Trace(key[0], who, place) for key in keys}, **made}
         self._made[session] = without_undone(made, operations, set_up)
+        self._count_locks(session, operations)
+
+    def _count_locks(self, session: Session, operations: Iterable[Operation]) -> None:
+        if LOCK in self._made[session]:
+            for effect, kind, _ in operations:
+                if kind == "advisory_lock" and effect is not Effect.UNDO:
+                    self._locks[session] += -1 if effect is Effect.RELEASE else 1
+        if self._locks[session] <= 0 or LOCK not in self._made[session]:
+            self.forget_locks(session)
 
     def forget_locks(self, session: Session) -> None:
-        """Record that the session has no advisory locks."""
+        """Record that the session has no advisory locks, or none of those that were recorded."""
         self._made.get(session, {}).pop(LOCK, None)
+        self._locks.pop(session, None)
 
     def end_loan(self, session: Session) -> None:
         """Record that the connection goes back, with what was made and not undone."""
@@ -75,6 +89,7 @@ class Recorder:
     def forget(self, session: Session) -> None:
         """Record that the session is as good as ended."""
         self._made.pop(session, None)
+        self._locks.pop(session, None)
 
     def traces(self) -> list[Trace]:
         """Return what was left in sessions until now, or is in one that is still lent."""

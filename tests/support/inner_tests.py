@@ -205,14 +205,14 @@ class TestOfDjango(TestCase):
             with connections[alias].cursor() as cursor:
                 cursor.execute("select pg_advisory_lock_shared(82006)")  # LEFT advisory_lock
 
-class TestOfDjangoToo(TestCase):
-    databases = set(LEAVING)
-
     def test_undoes(self):
         for alias in LEAVING:
             with transaction.atomic(alias):
                 run(alias, "SET work_mem = '77MB'", "select pg_advisory_lock_shared(82007)")
             run(alias, "RESET work_mem", "select pg_advisory_unlock_shared(82007)")
+            run(alias, "select pg_advisory_lock_shared(82013)", "select pg_advisory_unlock_all()")
+            run(alias, "select pg_advisory_lock_shared(82014)", "select pg_advisory_unlock_shared(82014)")
+            run(alias, "select pg_advisory_xact_lock_shared(82012)")
             with pytest.raises(Exception, match="division"), transaction.atomic(alias):
                 run(alias, "select 1 / 0")
 
