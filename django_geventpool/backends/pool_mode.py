@@ -13,7 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from ..drivers.session_state import Scope
+from ..drivers.session_state import Scope, SessionState
 from ..frames import is_running
 from ..pool.counters import StateKind
 from . import session_log
@@ -105,6 +105,19 @@ class PoolModeMixin(PooledMixin):
             session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
         return Scope.KEPT
 
+    def who(self) -> str:
+        """Return the name of the holder of the connection, as it is shown."""
+        return self._adapter.who()
+
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether the connection is that of a session; its holder may ask the server about locks."""
+        connection = self._adapter.connection
+        if connection is None or connection.session is not session:
+            return False
+        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
+            self._adapter.driver.kinds_kept(connection)
+        return True
+
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
         self.use.pins += 1
@@ -163,23 +176,14 @@ class PoolModeMixin(PooledMixin):
         self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
+        use.calls += self.is_derived  # All that such an engine executes here is the session's setting up.
         try:
-            if self.is_derived and self.connection is None:
-                self._set_up_in(super().ensure_connection)
-            else:
-                super().ensure_connection()
+            super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
-
-    def _set_up_in(self, connect: Callable[[], None]) -> None:
-        """Connect, in which all that a derived engine executes is the session's setting up."""
-        use = self.use
-        use.calls += 1
-        try:
-            connect()
         finally:
-            use.calls -= 1
+            use.calls -= self.is_derived
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -273,17 +277,16 @@ class PoolModeMixin(PooledMixin):
         """Make a cursor, which keeps the connection while it is open."""
         use = self.use
         was_direct, count = use.is_direct, use.cursors
+        cursor = None
         use.calls += 1
         try:
             cursor = make_cursor(*args)
             is_counted = self.use.cursors > (count if self.use is use else 0)
-        except BaseException:
+        finally:
             use.calls -= 1
             self._restore_direct(use, was_direct)
-            self.give_back_if_free()
-            raise
-        use.calls -= 1
-        self._restore_direct(use, was_direct)
+            if cursor is None:
+                self.give_back_if_free()
         if not is_counted:
             self.use.is_direct = True  # The end of this one will not be noticed.
         return cursor

@@ -11,6 +11,7 @@ from .. import green
 from ..options import DiscardAll
 from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
+from . import session_traces
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .server import (
@@ -160,11 +161,14 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
         ``session_state`` has the list.
         """
-        if self._is_in_use(connection):
+        session = connection.session
+        if not self._end_use(connection):
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget(session)  # It ends with the connection.
             return False
-        connection.close_cursors()
-        if not self._end_transaction(connection):
-            return False
+        if (recorder := session_traces.recorder) is not None:
+            self._settle_locks(connection)
+            recorder.end_loan(session)
         changes = connection.changes()
         if changes & ENCODING:
             return False
@@ -173,6 +177,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._clean(connection, changes, is_renewed)
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
+
+    def _end_use(self, connection: C) -> bool:
+        """End what the holder is in the middle of, as far as that can be ended; False if it can't."""
+        if self._is_in_use(connection):
+            return False
+        connection.close_cursors()
+        return self._end_transaction(connection)
 
     def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
         """Put the session back in order, after which nobody's changes are recorded."""
@@ -230,17 +241,23 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return _SETTING if not connection.closed and connection.reports_state() else ()
         if connection.closed:
             return ()
-        if session.may_have_lock and not self._is_in_use(connection):
-            session.record_locks(has_any=self._has_advisory_lock(connection))
+        self._settle_locks(connection)
         kinds = session.kinds_kept
         # What was made for now only may be what is reported.
         return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
 
+    def _settle_locks(self, connection: C) -> None:
+        """Ask the server for what only it knows of the session's advisory locks, if anything."""
+        session = connection.session
+        if session.may_have_lock and not self._is_in_use(connection):
+            session.record_locks(has_any=self._has_advisory_lock(connection))
+
     def _has_advisory_lock(self, connection: C) -> bool:
-        """Ask the server, outside of transactions, whether the session has advisory locks."""
+        """Ask the server whether the session has advisory locks; in a transaction, that one's count, too."""
+        was_idle = not self._transaction_status(connection)
         try:
             has_any = self._fetch_value(connection, _HAS_ADVISORY_LOCK)
-            if self._transaction_status(connection):
+            if was_idle and self._transaction_status(connection):
                 connection.rollback()  # Asking has begun a transaction.
         except connection.driver_error:
             return True

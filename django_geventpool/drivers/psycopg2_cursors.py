@@ -60,10 +60,13 @@ class WatchedCursor(_Cursor):
         session.uses += 1
         noted = session.note(f"select {procname}()")
         try:
-            return super().callproc(procname, *args, **kwargs)
+            result = super().callproc(procname, *args, **kwargs)
         except psycopg2.Error:
             session.note_failure(noted)
             raise
+        if noted is not NOTHING:
+            self._confirm(session, noted)
+        return result
 
     def copy_expert(self, sql: Any, *args: Any, **kwargs: Any) -> None:
         """Execute a COPY."""

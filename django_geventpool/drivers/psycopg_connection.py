@@ -153,9 +153,11 @@ class PsycopgConnection(RestoredConnection):
             self._users.pop(user, None)
 
     def _confirm(self, noted: Noted) -> None:
-        if self._pipeline is None:  # In one, the server's answer is yet to come.
-            status = self.pgconn.transaction_status
-            self.session.confirm(noted, is_in_transaction=status != pq.TransactionStatus.IDLE)
+        if self._pipeline is not None:
+            self.session.trace(noted.operations)  # The server's answer is yet to come.
+            return
+        status = self.pgconn.transaction_status
+        self.session.confirm(noted, is_in_transaction=status != pq.TransactionStatus.IDLE)
 
     def _block(self, gen: PQGen[T], interval: float, timeout: float | None) -> T:
         try:

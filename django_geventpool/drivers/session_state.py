@@ -34,9 +34,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from ..pool.counters import StateKind
+from . import session_traces
 from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY
 from .session_effects import LONGEST_REMEMBERED, Effects, effects_of, remembered_effects_of
-from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation
+from .session_keys import LOCK, TIME_ZONE, TRANSACTIONAL, Key, is_meant, stays, without_undone
+from .session_statements import Effect, Operation
 
 #: The client encoding is another one, which each driver knows in its own way.
 ENCODING = 8
@@ -65,20 +67,6 @@ REPORTED = {
     "IntervalStyle": SETTING,
 }
 
-#: What is put back without DISCARD ALL, besides cursors.
-_PUT_BACK = {
-    ("setting", name)
-    for name in (
-        "role",
-        "session_authorization",
-        "session characteristics",
-        "default_transaction_isolation",
-        "default_transaction_read_only",
-        "default_transaction_deferrable",
-        "timezone",
-    )
-}
-
 
 class Scope(enum.Enum):
     """For how long session state is needed."""
@@ -91,14 +79,6 @@ class Scope(enum.Enum):
     SET_UP = "set up"
 
 
-#: A kind of session state, and the name; None for a name that isn't known.
-Key = tuple[StateKind, str | None]
-#: The kinds of which a statement that fails leaves nothing.
-_TRANSACTIONAL: tuple[StateKind, ...] = ("setting", "listen", "temporary_table", "cursor_with_hold")
-#: All advisory locks, as their keys are not told apart.
-_LOCK: Key = ("advisory_lock", None)
-#: Each checkout sees to that by itself.
-_TIME_ZONE: Key = ("setting", "timezone")
 _NONE: frozenset[StateKind] = frozenset()
 
 
@@ -111,6 +91,12 @@ class SessionOwner(Protocol):
         :param is_sent: whether the statement is on its way already.
         :raises SessionStateError: if it is not allowed, and wasn't sent.
         """
+
+    def who(self) -> str:
+        """Return the name of the holder, as it is shown."""
+
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether it still has a session; the server may be asked about locks."""
 
 
 class Noted(NamedTuple):
@@ -212,20 +198,23 @@ class SessionState:
         self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
         if Effect.ROLL_BACK in found:
             self._undone = set()
+        if (recorder := session_traces.recorder) is not None:
+            recorder.begin(self, made if scope is Scope.KEPT and self.owner is not None else ())
+            return Noted(operations, new)
         undoing = () if found.isdisjoint((Effect.UNDO, Effect.COMMIT)) else operations
         return Noted(undoing, new) if undoing or new else NOTHING
 
     def _is_new(self, key: Key) -> bool:
         """Return whether a statement that makes this, and fails, leaves nothing of it."""
-        return key not in self._kept and key[0] in _TRANSACTIONAL
+        return key not in self._kept and key[0] in TRANSACTIONAL
 
     def _made_by(self, operations: tuple[Operation, ...]) -> list[Key]:
         """Return the state that operations may make; what was set up, and is undone by them, is changed, too."""
         made: list[Key] = []
         for effect, kind, name in operations:
             if effect is Effect.UNDO:
-                given = (key for key in (*self._own, *self.set_up) if key != _TIME_ZONE)
-                made += (key for key in given if _is_meant(key, kind, name))
+                given = (key for key in (*self._own, *self.set_up) if key != TIME_ZONE)
+                made += (key for key in given if is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
             elif kind is not None and effect is Effect.RENAME and (kind, name) in self._kept:
@@ -242,13 +231,20 @@ class SessionState:
 
         In a transaction, what was undone may come back, up to its commit.
         """
-        undone = self._undone_by(noted.operations)
+        self.trace(noted.operations)
+        left = without_undone(self._kept, noted.operations, self._own | self.set_up)
+        undone = self._kept.keys() - left.keys()
         if is_in_transaction:
             self._undone |= undone
             return
         self._drop(undone)
         if any(operation.effect is Effect.COMMIT for operation in noted.operations):
             self.confirm_commit()
+
+    def trace(self, operations: tuple[Operation, ...]) -> None:
+        """Record where in the code something was made that has succeeded, or counts so, if somebody wants to know."""
+        if (recorder := session_traces.recorder) is not None:
+            recorder.confirm(self, operations, self._own | self.set_up)
 
     def confirm_commit(self) -> None:
         """Record that the transaction was committed, with all that it has undone."""
@@ -275,19 +271,8 @@ class SessionState:
         A lock that was asked for may not have been taken.
         """
         self._undone = set()
-        if _LOCK in self._kept:
+        if LOCK in self._kept:
             self._asks = True
-
-    def _undone_by(self, operations: Iterable[Operation]) -> set[Key]:
-        """Return the state that operations have undone, in their order, and not made again."""
-        set_up = self._own | self.set_up
-        undone: set[Key] = set()
-        for effect, kind, name in operations:
-            if effect is Effect.UNDO:
-                undone |= {key for key in self._kept if key not in set_up and _is_meant(key, kind, name)}
-            elif kind is not None:
-                undone.discard((kind, name))
-        return undone
 
     def _drop(self, keys: Collection[Key]) -> None:
         self._kept = {key: pins for key, pins in self._kept.items() if key not in keys}
@@ -306,23 +291,35 @@ class SessionState:
     @property
     def may_have_lock(self) -> bool:
         """Whether the connection stays with its holder for advisory locks of which only the server knows."""
-        return self._asks and self._kept.get(_LOCK, False)
+        return self._asks and self._kept.get(LOCK, False)
 
     def record_locks(self, *, has_any: bool) -> None:
         """Record what the server says of its advisory locks."""
         self._asks = False
         if not has_any:
-            self._kept.pop(_LOCK, None)
+            self._kept.pop(LOCK, None)
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget_locks(self)
+
+    def who(self) -> str:
+        """Return the name of the present holder."""
+        owner = None if self.owner is None else self.owner()
+        return "nobody" if owner is None else owner.who()
+
+    def is_lent(self) -> bool:
+        """Return whether its owner still has it, unless that is gone, or giving it back just now: then it does."""
+        owner = None if self.owner is None else self.owner()
+        return True if owner is None else owner.has_session(self)
 
     # Between two holders
 
     def is_dirty(self) -> bool:
         """Return whether the holder has made what isn't put back by itself."""
-        return any(map(_stays, self._kept))
+        return any(map(stays, self._kept))
 
     def has_lasting_set_up(self) -> bool:
         """Return whether the setting up has left what isn't put back by itself."""
-        return any(map(_stays, self.set_up))
+        return any(map(stays, self.set_up))
 
     def count_new(self, kinds: Iterable[StateKind]) -> list[StateKind]:
         """Record kinds as reasons to keep the connection; return those that weren't before."""
@@ -352,21 +349,8 @@ class SessionState:
 
     def settings_set_up(self) -> set[str] | None:
         """Return the names of the settings that the setting up has left; None if it has left anything else."""
-        names = {name for kind, name in filter(_stays, self.set_up) if kind == "setting" and name is not None}
-        return names if len(names) == sum(map(_stays, self.set_up)) else None
-
-
-def _is_meant(key: Key, kind: StateKind | None, name: str | None) -> bool:
-    """Return whether a key is of what an operation names: a kind, or all; a name, or all of the kind."""
-    if kind is None:
-        return key[0] != "loaded_library"  # DISCARD ALL.
-    if key[0] != kind:
-        return False
-    return key[1] not in NOT_RESET_WITH_ALL if name is None else key[1] == name
-
-
-def _stays(key: Key) -> bool:
-    return key not in _PUT_BACK and key[0] != "cursor_with_hold"
+        names = {name for kind, name in filter(stays, self.set_up) if kind == "setting" and name is not None}
+        return names if len(names) == sum(map(stays, self.set_up)) else None
 
 
 def reset_statement(changes: int) -> str:
