@@ -50,11 +50,10 @@ class PoolModeMixin(PooledMixin):
 
     def give_back_if_free(self) -> None:
         """Give the connection back, if the mode allows and nothing needs it any more: the one place that decides."""
-        use = self.use
         if (
             self._per_transaction
             and self.connection is not None
-            and not (use.cursors or use.pins or use.calls or use.is_direct)
+            and not self.use.is_going_on
             and not self.in_atomic_block
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
@@ -143,7 +142,8 @@ class PoolModeMixin(PooledMixin):
         What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
         close any more, or CONN_MAX_AGE would keep one.
         """
-        if (self.connection is None or self._per_transaction) and not self.in_atomic_block:
+        is_kept_for_state = self._per_transaction and not self.use.is_going_on
+        if (self.connection is None or is_kept_for_state) and not self.in_atomic_block:
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
