@@ -67,6 +67,20 @@ class PoolAdapter:
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None
 
+    def resume(self, time_zone: str | None) -> bool:
+        """Go on with the session if it is as this wrapper has set it up, with this time zone; return whether it is."""
+        connection = self.connection
+        if not self.is_known or connection is None or self.driver.time_zone(connection) != time_zone:
+            return False
+        connection.known_to = self.visitor
+        return True
+
+    def record_set_up(self) -> None:
+        """Record what was done to set the session up, if anything was, so that it doesn't count as a change."""
+        connection = self.connection
+        if connection is not None and connection.session.has_more_set_up:
+            connection.record_as_set_up()
+
     def know(self) -> None:
         """Record that the session of the connection is set up for this wrapper now."""
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
@@ -101,22 +115,24 @@ class PoolAdapter:
         assert self._pool is not None
         return self._pool.driver.is_in_transaction(connection)
 
-    def is_pinned(self) -> bool:
-        """Return whether the connection, in no transaction, has to stay for what was done to its session; count that.
+    def is_needed(self, *, pins: bool) -> bool:
+        """Return whether the connection has to stay: for a transaction, or for what was done to its session.
 
-        The server may be asked about advisory locks.
+        :param pins: whether it stays for the session, too. That is counted, and the server may be asked about
+            advisory locks.
         """
         connection = self.connection
         if connection is None:
             return False
-        assert self._pool is not None
-        kinds = self._pool.driver.kinds_kept(connection)
+        pool = self._pool
+        assert pool is not None
+        if pool.driver.is_in_transaction(connection):
+            return True
+        kinds = pool.driver.kinds_kept(connection) if pins else ()
         if not kinds:
             return False
-        counted = connection.session.counted
-        if new := [kind for kind in kinds if kind not in counted]:
-            counted.update(new)
-            self._pool.count_pins(new)
+        if new := connection.session.count_new(kinds):
+            pool.count_pins(new)
         return True
 
     def who(self) -> str:

@@ -13,7 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from ..drivers.session_state import Scope
+from ..drivers.session_state import Scope, SessionState
 from ..frames import is_running
 from ..pool.counters import StateKind
 from . import session_log
@@ -54,17 +54,15 @@ class PoolModeMixin(PooledMixin):
 
     def give_back_if_free(self) -> None:
         """Give the connection back, if the mode allows and nothing needs it any more: the one place that decides."""
-        use = self.use
         if (
             self._per_transaction
             and self.connection is not None
-            and not (use.cursors or use.pins or use.calls or use.is_direct)
+            and not self.use.is_going_on
             and not self.in_atomic_block
-            and not self._adapter.is_in_transaction()
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
             # The last, as the server may have to be asked.
-            and not (self.session_policy in _PINNING and self._adapter.is_pinned())
+            and not self._adapter.is_needed(pins=self.session_policy in _PINNING)
         ):
             self._give_back()
 
@@ -110,6 +108,19 @@ class PoolModeMixin(PooledMixin):
             session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
         return Scope.KEPT
 
+    def who(self) -> str:
+        """Return the name of the holder of the connection, as it is shown."""
+        return self._adapter.who()
+
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether the connection is that of a session; its holder may ask the server about locks."""
+        connection = self._adapter.connection
+        if connection is None or connection.session is not session:
+            return False
+        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
+            self._adapter.driver.kinds_kept(connection)
+        return True
+
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
         self.use.pins += 1
@@ -132,9 +143,11 @@ class PoolModeMixin(PooledMixin):
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if the next request should not have it; Django calls this at both ends of each request.
 
-        What a request has set (autocommit off) ends with it, even if there is no connection to close any more.
+        What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
+        close any more, or CONN_MAX_AGE would keep one.
         """
-        if self.connection is None and not self.in_atomic_block:
+        is_kept_for_state = self._per_transaction and not self.use.is_going_on
+        if (self.connection is None or is_kept_for_state) and not self.in_atomic_block:
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
@@ -180,14 +193,14 @@ class PoolModeMixin(PooledMixin):
         self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
-        calls, use.calls = use.calls, use.calls + 1
+        use.calls += self.is_derived  # All that such an engine executes here is the session's setting up.
         try:
             super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
         finally:
-            use.calls = calls
+            use.calls -= self.is_derived
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -200,7 +213,7 @@ class PoolModeMixin(PooledMixin):
                 "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
                 "weakref callbacks) should not query"
             )
-        calls, use.calls = use.calls, use.calls + 1
+        use.calls += 1
         use.is_connecting = True
         try:
             if use.is_set_up:
@@ -211,9 +224,11 @@ class PoolModeMixin(PooledMixin):
                 use.is_set_up = True
                 use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
+            else:
+                self._adapter.record_set_up()
         finally:
             use.is_connecting = False
-            use.calls = calls
+            use.calls -= 1
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
@@ -243,12 +258,12 @@ class PoolModeMixin(PooledMixin):
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            if not self._adapter.is_known or self._adapter.time_zone() != self.use.time_zone:
+            if not self._adapter.resume(self.use.time_zone):
                 (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
                 self.use.time_zone = self._adapter.time_zone()
-            self._adapter.know()
+                self._adapter.know()
             self.detach_holder_if_shared()
         except BaseException:
             try:
@@ -279,17 +294,16 @@ class PoolModeMixin(PooledMixin):
         """Make a cursor, which keeps the connection while it is open."""
         use = self.use
         was_direct, count = use.is_direct, use.cursors
+        cursor = None
         use.calls += 1
         try:
             cursor = make_cursor(*args)
             is_counted = self.use.cursors > (count if self.use is use else 0)
-        except BaseException:
+        finally:
             use.calls -= 1
             self._restore_direct(use, was_direct)
-            self.give_back_if_free()
-            raise
-        use.calls -= 1
-        self._restore_direct(use, was_direct)
+            if cursor is None:
+                self.give_back_if_free()
         if not is_counted:
             self.use.is_direct = True  # The end of this one will not be noticed.
         return cursor
@@ -328,9 +342,8 @@ class PoolModeMixin(PooledMixin):
             self.autocommit = True
             return
         use = self.use
-        was_direct, calls = use.is_direct, use.calls
-        if not autocommit:
-            use.calls += 1  # This may take a connection, and a derived engine set it up in its own way.
+        was_direct = use.is_direct
+        use.calls += not autocommit  # This may take a connection, and a derived engine set it up in its own way.
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic sets that flag, which is there for SQLite.
@@ -341,7 +354,7 @@ class PoolModeMixin(PooledMixin):
             raise
         finally:
             self._restore_direct(use, was_direct)
-            use.calls = calls
+            use.calls -= not autocommit
             if done:
                 self.give_back_if_free()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+from django.db import DEFAULT_DB_ALIAS
 
 from ..errors import SessionStateError
 from ..pool import naming
@@ -43,14 +45,21 @@ _OUTCOME = {
 }
 
 
+def describe(kind: StateKind) -> str:
+    """Return what a kind is, in words, and its name."""
+    return f"{_WORDS[kind]} ({kind})"
+
+
+def ways_out(kinds: Iterable[StateKind], alias: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Return what code can do instead."""
+    pinned = "with django_geventpool.utils.pinned({}):".format("" if alias == DEFAULT_DB_ALIAS else f'"{alias}"')
+    return [*(_INSTEAD[kind] for kind in kinds if kind in _INSTEAD), f'"{pinned}" around what needs it']
+
+
 def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
     """Return the error for a statement that is not sent, with the ways out."""
-    what = ", ".join(f"{_WORDS[kind]} ({kind})" for kind in kinds)
-    ways = [
-        *(_INSTEAD[kind] for kind in kinds if kind in _INSTEAD),
-        f'"with django_geventpool.utils.pinned("{alias}"):" around what needs it',
-        'another SESSION_STATE ("pin", "warn" or "ignore")',
-    ]
+    what = ", ".join(map(describe, kinds))
+    ways = [*ways_out(kinds, alias), 'another SESSION_STATE ("pin", "warn" or "ignore")']
     return SessionStateError(
         f'DATABASES["{alias}"] has SESSION_STATE "raise", and a statement was not sent that leaves something in the '
         f"session of the server: {what}. Ways out: {'; '.join(ways)}."
@@ -70,13 +79,12 @@ def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> 
     if len(_told) >= _REMEMBERED:
         _told.clear()
     _told.update((alias, kind, name) for kind in new)
-    place = next(iter(stacks.capture()), None)
     log_in_background(
         logger.warning,
         'Pool "%s": %s leaves something in the session of the server: %s, at %s. %s',
         alias,
         naming.kind(who),
-        ", ".join(f"{_WORDS[kind]} ({kind})" for kind in new),
-        "an unknown place" if place is None else f"{place.filename}:{place.lineno}",
+        ", ".join(map(describe, new)),
+        stacks.place(),
         _OUTCOME[stays],
     )

@@ -29,3 +29,8 @@ class Use:
 
     def __init__(self, pins: int = 0) -> None:
         self.pins = pins
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether anything but a transaction, or the state of the session, needs the connection."""
+        return bool(self.cursors or self.pins or self.calls or self.is_direct)

@@ -11,6 +11,7 @@ from .. import green
 from ..options import DiscardAll
 from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
+from . import session_traces
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .server import (
@@ -22,9 +23,9 @@ from .server import (
     is_idle_too_long,
     may_be_check_interval,
 )
-from .session_changes import CURSORS, IDENTITY
+from .session_changes import ANY, CURSORS, IDENTITY
 from .session_questions import HAS_ADVISORY_LOCK, settings_set_back
-from .session_state import ENCODING, SETTING, SessionState, reset_settings, reset_statement
+from .session_state import ENCODING, RECORDED, SETTING, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -37,6 +38,9 @@ _IDLE_TOO_LONG = "57P05"
 _SHUT_DOWN = (None, "57P01", "57P02")
 #: That of a write in a transaction that is read only.
 _READ_ONLY = "25006"
+
+#: The kind of what only the server's report tells of.
+_SETTING: tuple[StateKind, ...] = ("setting",)
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -153,31 +157,40 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
         ``session_state`` has the list.
         """
-        if self._is_in_use(connection):
-            return False
         session = connection.session
-        session.owner = None
-        session.refuses = False
-        connection.close_cursors()
-        if not self._end_transaction(connection):
+        if not self._end_use(connection):
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget(session)  # It ends with the connection.
             return False
+        if (recorder := session_traces.recorder) is not None:
+            self._settle_locks(connection)
+            recorder.end_loan(session)
         changes = connection.changes()
         if changes & ENCODING:
             return False
         is_renewed = connection.restore()
-        if self._has_to_discard(connection, changes):
-            self._discard(connection)
-            connection.renew()
-        else:
-            self._put_back(connection, changes & ~SETTING, is_renewed)
-            session.end_loan()
+        if changes or is_renewed or self._discard_all is True:
+            self._clean(connection, changes, is_renewed)
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
-    def _has_to_discard(self, connection: C, changes: int) -> bool:
-        if self._discard_all != "dirty":
-            return self._discard_all
-        return bool(changes & SETTING) or connection.session.is_dirty()
+    def _end_use(self, connection: C) -> bool:
+        """End what the holder is in the middle of, as far as that can be ended; False if it can't."""
+        if self._is_in_use(connection):
+            return False
+        connection.close_cursors()
+        return self._end_transaction(connection)
+
+    def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
+        """Put the session back in order, after which nobody's changes are recorded."""
+        session = connection.session
+        session.owner = None  # What follows is not the holder's doing.
+        if self._discard_all is True or (self._discard_all and (changes & SETTING or session.is_dirty())):
+            self._discard(connection)
+            connection.renew()
+        else:
+            self._put_back(connection, changes & (ANY | CURSORS), is_renewed)
+            session.end_loan()
 
     def _discard(self, connection: C) -> None:
         """Clear the session, and configure it as when it was opened."""
@@ -205,6 +218,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
     def _clear_set_up(self, connection: C) -> None:
         """Clear what was set up in the session for somebody else."""
+        connection.session.owner = None  # The one that had it last, and this is not its doing.
         names = connection.settings_set_up()
         if names is not None:
             # Cheaper than to discard all: the time zone stays.
@@ -218,27 +232,39 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         self._discard(connection)
 
     def kinds_kept(self, connection: C) -> Collection[StateKind]:
+        session = connection.session
+        if not session.changes & RECORDED:  # Nearly always.
+            return _SETTING if not connection.closed and connection.reports_state() else ()
         if connection.closed:
             return ()
-        session = connection.session
-        if session.kinds_kept and not self._is_in_use(connection):
-            self._ask(connection, session)
+        self._settle_locks(connection)
+        self._settle_settings(connection)
         kinds = session.kinds_kept
         # What was made for now only may be what is reported.
         return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
 
-    def _ask(self, connection: C, session: SessionState) -> None:
-        """Ask the server, outside of transactions, what only it knows of the session."""
-        if session.may_have_lock:
-            session.record_locks(has_any=self._answer(connection, HAS_ADVISORY_LOCK) is not False)
-        if question := settings_set_back(session.settings_set_again()):
+    def _settle_locks(self, connection: C) -> None:
+        """Ask the server for what only it knows of the session's advisory locks, if anything."""
+        session = connection.session
+        if session.may_have_lock and not self._is_in_use(connection):
+            session.record_locks(has_any=self._has_advisory_lock(connection))
+
+    def _has_advisory_lock(self, connection: C) -> bool:
+        """Ask the server whether the session has advisory locks; in a transaction, that one's count, too."""
+        return self._answer(connection, HAS_ADVISORY_LOCK) is not False
+
+    def _settle_settings(self, connection: C) -> None:
+        """Ask the server which settings were set back to what RESET would set, if any may have been."""
+        session = connection.session
+        if (question := settings_set_back(session.settings_set_again())) and not self._is_in_use(connection):
             session.record_set_back((self._answer(connection, question) or "").split())
 
     def _answer(self, connection: C, question: str) -> Any:
         """Return the server's answer; None if it gives none."""
+        was_idle = not self._transaction_status(connection)
         try:
             answer = self._fetch_value(connection, question)
-            if self._transaction_status(connection):
+            if was_idle and self._transaction_status(connection):
                 connection.rollback()  # Asking has begun a transaction.
         except connection.driver_error:
             return None

@@ -40,6 +40,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _chooses_cursors: bool = False
     #: The cursor class that the connection was opened with, and what is derived from it.
     _usual: tuple[Any, Any] = (object(), None)
+    #: What the server had reported when that was looked at last, and how often the connection had been used by then.
+    _last_report: tuple[int, tuple[str | None, ...]] = (-1, ())
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
@@ -125,6 +127,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         """Make a cursor of a class that is derived from the one asked for and tells what it executes."""
         process.notice_fork()  # From now on, a child can't reach its parent's session.
         self.unused_since = None
+        self.session.uses += 1  # What a COPY does is seen by nothing else.
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
@@ -160,7 +163,11 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             self._usual = (factory, watched(factory))
 
     def _report(self) -> tuple[str | None, ...]:
-        return tuple(map(self.get_parameter_status, REPORTED))
+        # A release compares twice, and psycopg2 decodes the server's reports each time.
+        uses = self.session.uses
+        if self._last_report[0] != uses:
+            self._last_report = (uses, tuple(map(self.get_parameter_status, REPORTED)))
+        return self._last_report[1]
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""
@@ -206,6 +213,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         """Commit the transaction."""
         self._check_lock()
         session = self.session
+        session.uses += 1
         if not session.has_undone:
             super().commit()
             return
@@ -213,13 +221,18 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         is_whole = self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS
         if not is_whole:
             session.note_rollback()
-        super().commit()
+        try:
+            super().commit()
+        except psycopg2.Error:
+            session.note_rollback()  # A deferred constraint has failed.
+            raise
         if is_whole:
             session.confirm_commit()
 
     def rollback(self) -> None:
         """Roll the transaction back."""
         self._check_lock()
+        self.session.uses += 1
         self.session.note_rollback()
         super().rollback()  # type: ignore[safe-super]
 

@@ -9,8 +9,7 @@ import psycopg2
 from psycopg2 import extensions, sql
 
 from .session_changes import CURSORS
-from .session_state import SessionState
-from .session_statements import Operation
+from .session_state import NOTHING, Noted, SessionState
 
 if TYPE_CHECKING:
 
@@ -32,40 +31,53 @@ class WatchedCursor(_Cursor):
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
         session = self.connection.session
-        undoing = session.note(query if type(query) is str else _text_of(query, self))
+        session.uses += 1
+        noted = session.note(query if type(query) is str else _text_of(query, self))
         try:
             super().execute(query, *args, **kwargs)
         except psycopg2.Error:
-            session.note_rollback()
+            session.note_failure(noted)
             raise
-        if undoing:
-            self._confirm(session, undoing)
+        if noted is not NOTHING:
+            self._confirm(session, noted)
 
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL once for each row of parameters."""
         session = self.connection.session
-        undoing = session.note(_text_of(query, self))
+        session.uses += 1
+        noted = session.note(_text_of(query, self))
         try:
             super().executemany(query, *args, **kwargs)
         except psycopg2.Error:
-            session.note_rollback()
+            session.note_failure()  # Some may have been executed.
             raise
-        if undoing:
-            self._confirm(session, undoing)
+        if noted is not NOTHING:
+            self._confirm(session, noted)
 
     def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the server."""
         session = self.connection.session
-        session.note(f"select {procname}()")
+        session.uses += 1
+        noted = session.note(f"select {procname}()")
         try:
-            return super().callproc(procname, *args, **kwargs)
+            result = super().callproc(procname, *args, **kwargs)
         except psycopg2.Error:
-            session.note_rollback()
+            session.note_failure(noted)
             raise
+        if noted is not NOTHING:
+            self._confirm(session, noted)
+        return result
 
-    def _confirm(self, session: SessionState, undoing: tuple[Operation, ...]) -> None:
+    def copy_expert(self, sql: Any, *args: Any, **kwargs: Any) -> None:
+        """Execute a COPY."""
+        session = self.connection.session
+        session.uses += 1
+        session.note(_text_of(sql, self))
+        super().copy_expert(sql, *args, **kwargs)
+
+    def _confirm(self, session: SessionState, noted: Noted) -> None:
         status = self.connection.get_transaction_status()
-        session.confirm(undoing, is_in_transaction=status != extensions.TRANSACTION_STATUS_IDLE)
+        session.confirm(noted, is_in_transaction=status != extensions.TRANSACTION_STATUS_IDLE)
 
 
 class WatchedServerCursor(WatchedCursor):
