@@ -18,14 +18,14 @@ from ..frames import is_running
 from ..pool.counters import StateKind
 from . import session_log
 from .cursors import TrackedCursor, TrackedDebugCursor, track
-from .pooled import PooledMixin
+from .health_checks import HealthCheckMixin
 from .use import Use
 
 #: The values of SESSION_STATE with which a connection stays for session state.
 _PINNING = ("pin", "raise")
 
 
-class PoolModeMixin(PooledMixin):
+class PoolModeMixin(HealthCheckMixin):
     """A mixin that gives the connection back as soon as POOL_MODE allows.
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
@@ -33,10 +33,6 @@ class PoolModeMixin(PooledMixin):
     transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody called
     ``ensure_connection`` to use the driver's connection.
     """
-
-    # Django's, which sets them when it connects.
-    health_check_enabled: bool
-    health_check_done: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -151,19 +147,6 @@ class PoolModeMixin(PooledMixin):
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
-
-    def close_if_health_check_failed(self) -> None:
-        """Check a connection that is kept from request to request (CONN_MAX_AGE), if CONN_HEALTH_CHECKS is set.
-
-        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections only when it lends them, and may
-        find nothing wrong with one that an engine's ``is_usable`` rejects. So that is closed here.
-        """
-        connection = self.connection
-        is_checked = connection is not None and self.health_check_enabled and not self.health_check_done
-        if is_checked and not self.is_usable():
-            connection.close()
-            self.close()
-        self.health_check_done = True
 
     def is_usable(self) -> bool:
         """Return whether the wrapper can query: between two transactions, with whichever connection is the next."""
