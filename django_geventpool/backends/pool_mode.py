@@ -29,9 +29,8 @@ class PoolModeMixin(HealthCheckMixin):
     """A mixin that gives the connection back as soon as POOL_MODE allows.
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
-    as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
-    transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody called
-    ``ensure_connection`` to use the driver's connection.
+    as soon as there is no transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody
+    called ``ensure_connection`` to use the driver's connection.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -185,6 +184,14 @@ class PoolModeMixin(HealthCheckMixin):
         finally:
             use.calls -= self.is_derived
 
+    def ensure_timezone(self) -> bool:
+        """Set the time zone that Django wants, which is the session's setting up; return whether it was another."""
+        self.use.calls += 1
+        try:
+            return super().ensure_timezone()
+        finally:
+            self.use.calls -= 1
+
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
 
@@ -321,8 +328,7 @@ class PoolModeMixin(HealthCheckMixin):
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state, as ``atomic`` does at both ends of an outermost block."""
         if self.use.is_connecting and autocommit and self._is_as_lent():
-            # Django does so with each connection. Here autocommit is on already, and all else has just been set.
-            self.autocommit = True
+            self.autocommit = True  # Django does so with each connection. Here it is on, and all else was just set.
             return
         use = self.use
         was_direct = use.is_direct

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.backends.signals import connection_created
 
 from servers.postgres import PostgresServer
@@ -98,3 +99,16 @@ def test_a_default_of_the_server_that_changes_costs_one_discard(
     finally:
         own_server.query("alter system reset datestyle")
         own_server.query("select pg_reload_conf()")
+
+
+def test_a_time_zone_that_django_sets_is_no_state_of_the_holder(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE="transaction", SESSION_STATE="raise", settings={"TIME_ZONE": "UTC"})
+    with transaction.atomic(using=database.alias):
+        assert database.fetch("show timezone") == [("UTC",)]
+        database.connection.settings_dict["TIME_ZONE"] = "Asia/Tokyo"
+        for name in ("timezone", "timezone_name"):
+            vars(database.connection).pop(name, None)  # As Django does when its tests override TIME_ZONE.
+        database.connection.ensure_timezone()
+        assert database.fetch("show timezone") == [("Asia/Tokyo",)]
+    assert database.stats().in_use == 0
+    assert database.stats().pinned == {}
