@@ -19,7 +19,7 @@ from .options import FleetOptions, parse_options
 from .report import as_json, as_markdown, pgbouncer_of
 from .run import Run, run_fleet
 from .scenarios import SCENARIOS
-from .summary import find_faults, missed_goals, summarize
+from .summary import Summary, find_faults, missed_after_changes, missed_goals, summarize
 from .workers import Kind
 
 
@@ -46,11 +46,7 @@ def _run(options: FleetOptions, console: Console) -> int:
     (options.out / "fleet.json").write_text(as_json(runs, summaries, machine))
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"Written to {options.out}: fleet.md, fleet.json")
-    faults = find_faults(runs)
-    for one in summaries:
-        if one.contender != PGBOUNCER:
-            missed = missed_goals(one, pgbouncer_of(summaries, one.shape))
-            faults += [f"{one.contender}, {one.shape}: {goal}" for goal in missed]
+    faults = [*find_faults(runs), *_missed(runs, summaries)]
     for fault in faults:
         console.print(fault, style="red", markup=False, soft_wrap=True)
     return 1 if faults else 0
@@ -74,6 +70,18 @@ def _runs(options: FleetOptions, ground: Ground, console: Console) -> Iterator[R
                 )
                 console.print(f"{scenario}, {shape}: {contender.title} ...")
                 yield run_fleet(ground, kind, shape, scenario, SCENARIOS[scenario](shape, options.seconds))
+
+
+def _missed(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[str]:
+    """Yield the goals that ours have missed."""
+    for one in summaries:
+        if one.contender != PGBOUNCER:
+            for goal in missed_goals(one, pgbouncer_of(summaries, one.shape)):
+                yield f"{one.contender}, {one.shape}: {goal}"
+    for run in runs:
+        if run.contender.name != PGBOUNCER and run.scenario != "phases":
+            for goal in missed_after_changes(run):
+                yield f"{run.contender.name}, {run.shape}, {goal}"
 
 
 def _describe_machine(options: FleetOptions) -> dict[str, object]:

@@ -12,6 +12,8 @@ from .scenarios import Shape
 #: What is expected of ours. Seconds, parts, and numbers for each worker and second.
 LEAST_SHARE, LEAST_SHARE_OF_TURNS = 0.8, 0.5
 LONE_SECONDS, OTHERS_SECONDS, REFUSED = 1.5, 2.0, 0.2
+#: After it was lowered.
+LIMIT_SECONDS = 5.0
 #: Of PgBouncer's throughput in the same run: up to a limit of so many connections, and beyond.
 SMALL_LIMIT, OF_PGBOUNCER, OF_PGBOUNCER_BEYOND = 25, 0.95, 0.97
 
@@ -93,6 +95,21 @@ def missed_goals(summary: Summary, pgbouncer: Summary | None) -> list[str]:
         missed.append(f"{summary.refused:.2f} refused connects a worker and second (goal {REFUSED})")
     if summary.timeouts:
         missed.append(f"{summary.timeouts} PoolTimeouts (goal 0)")
+    return missed
+
+
+def missed_after_changes(run: Run) -> list[str]:
+    """Return what a run of ours should have reached in each phase but the first, and hasn't."""
+    missed = []
+    for phase in run.phases[1:]:
+        if _is_late(phase.seconds_to_half, OTHERS_SECONDS):
+            missed.append(
+                f"{phase.phase}: half a share for all {_after(phase.seconds_to_half)} (goal {OTHERS_SECONDS} s)"
+            )
+        if _is_late(phase.seconds_to_limit, LIMIT_SECONDS):
+            missed.append(f"{phase.phase}: within the limit {_after(phase.seconds_to_limit)} (goal {LIMIT_SECONDS} s)")
+        if phase.timeouts:
+            missed.append(f"{phase.phase}: {phase.timeouts} PoolTimeouts (goal 0)")
     return missed
 
 

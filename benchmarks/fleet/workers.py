@@ -68,6 +68,7 @@ class Workers:
         fleet = {
             "number": number,
             "framework": kind.framework,
+            "driver": kind.driver,
             "greenlets": kind.greenlets,
             "query_seconds": kind.query_seconds,
             "busy": busy,
@@ -113,8 +114,9 @@ class Workers:
         return start
 
     def send_signal(self, number: int, signum: signal.Signals) -> None:
-        """Send a worker a signal; does nothing when it has ended."""
-        self._processes[number].send_signal(signum)
+        """Send a worker a signal; does nothing when it has ended or was killed."""
+        if number in self._processes:
+            self._processes[number].send_signal(signum)
 
     def kill(self, number: int) -> None:
         """Kill a worker (SIGKILL)."""
@@ -124,6 +126,14 @@ class Workers:
         """Wait for the ends of all processes; return the numbers of those that have not ended after some seconds."""
         wait_until(lambda: not self._running(), timeout)
         return self._running()
+
+    def end_all(self, timeout: float) -> dict[int, int | None]:
+        """Wait for the ends of all processes; return exit statuses by number, None for those that had to be killed."""
+        late = self.wait(timeout)
+        statuses = {number: process.returncode for number, process in self._processes.items()}
+        for number in late:
+            self.kill(number)
+        return statuses
 
     def tasks(self, number: int) -> list[Task]:
         """Return the tasks that a worker has recorded so far, those of earlier processes with its number included."""

@@ -1,8 +1,8 @@
 """A worker of a fleet, without Celery: ``python -m subject.fleet FOLDER``, with FLEET in the environment as JSON.
 
-FLEET has: the worker's ``number``, its ``framework``, how many ``greenlets`` run queries, the ``query_seconds`` of
-each, ``busy``, the times from and to which they do it (in seconds after the start of the run), ``end``, when the
-process ends, and whether greenlets are to ``keep`` their connections (to a pooler) for good.
+FLEET has: the worker's ``number``, its ``framework`` and ``driver``, how many ``greenlets`` run queries, the
+``query_seconds`` of each, ``busy``, the times from and to which they do it (in seconds after the start of the run),
+``end``, when the process ends, and whether greenlets are to ``keep`` their connections (to a pooler) for good.
 
 It writes FOLDER/NUMBER.ready, and begins when FOLDER/start has the start of the run (of the monotonic clock, which
 processes of a machine have in common). For each task, FOLDER/NUMBER.tasks gets a line as soon as it has ended: when it
@@ -26,6 +26,10 @@ elif FLEET["framework"] == "eventlet":
 
     eventlet.monkey_patch()
 
+if FLEET["driver"] == "psycopg2":
+    # Where both are installed, Django takes the other one.
+    sys.modules["psycopg"] = None  # type: ignore[assignment]
+
 import threading  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -34,6 +38,8 @@ from contextlib import contextmanager  # noqa: E402
 import django  # noqa: E402
 
 _POLL_SECONDS = 0.02
+# After an error, which may come at once: when there is no server, say.
+_PAUSE_SECONDS = 0.05
 
 
 class Record:
@@ -61,6 +67,8 @@ class Record:
             error = type(raised).__name__
         self._running.discard(began)
         self._write(f"{began:.4f} {self.now():.4f} {error}")
+        if error:
+            time.sleep(_PAUSE_SECONDS)
 
     def give_up(self) -> None:
         """Record the tasks that have not ended."""
