@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import signal
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the fleets; return the exit status."""
     options = parse_options(arguments)
     console = Console(highlight=False)
+    # So that servers and workers end with this program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(options, console)
     except (PostgresNotFound, RuntimeError) as error:
@@ -69,7 +72,8 @@ def _runs(options: FleetOptions, ground: Ground, console: Console) -> Iterator[R
                     query_seconds=options.query_seconds,
                 )
                 console.print(f"{scenario}, {shape}: {contender.title} ...")
-                yield run_fleet(ground, kind, shape, scenario, SCENARIOS[scenario](shape, options.seconds))
+                phases = SCENARIOS[scenario](shape, options.seconds)
+                yield run_fleet(ground, kind, shape, scenario, phases, with_celery=options.with_celery)
 
 
 def _missed(runs: Sequence[Run], summaries: Sequence[Summary]) -> Iterator[str]:
@@ -93,6 +97,7 @@ def _describe_machine(options: FleetOptions) -> dict[str, object]:
         "Python": platform.python_version(),
         "framework": options.framework,
         "driver": options.driver,
+        "workers": "Celery's, with Redis" if options.with_celery else "without Celery",
         "seconds of a phase": options.seconds,
         "seconds of a query": options.query_seconds,
     }

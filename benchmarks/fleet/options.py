@@ -30,6 +30,7 @@ class FleetOptions:
     greenlets: int | None
     framework: Framework
     driver: Driver
+    with_celery: bool
     out: Path
 
     def shapes_of(self, scenario: str) -> tuple[Shape, ...]:
@@ -76,6 +77,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> FleetOptions:
     parser.add_argument("--greenlets", type=int, metavar="N", help="of each worker (as many as MAX_CONNS)")
     parser.add_argument("--framework", choices=["gevent", "eventlet", "threads"], default="gevent")
     parser.add_argument("--driver", choices=["psycopg2", "psycopg"], default="psycopg2")
+    parser.add_argument("--celery", action="store_true", help="real Celery workers, with a Redis server as broker")
     parser.add_argument(
         "--out", type=Path, default=WORK_FOLDER / "fleet", metavar="FOLDER", help="where results go (.bench/fleet)"
     )
@@ -91,6 +93,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> FleetOptions:
         greenlets=namespace.greenlets,
         framework=namespace.framework,
         driver=namespace.driver,
+        with_celery=namespace.celery,
         out=namespace.out,
     )
 

@@ -7,10 +7,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from servers.pgbouncer import PgBouncer
+from servers.redis import RedisServer
 
 from .contenders import Contender
 from .ground import ROLE, Ground
@@ -36,9 +37,12 @@ class Run:
     further_statements: float
 
 
-def run_fleet(ground: Ground, kind: Kind, shape: Shape, scenario: str, phases: Sequence[Phase]) -> Run:
+def run_fleet(
+    ground: Ground, kind: Kind, shape: Shape, scenario: str, phases: Sequence[Phase], *, with_celery: bool = False
+) -> Run:
     """Start the workers of a shape, let them go through the phases, and measure.
 
+    :param with_celery: whether they are Celery workers, with a Redis server as broker.
     :raises RuntimeError: when workers don't start or don't end.
     """
     ground.wait_for_none()
@@ -50,6 +54,8 @@ def run_fleet(ground: Ground, kind: Kind, shape: Shape, scenario: str, phases: S
         if kind.contender.mode is None:
             pooler = PgBouncer(dsn, pool_mode="transaction", size=shape.limit)
             dsn = {**dsn, "port": stack.enter_context(pooler).port}
+        if with_celery:
+            kind = replace(kind, broker_url=stack.enter_context(RedisServer()).url)
         workers = stack.enter_context(Workers(folder, dsn))
         end = phases[-1].end + _AFTER
         for number in range(shape.workers):
@@ -63,7 +69,7 @@ def run_fleet(ground: Ground, kind: Kind, shape: Shape, scenario: str, phases: S
             raise RuntimeError(f"workers have not ended: {late}")
         tasks = [task for number in range(shape.workers) for task in workers.tasks(number)]
     ground.wait_for_none()
-    further = (ground.count() - before).transactions - sum(task.ended is not None for task in tasks)
+    further = (ground.count() - before).transactions - sum(task.is_done for task in tasks)
     samples = [Sample(sample.at - start, sample.sessions) for sample in watch.samples]
     figures = [
         measure(phase, shape, kind.query_seconds, tasks, samples, its_counts)

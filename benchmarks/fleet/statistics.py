@@ -28,6 +28,11 @@ class Task:
     #: The class of its error.
     error: str | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended without an error."""
+        return self.ended is not None and self.error is None
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -37,6 +37,8 @@ class Kind:
     max_conns: int
     greenlets: int
     query_seconds: float
+    #: Where Celery workers have their tasks from; None for processes without Celery.
+    broker_url: str | None = None
 
 
 class Workers:
@@ -60,37 +62,11 @@ class Workers:
         :param busy: from when to when it runs queries, in seconds after that.
         :param end: when it ends.
         """
-        is_ours = kind.contender.mode is not None
-        database = kind.contender.database(kind.driver, kind.max_conns)
-        if is_ours:
-            database["OPTIONS"]["application_name"] = worker_name(number)
-        address = {name.upper(): value for name, value in self._dsn.items() if name != "dbname"}
-        fleet = {
-            "number": number,
-            "framework": kind.framework,
-            "driver": kind.driver,
-            "greenlets": kind.greenlets,
-            "query_seconds": kind.query_seconds,
-            "busy": busy,
-            "end": end,
-            "keep": not is_ours,
-        }
-        python_path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
-        environment = {
-            **os.environ,
-            "FLEET": json.dumps(fleet),
-            "BENCH_APPS": json.dumps(["celery_geventpool"] if is_ours else []),
-            "BENCH_DATABASE": json.dumps({"NAME": self._dsn["dbname"], **address, **database}),
-            "DJANGO_SETTINGS_MODULE": "subject.settings",
-            "PYTHONPATH": python_path,
-        }
-        if not is_ours and kind.driver == "psycopg2" and kind.framework != "threads":
-            environment["BENCH_PSYCOGREEN"] = "1"
         self._processes[number] = OwnedProcess(
-            [sys.executable, "-m", "subject.fleet", str(self._folder)],
+            _command(number, kind),
             log=self._log(number),
             cwd=self._folder,
-            env=environment,
+            env=self._environment(number, kind, busy, end),
         )
 
     def wait_until_ready(self, numbers: Iterable[int]) -> None:
@@ -142,11 +118,53 @@ class Workers:
         # A killed process may have left the last line unfinished.
         return [_parse(number, line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
+    def _environment(self, number: int, kind: Kind, busy: Busy, end: float) -> dict[str, str]:
+        is_ours = kind.contender.mode is not None
+        database = kind.contender.database(kind.driver, kind.max_conns)
+        if is_ours:
+            database["OPTIONS"]["application_name"] = worker_name(number)
+        address = {name.upper(): value for name, value in self._dsn.items() if name != "dbname"}
+        fleet = {
+            "number": number,
+            "framework": kind.framework,
+            "driver": kind.driver,
+            "greenlets": kind.greenlets,
+            "query_seconds": kind.query_seconds,
+            "busy": busy,
+            "end": end,
+            "folder": str(self._folder),
+            "keep": not is_ours,
+        }
+        environment = {
+            **os.environ,
+            "FLEET": json.dumps(fleet),
+            "BENCH_APPS": json.dumps(["celery_geventpool"] if is_ours else []),
+            "BENCH_BROKER": kind.broker_url or "",
+            "BENCH_DATABASE": json.dumps({"NAME": self._dsn["dbname"], **address, **database}),
+            "DJANGO_SETTINGS_MODULE": "subject.settings",
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
+        }
+        if not is_ours and kind.driver == "psycopg2" and kind.framework != "threads":
+            environment["BENCH_PSYCOGREEN"] = "1"
+        return environment
+
     def _running(self) -> list[int]:
         return [number for number, process in self._processes.items() if process.is_running]
 
     def _log(self, number: int) -> Path:
         return self._folder / f"{number}.log"
+
+
+def _command(number: int, kind: Kind) -> list[str]:
+    if kind.broker_url is None:
+        return [sys.executable, "-m", "subject.fleet"]
+    name = worker_name(number)
+    return [
+        *(sys.executable, "-m", "celery", "-A", "subject.fleet_worker", "worker"),
+        *("-P", kind.framework, "-c", str(kind.greenlets), "-Q", name, "-n", f"{name}@localhost", "-l", "WARNING"),
+        # Messages between workers and to monitors have nothing to do with the database.
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
 
 
 def _parse(worker: int, line: str) -> Task:

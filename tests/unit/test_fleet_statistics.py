@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from benchmarks.fleet.contenders import CONTENDERS, Contender
+from benchmarks.fleet.report import as_markdown
 from benchmarks.fleet.run import Run
 from benchmarks.fleet.scenarios import SCENARIOS, Phase, Shape, schedule
 from benchmarks.fleet.statistics import Counts, Figures, Sample, Task, measure, seconds_to_rate
-from benchmarks.fleet.summary import Summary, find_faults, missed_goals, summarize
+from benchmarks.fleet.summary import Summary, find_faults, missed_after_changes, missed_goals, summarize
 
 QUERY = 0.1
 NOTHING = Counts(refused=0, connects=0, transactions=0)
@@ -167,3 +170,21 @@ def test_what_misses_a_goal_says_so() -> None:
 def test_more_sessions_than_the_limit_are_a_fault_of_ours_alone() -> None:
     assert len(find_faults([run_of(SESSION, share=1, most=5)])) == 3
     assert find_faults([run_of(PGBOUNCER, share=1, most=5)]) == []
+
+
+def test_tables_have_a_cell_for_each_column() -> None:
+    runs = [run_of(SESSION, share=0.9, seconds=None), run_of(PGBOUNCER, share=1)]
+    lines = as_markdown(runs, [summarize(run) for run in runs], "a machine").splitlines()
+    tables = [
+        list(group) for is_table, group in itertools.groupby(lines, lambda line: line.startswith("|")) if is_table
+    ]
+    assert [len(table) for table in tables] == [2 + 2, 2 + 2 * 3]
+    for table in tables:
+        assert len({line.count("|") for line in table}) == 1
+    assert "never" in tables[0][2]
+
+
+def test_what_a_change_should_have_led_to_is_named_with_its_phase() -> None:
+    run = run_of(SESSION, share=0.9, seconds=None)
+    assert [goal.partition(":")[0] for goal in missed_after_changes(run)] == ["b", "c"]
+    assert missed_after_changes(run_of(SESSION, share=0.9)) == []
