@@ -12,6 +12,10 @@ from .scenarios import Shape
 #: What is expected of ours. Seconds, parts, and numbers for each worker and second.
 LEAST_SHARE, LEAST_SHARE_OF_TURNS = 0.8, 0.5
 LONE_SECONDS, OTHERS_SECONDS, REFUSED = 1.5, 2.0, 0.2
+#: Questions about others, for each worker and second.
+LOOKS = 2.0
+#: How long a query may wait beyond PgBouncer's longest wait (seconds).
+FURTHER_WAIT = 3.0
 #: After it was lowered.
 LIMIT_SECONDS = 5.0
 #: Of PgBouncer's throughput in the same run: up to a limit of so many connections, and beyond.
@@ -75,7 +79,7 @@ def ratio_of(summary: Summary, other: Summary) -> float:
 def missed_goals(summary: Summary, pgbouncer: Summary | None) -> list[str]:
     """Return what a run of ours should have reached and hasn't.
 
-    :param pgbouncer: its run of the same shape; without one, the throughput has no goal.
+    :param pgbouncer: its run of the same shape; without one, throughput and waits have no goals.
     """
     shape = summary.shape
     least = LEAST_SHARE if shape.workers <= shape.limit else LEAST_SHARE_OF_TURNS
@@ -85,6 +89,9 @@ def missed_goals(summary: Summary, pgbouncer: Summary | None) -> list[str]:
         ratio = ratio_of(summary, pgbouncer)
         if ratio < part:
             missed.append(f"throughput {ratio:.2f} of PgBouncer's (goal {part})")
+        if summary.longest_wait > pgbouncer.longest_wait + FURTHER_WAIT:
+            most = pgbouncer.longest_wait + FURTHER_WAIT
+            missed.append(f"a longest wait of {summary.longest_wait:.1f} s (goal {most:.1f} s)")
     if summary.least_share is not None and summary.least_share < least:
         missed.append(f"least share {summary.least_share:.2f} (goal {least})")
     if _is_late(summary.seconds_to_nearly_all, LONE_SECONDS):
@@ -93,6 +100,10 @@ def missed_goals(summary: Summary, pgbouncer: Summary | None) -> list[str]:
         missed.append(f"half a share for the others {_after(summary.seconds_to_half)} (goal {OTHERS_SECONDS} s)")
     if summary.refused > REFUSED:
         missed.append(f"{summary.refused:.2f} refused connects a worker and second (goal {REFUSED})")
+    # A connect is a transaction, too.
+    looks = summary.further_statements - summary.connects
+    if looks > LOOKS:
+        missed.append(f"{looks:.1f} further statements a worker and second (goal {LOOKS})")
     if summary.timeouts:
         missed.append(f"{summary.timeouts} PoolTimeouts (goal 0)")
     return missed

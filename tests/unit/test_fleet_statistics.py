@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -165,6 +166,15 @@ def test_what_misses_a_goal_says_so() -> None:
     missed = missed_goals(summary_of(SESSION, share=0.7, seconds=None), None)
     assert [goal.partition(" ")[0] for goal in missed] == ["least", "nine", "half"]
     assert "never" in missed[1]
+
+
+def test_waits_and_questions_have_goals_too() -> None:
+    summary = replace(summary_of(SESSION, share=0.9), longest_wait=4.5, further_statements=2.5)
+    missed = missed_goals(summary, summary_of(PGBOUNCER, share=1.0))
+    assert [goal.partition(" (")[0] for goal in missed] == [
+        "a longest wait of 4.5 s",
+        "2.3 further statements a worker and second",
+    ]
 
 
 def test_more_sessions_than_the_limit_are_a_fault_of_ours_alone() -> None:
