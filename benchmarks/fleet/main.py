@@ -68,7 +68,7 @@ def _runs(options: FleetOptions, ground: Ground, console: Console) -> Iterator[R
                     options.framework,
                     options.driver,
                     max_conns=shape.max_conns,
-                    greenlets=options.greenlets or shape.max_conns,
+                    greenlets=options.greenlets_of(shape),
                     query_seconds=options.query_seconds,
                 )
                 console.print(f"{scenario}, {shape}: {contender.title} ...")

@@ -12,10 +12,12 @@ from .contenders import CONTENDERS, Contender, Driver
 from .scenarios import SCENARIOS, Shape
 from .workers import Framework
 
-#: As MAX_CONNS is at least one.
+#: Those that say most; without --shapes, the first two.
 _SHAPES = ("4x10@25", "8x25@25", "16x25@50", "20x10@15", "20x25@50", "30x25@25")
 #: The scenario "limit" starts from it.
 _LIMIT_SHAPE = "8x25@50"
+#: Greenlets of a Celery worker for each of its connections.
+_CELERY_GREENLETS = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class FleetOptions:
     def shapes_of(self, scenario: str) -> tuple[Shape, ...]:
         """Return the shapes that go through a scenario."""
         return (Shape.parse(_LIMIT_SHAPE),) if scenario == "limit" and not self.shapes else self.shapes or _default()
+
+    def greenlets_of(self, shape: Shape) -> int:
+        """Return how many greenlets a worker has: with Celery, whose tasks have pauses between them, twice as many."""
+        return self.greenlets or shape.max_conns * (_CELERY_GREENLETS if self.with_celery else 1)
 
 
 def _default() -> tuple[Shape, ...]:
@@ -74,7 +80,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> FleetOptions:
     )
     parser.add_argument("--seconds", type=float, default=12.0, help="of each phase (12)")
     parser.add_argument("--query-seconds", type=float, default=0.05, help="of each query (0.05)")
-    parser.add_argument("--greenlets", type=int, metavar="N", help="of each worker (as many as MAX_CONNS)")
+    parser.add_argument(
+        "--greenlets", type=int, metavar="N", help="of each worker (as many as MAX_CONNS; with Celery twice as many)"
+    )
     parser.add_argument("--framework", choices=["gevent", "eventlet", "threads"], default="gevent")
     parser.add_argument("--driver", choices=["psycopg2", "psycopg"], default="psycopg2")
     parser.add_argument("--celery", action="store_true", help="real Celery workers, with a Redis server as broker")
