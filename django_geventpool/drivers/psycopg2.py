@@ -60,7 +60,7 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         return connection.get_transaction_status()
 
     def _is_in_use(self, connection: Psycopg2Connection) -> bool:
-        return bool(connection.closed) or connection.is_used_elsewhere()
+        return bool(connection.closed) or connection.is_active()
 
     def _end_transaction(self, connection: Psycopg2Connection) -> bool:
         if connection.status == extensions.STATUS_BEGIN:

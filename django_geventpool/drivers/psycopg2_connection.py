@@ -40,6 +40,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _chooses_cursors: bool = False
     #: The cursor class that the connection was opened with, and what is derived from it.
     _usual: tuple[Any, Any] = (object(), None)
+    #: How often the connection had been used when a COPY was left in its middle.
+    _copy_was_left_at: int | None = None
     #: What the server had reported when that was looked at last, and how often the connection had been used by then.
     _last_report: tuple[int, tuple[str | None, ...]] = (-1, ())
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
@@ -110,12 +112,29 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     def is_used_elsewhere(self) -> bool:
         """Return whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 
-        With psycopg2, only somebody who waits for the server is in the middle of a query.
+        With psycopg2, only somebody who waits for the server is in the middle of a query, or has left a COPY.
         """
+        return self.is_active() and not self._has_left_copy()
+
+    def is_active(self) -> bool:
+        """Return whether the server is in the middle of a query, as far as libpq knows."""
         try:
             return self.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE
         except psycopg2.InterfaceError:
             return False  # Closed.
+
+    def leave_copy(self) -> None:
+        """Record that an exception, such as one of the file, has ended a COPY: if it has not ended, nobody uses it."""
+        self._copy_was_left_at = self.session.uses
+
+    def _has_left_copy(self) -> bool:
+        return self._copy_was_left_at == self.session.uses
+
+    def revoke(self) -> bool:
+        """Stop whoever is in the middle of using the connection; False if that fails."""
+        if self._has_left_copy() and self.is_active() and self.is_ours():
+            self.start_cancelling()  # Else the server sends all that is left.
+        return super().revoke()
 
     # Cursors
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -70,10 +72,29 @@ class WatchedCursor(_Cursor):
 
     def copy_expert(self, sql: Any, *args: Any, **kwargs: Any) -> None:
         """Execute a COPY."""
-        session = self.connection.session
-        session.uses += 1
-        session.note(_text_of(sql, self))
-        super().copy_expert(sql, *args, **kwargs)
+        self.connection.session.note(_text_of(sql, self))
+        with self._copying():
+            super().copy_expert(sql, *args, **kwargs)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> None:
+        """Copy a file into a table."""
+        with self._copying():
+            super().copy_from(*args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> None:
+        """Copy a table into a file."""
+        with self._copying():
+            super().copy_to(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _copying(self) -> Iterator[None]:
+        connection = self.connection
+        connection.session.uses += 1
+        try:
+            yield
+        except BaseException:
+            connection.leave_copy()
+            raise
 
     def _confirm(self, session: SessionState, noted: Noted) -> None:
         status = self.connection.get_transaction_status()
