@@ -4,8 +4,8 @@ pytest takes it from the outermost conftest.py of a project::
 
     pytest_plugins = ["django_geventpool.pytest_plugin"]
 
-Not by itself: it would then be imported before that file can monkey-patch the process, and for projects without the
-engines, too.
+No entry point loads it: pytest would then import it before that file can monkey-patch the process, and for projects
+without the engines, too.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class PoolModeMixin(HealthCheckMixin):
         self.use.is_set_up = False
 
     def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Return for how long session state is needed that a statement is about to make, and do as SESSION_STATE says.
+        """Do as SESSION_STATE says about state that a statement is about to make; return for how long it is needed.
 
         :raises SessionStateError: if that refuses the statement, and it wasn't sent.
         """
@@ -100,7 +100,7 @@ class PoolModeMixin(HealthCheckMixin):
         if policy == "raise" and not is_sent:
             raise session_log.refusal(self.alias, kinds)
         if policy == "warn" or (self._per_transaction and policy != "ignore"):
-            session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
+            session_log.warn_once(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
         return Scope.KEPT
 
     def who(self) -> str:

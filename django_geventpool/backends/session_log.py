@@ -15,9 +15,9 @@ from ..pool.housekeeper import log_in_background
 
 logger = logging.getLogger("geventpool.session")
 
-#: How many kinds of state and of tasks are remembered as told, to tell of each once.
+#: How many warnings are remembered; then all are forgotten, and may come again.
 _REMEMBERED = 1000
-_told: set[tuple[str, StateKind, str]] = set()
+_warned: set[tuple[str, StateKind, str]] = set()
 
 #: What each kind is, in the words of PostgreSQL.
 _WORDS: dict[StateKind, str] = {
@@ -66,19 +66,19 @@ def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
     )
 
 
-def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> None:
+def warn_once(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> None:
     """Log, once for each kind and task, that a statement leaves something in the session.
 
     :param who: the holder's name.
     :param stays: whether the connection stays with it for that.
     """
     name = naming.kind_key(who)
-    new = [kind for kind in kinds if (alias, kind, name) not in _told]
+    new = [kind for kind in kinds if (alias, kind, name) not in _warned]
     if not new:
         return
-    if len(_told) >= _REMEMBERED:
-        _told.clear()
-    _told.update((alias, kind, name) for kind in new)
+    if len(_warned) >= _REMEMBERED:
+        _warned.clear()
+    _warned.update((alias, kind, name) for kind in new)
     log_in_background(
         logger.warning,
         'Pool "%s": %s leaves something in the session of the server: %s, at %s. %s',

@@ -1,4 +1,4 @@
-"""What a wrapper needs its connection for; ``PoolModeMixin`` in ``pool_mode`` keeps it, and decides by it."""
+"""What a wrapper needs its connection for: ``PoolModeMixin`` in ``pool_mode`` records that here, and decides by it."""
 
 from __future__ import annotations
 

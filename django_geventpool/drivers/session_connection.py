@@ -53,7 +53,7 @@ class SessionConnection:
         return self._report() != self._reported_at_set_up
 
     def has_lasting_set_up(self) -> bool:
-        """Return whether the setting up for its last visitor has left what isn't put back by itself."""
+        """Return whether what was set up for the last visitor would stay for the next one."""
         return bool(self._settings_reported_at_set_up()) or self.session.has_lasting_set_up()
 
     def _settings_reported_at_set_up(self) -> set[str]:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 Key = tuple[StateKind, str | None]
 #: All advisory locks, as their keys are not told apart.
 LOCK: Key = ("advisory_lock", None)
-#: Each checkout sees to that by itself.
+#: Each checkout sets it, if it is another one.
 TIME_ZONE: Key = ("setting", "timezone")
 #: The kinds of which a statement that fails leaves nothing.
 TRANSACTIONAL: tuple[StateKind, ...] = ("setting", "listen", "temporary_table", "cursor_with_hold")
@@ -58,5 +58,5 @@ def without_undone(made: Mapping[Key, T], operations: Iterable[Operation], set_u
 
 
 def stays(key: Key) -> bool:
-    """Return whether a piece of state is not put back by itself."""
+    """Return whether a piece of state stays for the next holder, unless DISCARD ALL or RESET clears it."""
     return key not in _PUT_BACK and key[0] != "cursor_with_hold"

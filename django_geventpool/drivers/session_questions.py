@@ -15,7 +15,9 @@ _NAME = re.compile(r"[a-z0-9_]+")
 
 
 def settings_set_back(names: Iterable[str]) -> str:
-    """Return SQL that selects, in one text, those of some settings that are as RESET would set them; empty for none.
+    """Return SQL that selects which of some settings are as RESET would set them, as one text of names.
+
+    It is empty if the server knows none of them.
 
     :param names: in lower case. Those with a dot are of others, and the server doesn't list them.
     """

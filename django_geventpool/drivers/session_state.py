@@ -40,9 +40,9 @@ from .session_effects import LONGEST_REMEMBERED, Effects, effects_of, remembered
 from .session_keys import LOCK, TIME_ZONE, TRANSACTIONAL, Key, is_meant, stays, without_undone
 from .session_statements import Effect, Operation
 
-#: The client encoding is another one, which each driver knows in its own way.
+#: The client encoding was changed.
 ENCODING = 8
-#: Another setting is another one, which is not put back by itself.
+#: A setting was changed that stays for the next holder, unless DISCARD ALL or RESET clears it.
 SETTING = 16
 #: Statements were recorded that may have made or undone session state.
 RECORDED = 32
@@ -86,7 +86,7 @@ class SessionOwner(Protocol):
     """Who has a session, and says what becomes of its state."""
 
     def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Return for how long state is needed that a statement is about to make.
+        """Decide on state that a statement is about to make; return for how long it is needed.
 
         :param is_sent: whether the statement is on its way already.
         :raises SessionStateError: if it is not allowed, and wasn't sent.
@@ -120,7 +120,7 @@ class SessionState:
 
     __slots__ = (
         "_asks",
-        "_kept",
+        "_made",
         "_own",
         "_set_again",
         "_undone",
@@ -134,7 +134,7 @@ class SessionState:
     )
 
     def __init__(self) -> None:
-        #: How often the connection was used. Only psycopg2's counts, for which the server's reports are dear.
+        #: How often the connection was used. Only psycopg2's counts, where it costs much to read the server's reports.
         self.uses = 0
         #: IDENTITY, CHARACTERISTICS, CURSORS and RECORDED, as far as they apply.
         self.changes = 0
@@ -151,7 +151,7 @@ class SessionState:
         #: What the pool itself has set when it opened the connection.
         self._own: frozenset[Key] = frozenset()
         #: What the holder has made, each with whether the connection stays with the holder for it.
-        self._kept: dict[Key, bool] = {}
+        self._made: dict[Key, bool] = {}
         #: What was undone in the open transaction, and not made again since; it counts once that is committed.
         self._undone: set[Key] = set()
         #: Whether only the server knows if there are advisory locks.
@@ -162,7 +162,7 @@ class SessionState:
     # While it is lent
 
     def note(self, statement: str | bytes, *, is_sent: bool = False) -> Noted:
-        """Record what a statement, or several, may do that is about to be executed.
+        """Record what SQL may do that is about to be executed.
 
         :param is_sent: whether it was sent just now.
         :return: for ``confirm`` or ``note_failure``; NOTHING, which most do, needs no confirmation.
@@ -197,8 +197,8 @@ class SessionState:
                 self.set_up.add(key)
                 self.has_more_set_up = True
             else:
-                self._set_again |= {key} & self._kept.keys()
-                self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
+                self._set_again |= {key} & self._made.keys()
+                self._made[key] = self._made.get(key, False) or scope is Scope.KEPT
         self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
         if Effect.ROLL_BACK in found:
             self._undone = set()
@@ -210,7 +210,7 @@ class SessionState:
 
     def _is_new(self, key: Key) -> bool:
         """Return whether a statement that makes this, and fails, leaves nothing of it."""
-        return key not in self._kept and key[0] in TRANSACTIONAL
+        return key not in self._made and key[0] in TRANSACTIONAL
 
     def _made_by(self, operations: tuple[Operation, ...]) -> list[Key]:
         """Return the state that operations may make; what was set up, and is undone by them, is changed, too."""
@@ -221,7 +221,7 @@ class SessionState:
                 made += (key for key in given if is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
-            elif kind is not None and effect is Effect.RENAME and (kind, name) in self._kept:
+            elif kind is not None and effect is Effect.RENAME and (kind, name) in self._made:
                 made.append((kind, None))  # The new name isn't told from others.
         return made
 
@@ -236,8 +236,8 @@ class SessionState:
         In a transaction, what was undone may come back, up to its commit.
         """
         self.trace(noted.operations)
-        left = without_undone(self._kept, noted.operations, self._own | self.set_up)
-        undone = self._kept.keys() - left.keys()
+        left = without_undone(self._made, noted.operations, self._own | self.set_up)
+        undone = self._made.keys() - left.keys()
         if is_in_transaction:
             self._undone |= undone
             return
@@ -275,34 +275,34 @@ class SessionState:
         A lock that was asked for may not have been taken.
         """
         self._undone = set()
-        if LOCK in self._kept:
+        if LOCK in self._made:
             self._asks = True
-        self._set_again.update(self._kept)
+        self._set_again.update(self._made)
 
     def _drop(self, keys: Collection[Key]) -> None:
-        self._kept = {key: pins for key, pins in self._kept.items() if key not in keys}
+        self._made = {key: pins for key, pins in self._made.items() if key not in keys}
 
     @property
     def kinds_kept(self) -> frozenset[StateKind]:
         """The kinds of state for which the connection has to stay with its holder."""
         # Nearly always there is none.
-        return frozenset(kind for (kind, _), pins in self._kept.items() if pins) if self._kept else _NONE
+        return frozenset(kind for (kind, _), pins in self._made.items() if pins) if self._made else _NONE
 
     @property
     def has_passing(self) -> bool:
         """Whether the holder has made state that it needs for now only."""
-        return not all(self._kept.values())
+        return not all(self._made.values())
 
     @property
     def may_have_lock(self) -> bool:
         """Whether the connection stays with its holder for advisory locks of which only the server knows."""
-        return self._asks and self._kept.get(LOCK, False)
+        return self._asks and self._made.get(LOCK, False)
 
     def record_locks(self, *, has_any: bool) -> None:
         """Record what the server says of its advisory locks."""
         self._asks = False
         if not has_any:
-            self._kept.pop(LOCK, None)
+            self._made.pop(LOCK, None)
             if (recorder := session_traces.recorder) is not None:
                 recorder.forget_locks(self)
 
@@ -312,14 +312,14 @@ class SessionState:
         return "nobody" if owner is None else owner.who()
 
     def is_lent(self) -> bool:
-        """Return whether its owner still has it, unless that is gone, or giving it back just now: then it does."""
+        """Return whether its holder may still have it; True if its owner is gone, or is giving it back just now."""
         owner = None if self.owner is None else self.owner()
         return True if owner is None else owner.has_session(self)
 
     def settings_set_again(self) -> list[str]:
         """Return the settings that keep the connection, but may have been set back; not those that were set up."""
         keys = filter(stays, self._set_again - self.set_up - self._own)
-        return [name for kind, name in keys if kind == "setting" and name and self._kept.get((kind, name))]
+        return [name for kind, name in keys if kind == "setting" and name and self._made.get((kind, name))]
 
     def record_set_back(self, names: Collection[str]) -> None:
         """Record what the server says: these of the settings that were set again are as they were."""
@@ -330,11 +330,11 @@ class SessionState:
     # Between two holders
 
     def is_dirty(self) -> bool:
-        """Return whether the holder has made what isn't put back by itself."""
-        return any(map(stays, self._kept))
+        """Return whether the holder has made state that stays for the next one, unless it is cleared."""
+        return any(map(stays, self._made))
 
     def has_lasting_set_up(self) -> bool:
-        """Return whether the setting up has left what isn't put back by itself."""
+        """Return whether the setting up has left state that stays for the next visitor, unless it is cleared."""
         return any(map(stays, self.set_up))
 
     def count_new(self, kinds: Iterable[StateKind]) -> list[StateKind]:
@@ -347,7 +347,7 @@ class SessionState:
     def end_loan(self) -> None:
         """Begin again without what the holder has made: it was cleared, or is left to the next one."""
         if self.changes & RECORDED:
-            self._kept = {}
+            self._made = {}
             self._undone, self._set_again = set(), set()
             self._asks = False
             self.counted = set()
@@ -355,7 +355,7 @@ class SessionState:
 
     def begin(self) -> None:
         """Begin with what the pool itself has set, as it has just opened the connection."""
-        self._own = frozenset(self._kept)
+        self._own = frozenset(self._made)
         self.begin_anew()
 
     def begin_anew(self) -> None:

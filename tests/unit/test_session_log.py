@@ -12,12 +12,12 @@ from tests.support.waiting import eventually
 @pytest.fixture(autouse=True)
 def told_nothing(monkeypatch: pytest.MonkeyPatch) -> set[object]:
     told: set[object] = set()
-    monkeypatch.setattr(session_log, "_told", told)
+    monkeypatch.setattr(session_log, "_warned", told)
     return told
 
 
 def tell(who: str, *kinds: StateKind) -> None:
-    session_log.tell("default", who, kinds, stays=False)
+    session_log.warn_once("default", who, kinds, stays=False)
 
 
 def await_messages(caplog: pytest.LogCaptureFixture, count: int) -> list[str]:
