@@ -52,7 +52,7 @@ class PoolModeMixin(HealthCheckMixin):
         if (
             self._per_transaction
             and self.connection is not None
-            and not self.use.is_going_on
+            and not self.use.needs_connection
             and not self.in_atomic_block
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ class PoolModeMixin(HealthCheckMixin):
         super()._close()
         self.use.is_set_up = False
 
-    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
+    def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
         """Do as SESSION_STATE says about state that a statement is about to make; return for how long it is needed.
 
         :raises SessionStateError: if that refuses the statement, and it wasn't sent.
@@ -141,7 +141,7 @@ class PoolModeMixin(HealthCheckMixin):
         What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
         close any more, or CONN_MAX_AGE would keep one.
         """
-        is_kept_for_state = self._per_transaction and not self.use.is_going_on
+        is_kept_for_state = self._per_transaction and not self.use.needs_connection
         if (self.connection is None or is_kept_for_state) and not self.in_atomic_block:
             self.close()
         else:

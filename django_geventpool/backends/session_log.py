@@ -61,7 +61,7 @@ def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
     what = ", ".join(map(describe, kinds))
     ways = [*ways_out(kinds, alias), 'another SESSION_STATE ("pin", "warn" or "ignore")']
     return SessionStateError(
-        f'DATABASES["{alias}"] has SESSION_STATE "raise", and a statement was not sent that leaves something in the '
+        f'SESSION_STATE "raise" of DATABASES["{alias}"]: a statement was not sent, as it would leave something in the '
         f"session of the server: {what}. Ways out: {'; '.join(ways)}."
     )
 

@@ -31,6 +31,6 @@ class Use:
         self.pins = pins
 
     @property
-    def is_going_on(self) -> bool:
+    def needs_connection(self) -> bool:
         """Whether anything but a transaction, or the state of the session, needs the connection."""
         return bool(self.cursors or self.pins or self.calls or self.is_direct)

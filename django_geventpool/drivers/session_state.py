@@ -85,7 +85,7 @@ _NONE: frozenset[StateKind] = frozenset()
 class SessionOwner(Protocol):
     """Who has a session, and says what becomes of its state."""
 
-    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
+    def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
         """Decide on state that a statement is about to make; return for how long it is needed.
 
         :param is_sent: whether the statement is on its way already.
@@ -228,7 +228,7 @@ class SessionState:
     def _scope_of(self, made: list[Key], *, is_sent: bool) -> Scope:
         owner = None if self.owner is None or not made else self.owner()
         kinds = dict.fromkeys(kind for kind, _ in made)
-        return Scope.KEPT if owner is None else owner.begin_state(tuple(kinds), is_sent=is_sent)
+        return Scope.KEPT if owner is None else owner.scope_of_state(tuple(kinds), is_sent=is_sent)
 
     def confirm(self, noted: Noted, *, is_in_transaction: bool) -> None:
         """Record that what ``note`` has returned this for has succeeded.

@@ -81,7 +81,7 @@ class Owner:
         self.scope = scope
         self.kinds: list[tuple[str, ...]] = []
 
-    def begin_state(self, kinds: Collection[str], *, is_sent: bool) -> Scope:
+    def scope_of_state(self, kinds: Collection[str], *, is_sent: bool) -> Scope:
         self.kinds.append(tuple(kinds))
         if isinstance(self.scope, Exception):
             raise self.scope
