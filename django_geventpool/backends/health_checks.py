@@ -18,9 +18,10 @@ class HealthCheckMixin(PooledMixin):
         Django's PostgreSQL engine leaves that to a pool. Ours looks at connections only when it lends them, and may
         find nothing wrong with one that an engine's ``is_usable`` rejects. So that is closed here.
         """
-        connection = self.connection
-        is_checked = connection is not None and self.health_check_enabled and not self.health_check_done
-        if is_checked and not self.is_usable():
-            connection.close()
+        if self.health_check_done or not self.health_check_enabled or self.connection is None:
+            return
+        if not self.is_usable():
+            if self.connection is not None:  # In a forked child it was forgotten, as the parent's.
+                self.connection.close()
             self.close()
         self.health_check_done = True

@@ -6,26 +6,23 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from ..drivers.session_state import Scope, SessionState
+from .. import process
 from ..frames import is_running
-from ..pool.counters import StateKind
-from . import session_log
 from .cursors import TrackedCursor, TrackedDebugCursor, track
-from .health_checks import HealthCheckMixin
+from .session_policy import PINNING, SessionPolicyMixin
 from .use import Use
 
-#: The values of SESSION_STATE with which a connection stays for session state.
-_PINNING = ("pin", "raise")
+T = TypeVar("T")
 
 
-class PoolModeMixin(HealthCheckMixin):
+class PoolModeMixin(SessionPolicyMixin):
     """A mixin that gives the connection back as soon as POOL_MODE allows.
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
@@ -57,7 +54,7 @@ class PoolModeMixin(HealthCheckMixin):
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
             # The last, as the server may have to be asked.
-            and not self._adapter.is_needed(pins=self.session_policy in _PINNING)
+            and not self._adapter.is_needed(pins=self.session_policy in PINNING)
         ):
             self._give_back()
 
@@ -86,35 +83,6 @@ class PoolModeMixin(HealthCheckMixin):
         """Give the connection back; the next one is set up afresh."""
         super()._close()
         self.use.is_set_up = False
-
-    def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Do as SESSION_STATE says about state that a statement is about to make; return for how long it is needed.
-
-        :raises SessionStateError: if that refuses the statement, and it wasn't sent.
-        """
-        use, policy = self.use, self.session_policy
-        if use.calls:
-            return Scope.SET_UP
-        if use.pins:
-            return Scope.PASSING
-        if policy == "raise" and not is_sent:
-            raise session_log.refusal(self.alias, kinds)
-        if policy == "warn" or (self._per_transaction and policy != "ignore"):
-            session_log.warn_once(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
-        return Scope.KEPT
-
-    def who(self) -> str:
-        """Return the name of the holder of the connection, as it is shown."""
-        return self._adapter.who()
-
-    def has_session(self, session: SessionState) -> bool:
-        """Return whether the connection is that of a session; its holder may ask the server about locks."""
-        connection = self._adapter.connection
-        if connection is None or connection.session is not session:
-            return False
-        if self._thread_ident == _thread.get_ident():  # type: ignore[attr-defined]
-            self._adapter.driver.kinds_kept(connection)
-        return True
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
@@ -172,25 +140,31 @@ class PoolModeMixin(HealthCheckMixin):
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
-        self.forget_if_parents()
+        if not process.is_current(self._process):  # As `forget_if_parents`, but without the call.
+            self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
-        use.calls += self.is_derived  # All that such an engine executes here is the session's setting up.
         try:
-            super().ensure_connection()
+            if self.is_derived:
+                self._set_up_by(super().ensure_connection)
+            else:
+                super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
-        finally:
-            use.calls -= self.is_derived
 
     def ensure_timezone(self) -> bool:
-        """Set the time zone that Django wants, which is the session's setting up; return whether it was another."""
-        self.use.calls += 1
+        """Set the time zone that Django wants; return whether it was another."""
+        return self._set_up_by(super().ensure_timezone)
+
+    def _set_up_by(self, call: Callable[[], T]) -> T:
+        """Return what a function returns; all that it executes is the session's setting up."""
+        use = self.use
+        use.calls += 1
         try:
-            return super().ensure_timezone()
+            return call()
         finally:
-            self.use.calls -= 1
+            use.calls -= 1
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.

@@ -208,16 +208,13 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if is_renewed or changes & ~CURSORS:
             connection.renew()
 
-    def meet(self, connection: C, visitor: object) -> bool:
-        is_known = connection.meet(visitor)
-        if not is_known and connection.has_lasting_set_up():
+    def clear_set_up(self, connection: C) -> None:
+        if connection.has_lasting_set_up():
             if self._discard_all:
-                self._clear_set_up(connection)
+                self._reset_set_up(connection)
             connection.begin_anew()
-        return is_known
 
-    def _clear_set_up(self, connection: C) -> None:
-        """Clear what was set up in the session for somebody else."""
+    def _reset_set_up(self, connection: C) -> None:
         connection.session.owner = None  # The one that had it last, and this is not its doing.
         names = connection.settings_set_up()
         if names is not None:

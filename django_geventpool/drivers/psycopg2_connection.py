@@ -43,7 +43,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     #: How often the connection had been used when a COPY was left in its middle.
     _copy_was_left_at: int | None = None
     #: What the server had reported when that was looked at last, and how often the connection had been used by then.
-    _last_report: tuple[int, tuple[str | None, ...]] = (-1, ())
+    _last_report: tuple[str | None, ...] = ()
+    _reported_after: int | None = None
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
@@ -183,10 +184,10 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
 
     def _report(self) -> tuple[str | None, ...]:
         # A release compares twice, and psycopg2 decodes the server's reports each time.
-        uses = self.session.uses
-        if self._last_report[0] != uses:
-            self._last_report = (uses, tuple(map(self.get_parameter_status, REPORTED)))
-        return self._last_report[1]
+        if self._reported_after != (uses := self.session.uses):
+            self._last_report = tuple(map(self.get_parameter_status, REPORTED))
+            self._reported_after = uses
+        return self._last_report
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""
