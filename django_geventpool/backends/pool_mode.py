@@ -33,6 +33,8 @@ class PoolModeMixin(SessionPolicyMixin):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adapter.visitor = self.use = Use()
+        #: How many calls of Django's are under way that may query, and must not give the connection back with that.
+        self.calls_under_way = 0
 
     def read_settings(self) -> dict[str, Any]:
         """Read how connections are taken, and given back; return OPTIONS as they are given."""
@@ -49,7 +51,7 @@ class PoolModeMixin(SessionPolicyMixin):
         if (
             self._per_transaction
             and self.connection is not None
-            and not self.use.needs_connection
+            and not (self.calls_under_way or self.use.needs_connection)
             and not self.in_atomic_block
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
@@ -68,7 +70,7 @@ class PoolModeMixin(SessionPolicyMixin):
             return
         use, is_set_up = self.use, self.use.is_set_up
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             self.close()
         except SynchronousOnlyOperation:
@@ -76,7 +78,7 @@ class PoolModeMixin(SessionPolicyMixin):
         finally:
             self._adapter.visitor = self.use = use
             use.is_set_up = is_set_up
-            use.calls -= 1
+            self.calls_under_way -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
 
     def _close(self) -> None:
@@ -109,7 +111,7 @@ class PoolModeMixin(SessionPolicyMixin):
         What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
         close any more, or CONN_MAX_AGE would keep one.
         """
-        is_kept_for_state = self._per_transaction and not self.use.needs_connection
+        is_kept_for_state = self._per_transaction and not (self.calls_under_way or self.use.needs_connection)
         if (self.connection is None or is_kept_for_state) and not self.in_atomic_block:
             self.close()
         else:
@@ -134,6 +136,10 @@ class PoolModeMixin(SessionPolicyMixin):
 
     def _start_afresh(self) -> None:
         """Drop whatever the connection was needed for, open cursors too, but not the pins."""
+        if self.calls_under_way and not is_running(_CALLS, self):
+            self.calls_under_way = (
+                0  # An exception out of a signal handler has come before a call could be counted down.
+            )
         self._adapter.visitor = self.use = Use(self.use.pins)
 
     # Taking
@@ -159,12 +165,11 @@ class PoolModeMixin(SessionPolicyMixin):
 
     def _set_up_by(self, call: Callable[[], T]) -> T:
         """Return what a function returns; all that it executes is the session's setting up."""
-        use = self.use
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             return call()
         finally:
-            use.calls -= 1
+            self.calls_under_way -= 1
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -177,7 +182,7 @@ class PoolModeMixin(SessionPolicyMixin):
                 "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
                 "weakref callbacks) should not query"
             )
-        use.calls += 1
+        self.calls_under_way += 1
         use.is_connecting = True
         try:
             if use.is_set_up:
@@ -192,24 +197,23 @@ class PoolModeMixin(SessionPolicyMixin):
                 self._adapter.record_set_up()
         finally:
             use.is_connecting = False
-            use.calls -= 1
+            self.calls_under_way -= 1
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
-        use = self.use
         self.connection = None
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             with self.wrap_database_errors:
                 self._adapter.give_back()
                 self._go_on()
             self._adapter.unused_connection = self._adapter.connection.unused_since = None
         finally:
-            use.calls -= 1
+            self.calls_under_way -= 1
 
     def _is_in_connect(self) -> bool:
         """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
-        return self.connection is None and is_running(PoolModeMixin.connect.__code__, self)
+        return self.connection is None and is_running((PoolModeMixin.connect.__code__,), self)
 
     def _go_on(self) -> None:
         try:
@@ -259,12 +263,12 @@ class PoolModeMixin(SessionPolicyMixin):
         use = self.use
         was_direct, count = use.is_direct, use.cursors
         cursor = None
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             cursor = make_cursor(*args)
             is_counted = self.use.cursors > (count if self.use is use else 0)
         finally:
-            use.calls -= 1
+            self.calls_under_way -= 1
             self._restore_direct(use, was_direct)
             if cursor is None:
                 self.give_back_if_free()
@@ -306,7 +310,9 @@ class PoolModeMixin(SessionPolicyMixin):
             return
         use = self.use
         was_direct = use.is_direct
-        use.calls += not autocommit  # This may take a connection, and a derived engine set it up in its own way.
+        self.calls_under_way += (
+            not autocommit
+        )  # This may take a connection, and a derived engine set it up in its own way.
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic sets that flag, which is there for SQLite.
@@ -317,7 +323,7 @@ class PoolModeMixin(SessionPolicyMixin):
             raise
         finally:
             self._restore_direct(use, was_direct)
-            use.calls -= not autocommit
+            self.calls_under_way -= not autocommit
             if done:
                 self.give_back_if_free()
 
@@ -352,3 +358,17 @@ class PoolModeMixin(SessionPolicyMixin):
     def _end_of_manual_transaction(self) -> None:
         if not self.use.is_in_outermost_atomic:  # Else atomic sets autocommit on next.
             self.give_back_if_free()
+
+
+#: The methods that count ``calls_under_way``.
+_CALLS = tuple(
+    method.__code__
+    for method in (
+        PoolModeMixin._give_back,  # noqa: SLF001
+        PoolModeMixin._set_up_by,  # noqa: SLF001
+        PoolModeMixin.connect,
+        PoolModeMixin.replace_connection,
+        PoolModeMixin._in_passing,  # noqa: SLF001
+        PoolModeMixin.set_autocommit,
+    )
+)

@@ -20,6 +20,7 @@ class SessionPolicyMixin(HealthCheckMixin):
 
     #: What the wrapper needs its connection for.
     use: Use
+    calls_under_way: int
     _per_transaction: bool
 
     def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
@@ -27,10 +28,10 @@ class SessionPolicyMixin(HealthCheckMixin):
 
         :raises SessionStateError: if that refuses the statement, and it wasn't sent.
         """
-        use, policy = self.use, self.session_policy
-        if use.calls:
+        policy = self.session_policy
+        if self.calls_under_way:
             return Scope.SET_UP
-        if use.pins:
+        if self.use.pins:
             return Scope.PASSING
         if policy == "raise" and not is_sent:
             raise session_log.refusal(self.alias, kinds)

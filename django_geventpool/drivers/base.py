@@ -205,6 +205,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._execute(connection, reset_statement(changes))
         if changes & IDENTITY:
             self._configure(connection)
+        if changes & ~CURSORS:
+            connection.record_report()
         if is_renewed or changes & ~CURSORS:
             connection.renew()
 
@@ -253,6 +255,8 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
     def _settle_settings(self, connection: C) -> None:
         """Ask the server which settings were set back to what RESET would set, if any may have been."""
         session = connection.session
+        if self._transaction_status(connection):
+            return  # What is set here may be so for the transaction only.
         if (question := settings_set_back(session.settings_set_again())) and not self._is_in_use(connection):
             session.record_set_back((self._answer(connection, question) or "").split())
 

@@ -82,10 +82,13 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         )
 
     def _execute(self, connection: Psycopg2Connection, sql: str) -> None:
+        connection.session.uses += 1
+        connection.session.uses += 1  # What it changes, the server reports.
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
 
     def _fetch_value(self, connection: Psycopg2Connection, sql: str) -> Any:
+        connection.session.uses += 1
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
             row = cursor.fetchone()

@@ -42,9 +42,9 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _usual: tuple[Any, Any] = (object(), None)
     #: How often the connection had been used when a COPY was left in its middle.
     _copy_was_left_at: int | None = None
-    #: What the server had reported when that was looked at last, and how often the connection had been used by then.
-    _last_report: tuple[str | None, ...] = ()
-    _reported_after: int | None = None
+    #: What the server had reported when ``reports_state`` was asked last, and how often the connection had been used.
+    _compared: tuple[str | None, ...] = ()
+    _compared_after: int | None = None
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
@@ -183,11 +183,15 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             self._usual = (factory, watched(factory))
 
     def _report(self) -> tuple[str | None, ...]:
-        # A release compares twice, and psycopg2 decodes the server's reports each time.
-        if self._reported_after != (uses := self.session.uses):
-            self._last_report = tuple(map(self.get_parameter_status, REPORTED))
-            self._reported_after = uses
-        return self._last_report
+        if self._compared_after == self.session.uses:
+            return self._compared
+        return tuple(map(self.get_parameter_status, REPORTED))
+
+    def reports_state(self) -> bool:
+        """Return whether the server has reported changes since the session was set up for the holder."""
+        # A release asks this, and then compares again; psycopg2 decodes the server's reports each time.
+        self._compared, self._compared_after = self._report(), self.session.uses
+        return super().reports_state()
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""
@@ -218,8 +222,25 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         if self.notifies or type(self.notifies) is not list:
             self.notifies = []
 
+    def set_client_encoding(self, *args: Any) -> None:
+        """Set the client encoding, here and on the server."""
+        self.session.uses += 1
+        super().set_client_encoding(*args)
+
+    def set_isolation_level(self, *args: Any) -> None:
+        """Set the isolation level, which rolls back."""
+        self.session.note_rollback()
+        super().set_isolation_level(*args)
+
+    def tpc_rollback(self, *args: Any) -> None:
+        """Roll a two-phase transaction back."""
+        self.session.note_rollback()
+        super().tpc_rollback(*args)
+
     def reset(self) -> None:
         """Roll back, and set the session to its defaults."""
+        self.session.uses += 1
+        self.session.note_rollback()
         self.session.changes |= IDENTITY  # A role of the pool's is gone then, too.
         super().reset()
 

@@ -33,12 +33,16 @@ class WatchedCursor(_Cursor):
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
         session = self.connection.session
-        session.uses += 1
+        session.uses = uses = session.uses + 1
         noted = session.note(query if type(query) is str else _text_of(query, self))
+        if session.has_undone and self.connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
+            session.note_rollback()  # A fetch or a COPY has failed.
         try:
             super().execute(query, *args, **kwargs)
-        except psycopg2.Error:
-            session.note_failure(noted)
+        except psycopg2.Error as error:
+            # Without the server's code it is the driver's own, of something that the server may have done.
+            is_whole = error.pgcode is not None and session.uses == uses
+            session.note_failure(noted if is_whole else NOTHING)
             raise
         if noted is not NOTHING:
             self._confirm(session, noted)
@@ -92,8 +96,10 @@ class WatchedCursor(_Cursor):
         connection.session.uses += 1
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             connection.leave_copy()
+            if isinstance(error, psycopg2.Error):
+                connection.session.note_failure()
             raise
 
     def _confirm(self, session: SessionState, noted: Noted) -> None:

@@ -144,8 +144,10 @@ class PsycopgConnection(RestoredConnection):
             if (noted := self._statements.noted) is not NOTHING:
                 self._confirm(noted)
             return result
-        except psycopg.Error:
-            self.session.note_failure(self._statements.noted if self._pipeline is None else NOTHING)
+        except psycopg.Error as error:
+            # Without a result it is the driver's own, of something that the server may have done.
+            is_whole = error.pgresult is not None and self._pipeline is None
+            self.session.note_failure(self._statements.noted if is_whole else NOTHING)
             if self.has_used_server_cursors():
                 self.session.changes |= CURSORS  # In a failed transaction, psycopg does not close them on the server.
             raise

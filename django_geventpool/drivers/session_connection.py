@@ -70,6 +70,9 @@ class SessionConnection:
 
     def begin_anew(self) -> None:
         """Begin again as a session that nobody has set up, as it was just cleared."""
-        # Taken anew, as the server's own defaults may have changed since.
-        self._reported = self._reported_at_set_up = self._report()
+        self.record_report()
         self.session.begin_anew()
+
+    def record_report(self) -> None:
+        """Record what the server has reported as what holders are to get: its own defaults may have changed since."""
+        self._reported = self._reported_at_set_up = self._report()

@@ -63,8 +63,6 @@ REPORTED = {
     "default_transaction_read_only": CHARACTERISTICS,  # By PostgreSQL 14 and later.
     "session_authorization": IDENTITY,
     "search_path": SETTING,  # By PostgreSQL 18 and later.
-    "DateStyle": SETTING,
-    "IntervalStyle": SETTING,
 }
 
 
@@ -191,7 +189,8 @@ class SessionState:
         scope = self._scope_of(made, is_sent=is_sent)
         self.changes |= effects.changes | RECORDED
         self._undone.difference_update(made)
-        new = () if Effect.COMMIT in found or scope is Scope.SET_UP else tuple(filter(self._is_new, made))
+        is_left = Effect.COMMIT in found or effects.changes & ANY == ANY  # A CALL, too, may commit before it fails.
+        new = () if is_left or scope is Scope.SET_UP else tuple(filter(self._is_new, made))
         for key in made:
             if scope is Scope.SET_UP:
                 self.set_up.add(key)
@@ -221,7 +220,7 @@ class SessionState:
                 made += (key for key in given if is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
-            elif kind is not None and effect is Effect.RENAME and (kind, name) in self._made:
+            elif kind is not None and effect is Effect.RENAME and (kind, name) in (*self._made, *made):
                 made.append((kind, None))  # The new name isn't told from others.
         return made
 

@@ -72,7 +72,7 @@ _OTHER_TEMPORARY = re.compile(r"create (?:or replace )?(?:[a-z]+ ){1,3}(?:if not
 _INTO_TEMPORARY = re.compile(
     rf"(?<!insert )(?<!merge )\binto (?:(?:global |local )?temp(?:orary)? (?:table )?|(?=pg_temp ?\.))({_NAME})?"
 )
-_RENAME = re.compile(rf"alter (?:table|sequence|view) (?:if exists )?({_NAME}) rename to ")
+_RENAME = re.compile(rf"alter (?:table|sequence|view|index) (?:if exists )?(?:only )?({_NAME})(?: ?\*)? rename to ")
 _DROP = re.compile(rf"drop (?:table|sequence|view) (?:if exists )?({_NAME}(?: ?, ?{_NAME})*)")
 _DECLARE = re.compile(rf"declare ({_NAME}) .*?\bcursor with hold\b")
 _LOAD = re.compile(r"load '(\d+)'")

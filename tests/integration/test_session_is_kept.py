@@ -81,23 +81,26 @@ def test_what_receivers_set_costs_no_discard(
 
 
 @MODES
-def test_a_default_of_the_server_that_changes_costs_one_discard(
+def test_a_default_of_the_server_that_changes_costs_once(
     make_database: MakeDatabase, own_server: PostgresServer, mode: str
 ) -> None:
     database = make_database(server=own_server, MAX_CONNS=1, POOL_MODE=mode)
     pid = database.pid()
     database.give_back()
-    own_server.query("alter system set datestyle = 'German'")
+    own_server.query("alter system set default_transaction_read_only = on")
     try:
         own_server.query("select pg_reload_conf()")
-        style = "show datestyle"
-        eventually(lambda: Task(database.answer, style).result()[0][0].startswith("German"), "the reload is noticed")
-        mark(database)
-        assert is_marked(database)
-        assert database.stats().in_use == 0
+        default = "show default_transaction_read_only"
+        eventually(lambda: Task(database.answer, default).result() == [("on",)], "the reload is noticed")
+        with receiver("select 1") as calls:
+            for _ in range(3):
+                database.fetch("select 1")
+            assert len(calls) <= 2, "the session counts as another one once, if at all"
+            assert database.stats().in_use == int(mode == "session")
+        database.give_back()
         assert database.pid() == pid
     finally:
-        own_server.query("alter system reset datestyle")
+        own_server.query("alter system reset default_transaction_read_only")
         own_server.query("select pg_reload_conf()")
 
 

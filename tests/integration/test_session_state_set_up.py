@@ -156,3 +156,29 @@ def test_a_time_zone_pins_and_is_put_back(make_database: MakeDatabase) -> None:
     assert is_held(database)
     database.give_back()
     assert value(database, "show time zone") == "UTC"
+
+
+class ClosesOnTheWay(SetsPath):
+    """The same, which closes on the way to a cursor if it is asked to, as a failing health check does."""
+
+    is_to_close = False
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if self.is_to_close:
+            self.is_to_close = False
+            self.close()
+        return super()._cursor(name)
+
+
+@MODES
+@pytest.mark.parametrize("policy", ["pin", "raise"])
+def test_that_holds_after_a_close_on_the_way(make_database: MakeDatabase, mode: str, policy: str) -> None:
+    settings = {"ENGINE": engine_of(ClosesOnTheWay)}
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode, SESSION_STATE=policy, settings=settings)
+    database.fetch("select 1")
+    database.connection.is_to_close = True
+    assert value(database, "show search_path") == "public, pg_catalog"
+    assert is_held(database) is (mode == "session")
+    assert database.stats().pinned == {}
+    database.give_back()
+    assert database.connection.calls_under_way == 0

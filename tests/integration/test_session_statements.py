@@ -211,3 +211,69 @@ def test_what_a_request_leaves_ends_with_it(make_database: MakeDatabase) -> None
     database.connection.close_if_unusable_or_obsolete()
     assert database.stats().in_use == 0
     assert look(database) == clean
+
+
+@pytest.mark.driver("psycopg2")
+def test_an_error_of_the_driver_says_nothing_of_what_the_server_has_done(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    clean = next_look(database)
+    with database.raw().cursor() as cursor, pytest.raises(database.connection.Database.Error):
+        cursor.execute(f"{SET}; copy (select 1) to stdout")
+    database.give_back()
+    assert next_look(database) == clean
+
+
+@pytest.mark.driver("psycopg")
+def test_nor_does_an_error_of_a_row_factory(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+
+    def fail(_cursor: Any) -> Any:
+        raise database.connection.Database.ProgrammingError("these rows are not for me")
+
+    def leave() -> None:
+        with database.raw().cursor(row_factory=fail) as cursor, pytest.raises(Exception, match="not for me"):
+            cursor.execute("select set_config('app.user', 'x', false)")
+
+    assert_is_noticed(database, leave, is_held=True)
+
+
+def test_nor_does_a_procedure_that_commits_and_fails(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1)
+    name = f"commit_and_fail_{database.role}"
+    database.server.query(
+        f"create procedure {name}(text) language plpgsql as $p$ begin commit; raise exception 'no_such'; end $p$"
+    )
+    try:
+        assert_is_noticed(
+            database, lambda: run(database, [f"call {name}(set_config('app.user', 'no_such', false))"]), is_held=True
+        )
+    finally:
+        database.server.query(f"drop procedure {name}")
+
+
+@pytest.mark.driver("psycopg2")
+@MODES
+def test_another_encoding_of_psycopg2_reaches_nobody(make_database: MakeDatabase, mode: str) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE=mode)
+    run(database, [SET])
+    database.raw().set_client_encoding("LATIN1")
+    database.give_back()
+    for _ in range(2):
+        assert Task(database.answer, "select '\u20ac', current_setting('client_encoding')").result() == [
+            ("\u20ac", "UTF8")
+        ]
+
+
+@pytest.mark.parametrize(
+    "texts", [["set default_transaction_read_only = on"], [SET, "set default_transaction_read_only = on"]]
+)
+def test_what_was_put_back_keeps_no_connection_of_the_next_holder(
+    make_database: MakeDatabase, texts: list[str]
+) -> None:
+    database = make_database(MAX_CONNS=1, POOL_MODE="transaction")
+    for _ in range(2):
+        run(database, texts)
+        assert database.stats().in_use == 1
+        database.give_back()
+        database.fetch("select 1")
+        assert database.stats().in_use == 0
