@@ -48,10 +48,12 @@ class PoolModeMixin(SessionPolicyMixin):
 
     def give_back_if_free(self) -> None:
         """Give the connection back, if the mode allows and nothing needs it any more: the one place that decides."""
+        use = self.use
         if (
             self._per_transaction
             and self.connection is not None
-            and not (self.calls_under_way or self.use.needs_connection)
+            # As `needs_connection` tells, but without the call.
+            and not (self.calls_under_way or use.cursors or use.pins or use.is_direct)
             and not self.in_atomic_block
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]

@@ -158,7 +158,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         ``session_state`` has the list.
         """
         session = connection.session
-        if not self._end_use(connection):
+        if self._is_in_use(connection) or not self._end_use(connection):
             if (recorder := session_traces.recorder) is not None:
                 recorder.forget(session)  # It ends with the connection.
             return False
@@ -175,9 +175,7 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
 
     def _end_use(self, connection: C) -> bool:
-        """End what the holder is in the middle of, as far as that can be ended; False if it can't."""
-        if self._is_in_use(connection):
-            return False
+        """End what the holder is in the middle of; False if that fails."""
         connection.close_cursors()
         return self._end_transaction(connection)
 
