@@ -139,9 +139,8 @@ class PoolModeMixin(SessionPolicyMixin):
     def _start_afresh(self) -> None:
         """Drop whatever the connection was needed for, open cursors too, but not the pins."""
         if self.calls_under_way and not is_running(_CALLS, self):
-            self.calls_under_way = (
-                0  # An exception out of a signal handler has come before a call could be counted down.
-            )
+            # An exception out of a signal handler has come before a call could be counted down.
+            self.calls_under_way = 0
         self._adapter.visitor = self.use = Use(self.use.pins)
 
     # Taking

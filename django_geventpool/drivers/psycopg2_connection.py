@@ -190,12 +190,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     def reports_state(self) -> bool:
         """Return whether the server has reported changes since the session was set up for the holder."""
         # A release asks this, and then compares again; psycopg2 decodes the server's reports each time.
-        session = self.session
-        if session.has_more_set_up:
-            self.record_as_set_up()
-        self._compared = compared = tuple(map(self.get_parameter_status, REPORTED))
-        self._compared_after = session.uses
-        return compared != self._reported_at_set_up
+        self._compared, self._compared_after = self._report(), self.session.uses
+        return super().reports_state()
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""

@@ -19,7 +19,7 @@ class SessionConnection:
 
     def record_as_opened(self) -> None:
         """Record the present state of the session, in which each holder is to get it."""
-        self._reported = self._reported_at_set_up = self._report()
+        self.record_report()
         self.session.begin()
 
     def record_as_set_up(self) -> None:
