@@ -323,8 +323,10 @@ class SessionState:
     def record_set_back(self, names: Collection[str]) -> None:
         """Record what the server says: these of the settings that were set again are as they were."""
         self._set_again = set()
-        self.trace(tuple(Operation(Effect.UNDO, "setting", name) for name in names))
-        self._drop([("setting", name) for name in names])
+        keys: list[Key] = [("setting", name) for name in names]
+        if (recorder := session_traces.recorder) is not None:
+            recorder.confirm_set_back(self, keys)
+        self._drop(keys)
 
     # Between two holders
 

@@ -46,6 +46,8 @@ class Recorder:
         self._begun: dict[Session, Collection[Key]] = {}
         #: By session, what is there now.
         self._made: dict[Session, dict[Key, Trace]] = {}
+        #: By session, what of that was made again by a later statement, which may have set it back.
+        self._made_again: dict[Session, set[Key]] = {}
         #: By session, how many advisory locks were taken, or tried, and not released. The server doesn't tell them from
         #: those of the transaction, or of an earlier test.
         self._locks: Counter[Session] = Counter()
@@ -64,9 +66,16 @@ class Recorder:
         made = self._made.get(session, {})
         if keys := self._begun.pop(session, ()):
             who, place = naming.kind(session.who()), stacks.place()
+            self._made_again.setdefault(session, set()).update(made.keys() & set(keys))
             made = {**{key: Trace(key[0], who, place) for key in keys}, **made}
         self._made[session] = without_undone(made, operations, set_up)
         self._count_locks(session, operations)
+
+    def confirm_set_back(self, session: Session, keys: Collection[Key]) -> None:
+        """Record that these are as they were, if statements have set them back, and not only a rollback."""
+        made = self._made.get(session, {})
+        for key in self._made_again.get(session, set()).intersection(keys):
+            made.pop(key, None)
 
     def _count_locks(self, session: Session, operations: Iterable[Operation]) -> None:
         if LOCK in self._made[session]:
@@ -89,6 +98,7 @@ class Recorder:
     def forget(self, session: Session) -> None:
         """Record that the session is as good as ended."""
         self._made.pop(session, None)
+        self._made_again.pop(session, None)
         self._locks.pop(session, None)
 
     def traces(self) -> list[Trace]:
