@@ -40,7 +40,7 @@ class Machine:
 
 def describe_machine(ground: Ground, load: float) -> Machine:
     """Return the description of the machine, the servers and the environments."""
-    versions = {"celery-geventpool": _revision(), "Python": platform.python_version(), **ground.environments.versions()}
+    versions = {"celery-geventpool": revision(), "Python": platform.python_version(), **ground.environments.versions()}
     versions["PostgreSQL"] = ground.server.query("SHOW server_version")[0][0]
     if ground.pgbouncer is not None:
         versions["PgBouncer"] = pgbouncer_version(ground.pgbouncer)
@@ -62,7 +62,7 @@ def _cpu_model() -> str:
     return match[1] if match else platform.processor() or "unknown model"
 
 
-def _revision() -> str:
+def revision() -> str:
     """Return the commit of the checkout, with a mark if files were changed since."""
     command = ["git", "describe", "--always", "--dirty", "--tags"]
     try:

@@ -57,9 +57,8 @@ class _NoServer:
         opening(connection)
         return connection
 
-    def meet(self, connection: _Connection, visitor: object) -> bool:
-        """They are anybody's."""
-        return True
+    def clear_set_up(self, connection: _Connection) -> None:
+        """Nothing was set up."""
 
     def kinds_kept(self, connection: _Connection) -> tuple[()]:
         """They have no sessions."""

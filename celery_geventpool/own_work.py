@@ -75,7 +75,7 @@ class Scope:
     @property
     def is_running(self) -> bool:
         """Whether the current greenlet or thread is inside the call."""
-        return is_running(Scope.run.__code__, self)
+        return is_running((Scope.run.__code__,), self)
 
     def begin_request(self) -> None:
         """Record that the call asks for a connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Container
 from types import CodeType, FrameType
 
 
@@ -20,14 +21,14 @@ def is_executing(frame: FrameType) -> bool:
     return False
 
 
-def is_running(code: CodeType, owner: object) -> bool:
-    """Return whether the running greenlet or thread is in the middle of a method of an object.
+def is_running(codes: Container[CodeType], owner: object) -> bool:
+    """Return whether the running greenlet or thread is in the middle of one of some methods of an object.
 
-    :param code: the method's.
+    :param codes: the methods'.
     """
     frame = inspect.currentframe()
     while frame is not None:
-        if frame.f_code is code and frame.f_locals["self"] is owner:
+        if frame.f_code in codes and frame.f_locals["self"] is owner:
             return True
         frame = frame.f_back
     return False

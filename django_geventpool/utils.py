@@ -55,8 +55,9 @@ def close_connection(
 def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Keep one connection for all queries of the block, in POOL_MODE "transaction".
 
-    For what lives in the server's session: SET, advisory locks, temporary tables, LISTEN, PREPARE. May be nested. Does
-    nothing in POOL_MODE "session", and for an alias of another engine: there the connection stays anyway.
+    For what lives in the server's session: SET, advisory locks, temporary tables, LISTEN, PREPARE. In the block,
+    SESSION_STATE neither warns of these nor refuses them. May be nested. In POOL_MODE "session", and for an alias of
+    another engine, the connection stays anyway.
 
     :param using: the database alias.
     """

@@ -16,6 +16,8 @@ from servers.postgres_binaries import PostgresNotFound
 from tests.support.selection import is_meant, marks_of_module
 from tests.support.tasks import FRAMEWORK
 
+pytest_plugins = ["pytester"]
+
 Framework = Literal["gevent", "eventlet", "threads"]
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

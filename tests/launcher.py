@@ -129,7 +129,8 @@ def run_here(suite: str, framework: str, driver: str | None, pytest_arguments: l
     forks.register()
 
     patience = [f"--override-ini=faulthandler_timeout={PATIENCE[suite]}"] if suite in PATIENCE else []
-    return pytest.main([str(ROOT / "tests" / suite), *patience, *pytest_arguments])
+    # Where pytest-django is installed, it would keep the tests from their databases.
+    return pytest.main([str(ROOT / "tests" / suite), "-p", "no:django", *patience, *pytest_arguments])
 
 
 def run_plan(suite: str, driver: str | None, pytest_arguments: list[str]) -> int:

@@ -41,13 +41,16 @@ class PoolAdapter:
 
     def getconn(self) -> Any:
         """Take a connection from the pool; return what the driver's ``connect`` returned for it, perhaps a proxy."""
-        self.give_back()  # Somebody may have set the wrapper's connection to None, without giving it back.
+        if self._owner.request is not None:
+            self.give_back()  # Somebody has set the wrapper's connection to None, without giving it back.
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
         self.unused_connection = connection = pool.getconn(owner=self._owner)
         connection.unused_since = time.monotonic()
-        self.is_known = pool.driver.meet(connection, self.visitor)
+        self.is_known = connection.meet(self.visitor)
+        if not self.is_known:
+            pool.driver.clear_set_up(connection)
         session = connection.session
         session.owner = self.wrapper
         session.refuses = wrapper.session_policy == "raise"
@@ -74,6 +77,12 @@ class PoolAdapter:
             return False
         connection.known_to = self.visitor
         return True
+
+    def record_set_up(self) -> None:
+        """Record what was done to set the session up, if anything was, so that it doesn't count as a change."""
+        connection = self.connection
+        if connection is not None and connection.session.has_more_set_up:
+            connection.record_as_set_up()
 
     def know(self) -> None:
         """Record that the session of the connection is set up for this wrapper now."""

@@ -6,37 +6,35 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, InterfaceError
 from django.db.backends.signals import connection_created
 
-from ..drivers.session_state import Scope
+from .. import process
 from ..frames import is_running
-from ..pool.counters import StateKind
-from . import session_log
 from .cursors import TrackedCursor, TrackedDebugCursor, track
-from .pooled import PooledMixin
+from .session_policy import PINNING, SessionPolicyMixin
 from .use import Use
 
-#: The values of SESSION_STATE with which a connection stays for session state.
-_PINNING = ("pin", "raise")
+T = TypeVar("T")
 
 
-class PoolModeMixin(PooledMixin):
+class PoolModeMixin(SessionPolicyMixin):
     """A mixin that gives the connection back as soon as POOL_MODE allows.
 
     In mode "session" that is when the wrapper is closed: at the end of the task or request. In mode "transaction" it is
-    as soon as the session's state on the server is needed no more: there is no ``atomic`` block and no other
-    transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody called
-    ``ensure_connection`` to use the driver's connection.
+    as soon as there is no transaction, no open cursor, no pin, nothing left in the session (SESSION_STATE), and nobody
+    called ``ensure_connection`` to use the driver's connection.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._adapter.visitor = self.use = Use()
+        #: How many calls of Django's are under way that may query, and must not give the connection back with that.
+        self.calls_under_way = 0
 
     def read_settings(self) -> dict[str, Any]:
         """Read how connections are taken, and given back; return OPTIONS as they are given."""
@@ -54,12 +52,13 @@ class PoolModeMixin(PooledMixin):
         if (
             self._per_transaction
             and self.connection is not None
-            and not (use.cursors or use.pins or use.calls or use.is_direct)
+            # As `needs_connection` tells, but without the call.
+            and not (self.calls_under_way or use.cursors or use.pins or use.is_direct)
             and not self.in_atomic_block
             # A garbage collection may close another greenlet's cursor, and must not take its connection away.
             and (self._thread_ident == _thread.get_ident() or self.allow_thread_sharing)  # type: ignore[attr-defined]
             # The last, as the server may have to be asked.
-            and not self._adapter.is_needed(pins=self.session_policy in _PINNING)
+            and not self._adapter.is_needed(pins=self.session_policy in PINNING)
         ):
             self._give_back()
 
@@ -73,7 +72,7 @@ class PoolModeMixin(PooledMixin):
             return
         use, is_set_up = self.use, self.use.is_set_up
         state = self.run_on_commit, self.closed_in_transaction, self.needs_rollback
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             self.close()
         except SynchronousOnlyOperation:
@@ -81,29 +80,13 @@ class PoolModeMixin(PooledMixin):
         finally:
             self._adapter.visitor = self.use = use
             use.is_set_up = is_set_up
-            use.calls -= 1
+            self.calls_under_way -= 1
             self.run_on_commit, self.closed_in_transaction, self.needs_rollback = state
 
     def _close(self) -> None:
         """Give the connection back; the next one is set up afresh."""
         super()._close()
         self.use.is_set_up = False
-
-    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Return for how long session state is needed that a statement is about to make, and do as SESSION_STATE says.
-
-        :raises SessionStateError: if that refuses the statement, and it wasn't sent.
-        """
-        use, policy = self.use, self.session_policy
-        if use.calls:
-            return Scope.SET_UP
-        if use.pins:
-            return Scope.PASSING
-        if policy == "raise" and not is_sent:
-            raise session_log.refusal(self.alias, kinds)
-        if policy == "warn" or (self._per_transaction and policy != "ignore"):
-            session_log.tell(self.alias, self._adapter.who(), kinds, stays=policy in _PINNING)
-        return Scope.KEPT
 
     def pin(self) -> None:
         """Keep the connection, from the next query on, until ``unpin`` is called as often as this."""
@@ -127,9 +110,11 @@ class PoolModeMixin(PooledMixin):
     def close_if_unusable_or_obsolete(self) -> None:
         """Close the connection if the next request should not have it; Django calls this at both ends of each request.
 
-        What a request has set (autocommit off) ends with it, even if there is no connection to close any more.
+        What a request has set (autocommit off, state of the session) ends with it, even if there is no connection to
+        close any more, or CONN_MAX_AGE would keep one.
         """
-        if self.connection is None and not self.in_atomic_block:
+        is_kept_for_state = self._per_transaction and not (self.calls_under_way or self.use.needs_connection)
+        if (self.connection is None or is_kept_for_state) and not self.in_atomic_block:
             self.close()
         else:
             super().close_if_unusable_or_obsolete()
@@ -153,32 +138,39 @@ class PoolModeMixin(PooledMixin):
 
     def _start_afresh(self) -> None:
         """Drop whatever the connection was needed for, open cursors too, but not the pins."""
+        if self.calls_under_way and not is_running(_CALLS, self):
+            # An exception out of a signal handler has come before a call could be counted down.
+            self.calls_under_way = 0
         self._adapter.visitor = self.use = Use(self.use.pins)
 
     # Taking
 
     def ensure_connection(self) -> None:
         """Take a connection, if there is none, and keep it until ``close``: the caller wants to use it directly."""
-        self.forget_if_parents()
+        if not process.is_current(self._process):  # As `forget_if_parents`, but without the call.
+            self.forget_if_parents()
         use = self.use
         was_direct, use.is_direct = use.is_direct, True
         try:
-            if self.is_derived and self.connection is None:
-                self._set_up_in(super().ensure_connection)
+            if self.is_derived:
+                self._set_up_by(super().ensure_connection)
             else:
                 super().ensure_connection()
         except BaseException:
             use.is_direct = was_direct
             raise
 
-    def _set_up_in(self, connect: Callable[[], None]) -> None:
-        """Connect, in which all that a derived engine executes is the session's setting up."""
-        use = self.use
-        calls, use.calls = use.calls, use.calls + 1
+    def ensure_timezone(self) -> bool:
+        """Set the time zone that Django wants; return whether it was another."""
+        return self._set_up_by(super().ensure_timezone)
+
+    def _set_up_by(self, call: Callable[[], T]) -> T:
+        """Return what a function returns; all that it executes is the session's setting up."""
+        self.calls_under_way += 1
         try:
-            connect()
+            return call()
         finally:
-            use.calls = calls
+            self.calls_under_way -= 1
 
     def connect(self) -> None:
         """Take a connection. Only the first sets up the wrapper's state; the others go on with it.
@@ -191,7 +183,7 @@ class PoolModeMixin(PooledMixin):
                 "a finalizer has queried while the connection that it would use was being taken: finalizers (__del__, "
                 "weakref callbacks) should not query"
             )
-        calls, use.calls = use.calls, use.calls + 1
+        self.calls_under_way += 1
         use.is_connecting = True
         try:
             if use.is_set_up:
@@ -202,26 +194,27 @@ class PoolModeMixin(PooledMixin):
                 use.is_set_up = True
                 use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
+            else:
+                self._adapter.record_set_up()
         finally:
             use.is_connecting = False
-            use.calls = calls
+            self.calls_under_way -= 1
 
     def replace_connection(self) -> None:
         """Take a connection in the place of one that is lost; transactions and blocks go on as if it were the same."""
-        use = self.use
         self.connection = None
-        use.calls += 1
+        self.calls_under_way += 1
         try:
             with self.wrap_database_errors:
                 self._adapter.give_back()
                 self._go_on()
             self._adapter.unused_connection = self._adapter.connection.unused_since = None
         finally:
-            use.calls -= 1
+            self.calls_under_way -= 1
 
     def _is_in_connect(self) -> bool:
         """Return whether this is called in the middle of ``connect``, which has begun and has no connection yet."""
-        return self.connection is None and is_running(PoolModeMixin.connect.__code__, self)
+        return self.connection is None and is_running((PoolModeMixin.connect.__code__,), self)
 
     def _go_on(self) -> None:
         try:
@@ -270,17 +263,16 @@ class PoolModeMixin(PooledMixin):
         """Make a cursor, which keeps the connection while it is open."""
         use = self.use
         was_direct, count = use.is_direct, use.cursors
-        use.calls += 1
+        cursor = None
+        self.calls_under_way += 1
         try:
             cursor = make_cursor(*args)
             is_counted = self.use.cursors > (count if self.use is use else 0)
-        except BaseException:
-            use.calls -= 1
+        finally:
+            self.calls_under_way -= 1
             self._restore_direct(use, was_direct)
-            self.give_back_if_free()
-            raise
-        use.calls -= 1
-        self._restore_direct(use, was_direct)
+            if cursor is None:
+                self.give_back_if_free()
         if not is_counted:
             self.use.is_direct = True  # The end of this one will not be noticed.
         return cursor
@@ -315,13 +307,13 @@ class PoolModeMixin(PooledMixin):
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         """Set the autocommit state, as ``atomic`` does at both ends of an outermost block."""
         if self.use.is_connecting and autocommit and self._is_as_lent():
-            # Django does so with each connection. Here autocommit is on already, and all else has just been set.
-            self.autocommit = True
+            self.autocommit = True  # Django does so with each connection. Here it is on, and all else was just set.
             return
         use = self.use
-        was_direct, calls = use.is_direct, use.calls
-        if not autocommit:
-            use.calls += 1  # This may take a connection, and a derived engine set it up in its own way.
+        was_direct = use.is_direct
+        self.calls_under_way += (
+            not autocommit
+        )  # This may take a connection, and a derived engine set it up in its own way.
         try:
             super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
             # Only atomic sets that flag, which is there for SQLite.
@@ -332,7 +324,7 @@ class PoolModeMixin(PooledMixin):
             raise
         finally:
             self._restore_direct(use, was_direct)
-            use.calls = calls
+            self.calls_under_way -= not autocommit
             if done:
                 self.give_back_if_free()
 
@@ -367,3 +359,17 @@ class PoolModeMixin(PooledMixin):
     def _end_of_manual_transaction(self) -> None:
         if not self.use.is_in_outermost_atomic:  # Else atomic sets autocommit on next.
             self.give_back_if_free()
+
+
+#: The methods that count ``calls_under_way``.
+_CALLS = tuple(
+    method.__code__
+    for method in (
+        PoolModeMixin._give_back,  # noqa: SLF001
+        PoolModeMixin._set_up_by,  # noqa: SLF001
+        PoolModeMixin.connect,
+        PoolModeMixin.replace_connection,
+        PoolModeMixin._in_passing,  # noqa: SLF001
+        PoolModeMixin.set_autocommit,
+    )
+)

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, connections
-from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.base import psycopg_version
 from django.db.backends.postgresql.psycopg_any import IsolationLevel, is_psycopg3
 from django.db.utils import DatabaseErrorWrapper
@@ -304,13 +304,6 @@ class PooledMixin(PooledWrapper, Base):
 
     def _has_lost_connection(self) -> bool:
         return self.has_pool and not self.in_atomic_block and (self.connection is None or bool(self.connection.closed))
-
-    def close_if_health_check_failed(self) -> None:
-        """Check a connection that is kept from request to request (CONN_MAX_AGE), if CONN_HEALTH_CHECKS is set.
-
-        Django's PostgreSQL engine leaves that to a pool. Ours looks at connections only when it lends them.
-        """
-        BaseDatabaseWrapper.close_if_health_check_failed(self)
 
     def configure(self, connection: Any) -> None:
         """Set up a connection's session, as Django does."""

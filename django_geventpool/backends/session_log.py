@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+from django.db import DEFAULT_DB_ALIAS
 
 from ..errors import SessionStateError
 from ..pool import naming
@@ -13,9 +15,9 @@ from ..pool.housekeeper import log_in_background
 
 logger = logging.getLogger("geventpool.session")
 
-#: How many kinds of state and of tasks are remembered as told, to tell of each once.
+#: How many warnings are remembered; then all are forgotten, and may come again.
 _REMEMBERED = 1000
-_told: set[tuple[str, StateKind, str]] = set()
+_warned: set[tuple[str, StateKind, str]] = set()
 
 #: What each kind is, in the words of PostgreSQL.
 _WORDS: dict[StateKind, str] = {
@@ -43,40 +45,46 @@ _OUTCOME = {
 }
 
 
+def describe(kind: StateKind) -> str:
+    """Return what a kind is, in words, and its name."""
+    return f"{_WORDS[kind]} ({kind})"
+
+
+def ways_out(kinds: Iterable[StateKind], alias: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Return what code can do instead."""
+    pinned = "with django_geventpool.utils.pinned({}):".format("" if alias == DEFAULT_DB_ALIAS else f'"{alias}"')
+    return [*(_INSTEAD[kind] for kind in kinds if kind in _INSTEAD), f'"{pinned}" around what needs it']
+
+
 def refusal(alias: str, kinds: Collection[StateKind]) -> SessionStateError:
     """Return the error for a statement that is not sent, with the ways out."""
-    what = ", ".join(f"{_WORDS[kind]} ({kind})" for kind in kinds)
-    ways = [
-        *(_INSTEAD[kind] for kind in kinds if kind in _INSTEAD),
-        f'"with django_geventpool.utils.pinned("{alias}"):" around what needs it',
-        'another SESSION_STATE ("pin", "warn" or "ignore")',
-    ]
+    what = ", ".join(map(describe, kinds))
+    ways = [*ways_out(kinds, alias), 'another SESSION_STATE ("pin", "warn" or "ignore")']
     return SessionStateError(
-        f'DATABASES["{alias}"] has SESSION_STATE "raise", and a statement was not sent that leaves something in the '
+        f'SESSION_STATE "raise" of DATABASES["{alias}"]: a statement was not sent, as it would leave something in the '
         f"session of the server: {what}. Ways out: {'; '.join(ways)}."
     )
 
 
-def tell(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> None:
+def warn_once(alias: str, who: str, kinds: Collection[StateKind], *, stays: bool) -> None:
     """Log, once for each kind and task, that a statement leaves something in the session.
 
     :param who: the holder's name.
     :param stays: whether the connection stays with it for that.
     """
     name = naming.kind_key(who)
-    new = [kind for kind in kinds if (alias, kind, name) not in _told]
+    new = [kind for kind in kinds if (alias, kind, name) not in _warned]
     if not new:
         return
-    if len(_told) >= _REMEMBERED:
-        _told.clear()
-    _told.update((alias, kind, name) for kind in new)
-    place = next(iter(stacks.capture()), None)
+    if len(_warned) >= _REMEMBERED:
+        _warned.clear()
+    _warned.update((alias, kind, name) for kind in new)
     log_in_background(
         logger.warning,
         'Pool "%s": %s leaves something in the session of the server: %s, at %s. %s',
         alias,
         naming.kind(who),
-        ", ".join(f"{_WORDS[kind]} ({kind})" for kind in new),
-        "an unknown place" if place is None else f"{place.filename}:{place.lineno}",
+        ", ".join(map(describe, new)),
+        stacks.place(),
         _OUTCOME[stays],
     )

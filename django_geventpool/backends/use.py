@@ -1,4 +1,4 @@
-"""What a wrapper needs its connection for; ``PoolModeMixin`` in ``pool_mode`` keeps it, and decides by it."""
+"""What a wrapper needs its connection for: ``PoolModeMixin`` in ``pool_mode`` records that here, and decides by it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ class Use:
     # Defaults in the class, as a wrapper is made for each task and sets few of them.
     #: How many cursors are open.
     cursors = 0
-    #: How many calls of Django's are under way that may query, and must not give the connection back with that.
-    calls = 0
     #: Whether somebody asked for the connection itself, with ``ensure_connection``.
     is_direct = False
     #: Whether a connection is being taken.
@@ -29,3 +27,8 @@ class Use:
 
     def __init__(self, pins: int = 0) -> None:
         self.pins = pins
+
+    @property
+    def needs_connection(self) -> bool:
+        """Whether anything but a transaction, or the state of the session, needs the connection."""
+        return bool(self.cursors or self.pins or self.is_direct)

@@ -1,4 +1,4 @@
-"""Check for apps whose state lives in the server's session, where POOL_MODE "transaction" gives that to others.
+"""Check for apps whose state lives in the server's session, where POOL_MODE "transaction" may lose it.
 
 It does so with SESSION_STATE "warn" and "ignore"; otherwise the connection stays with whoever has state in its session,
 or the statement is refused. The apps are known by their modules; what each keeps in the session was read in its source.
@@ -44,7 +44,7 @@ class SessionApp:
         pin = f'"with django_geventpool.utils.pinned("{alias}"):"'
         return CheckWarning(
             f'DATABASES["{alias}"] has POOL_MODE "transaction" and SESSION_STATE "{policy}", and {name} keeps '
-            f"{self.keeps} in the server's session, which goes to others after each transaction: {self.otherwise}.",
+            f"{self.keeps} in the server's session, where each transaction's end may lose it: {self.otherwise}.",
             hint=f'Set SESSION_STATE to "pin". Or: {self.hint.format(pin=pin, use=self.use)} '
             f'Once that is done: SILENCED_SYSTEM_CHECKS = ["{ids.SESSION_APP}"].',
             id=ids.SESSION_APP,
@@ -55,10 +55,10 @@ def _uses_session_variables() -> bool:
     return not (getattr(settings, "RLS_TENANTS", None) or {}).get("USE_LOCAL_SET", False)
 
 
-#: The values of SESSION_STATE with which the session goes to others, whatever is in it.
-_LEAKING = ("warn", "ignore")
+#: The values of SESSION_STATE with which the connection goes back, whatever is in its session.
+_LOSING = ("warn", "ignore")
 
-_LOCK = "a lock may exclude nobody, or stay taken after its block"
+_LOCK = "a lock may exclude nobody"
 
 #: By the module of the app or library.
 KNOWN = {
@@ -67,32 +67,34 @@ KNOWN = {
     ),
     "django_pg_utils": SessionApp(
         "advisory locks and settings",
-        f"{_LOCK}, and settings may be those of another task",
+        f"{_LOCK}, and settings may be missing",
         use="advisory_lock and pg_set (not needed with atomic_set)",
     ),
     "concurrency_safe": SessionApp("advisory locks", _LOCK, use="what it guards"),
     "pgactivity": SessionApp(
-        "statement_timeout", "the one that pgactivity.timeout sets stays on for others", use="pgactivity.timeout"
+        "statement_timeout", "the one that pgactivity.timeout sets may not hold", use="pgactivity.timeout"
     ),
     "pgpubsub": SessionApp("LISTEN", "its listener hears nothing", use="pgpubsub.listen.listen"),
     "pgq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
     "django_pg_migration_tools": SessionApp(
         "lock_timeout, statement_timeout and the lock of its command",
-        "timeouts stay on for others, and the lock may be lost in the middle of migrations",
+        "timeouts may not hold, and the lock may be lost in the middle of migrations",
         use="apply_timeouts outside of transactions, and around the command migrate_with_timeouts",
     ),
     "django_pg_audit": SessionApp(
         "the request's id",
-        "changes may be logged as another request's",
+        "changes may be logged without it",
         use="each request, in a middleware before its own",
     ),
     "dpq": SessionApp("LISTEN", "its workers hear nothing", use="Queue.listen and Queue.wait"),
     "django_rls": SessionApp(
-        "the user of row-level security", "queries run as somebody else's", use="each request and task"
+        "the user of row-level security",
+        "queries may run without one, or as another if ON_RELEASE_DISCARD_ALL is False",
+        use="each request and task",
     ),
     "django_rls_tenants": SessionApp(
         "the tenant of row-level security",
-        "queries run as another tenant's",
+        "queries may run without one, or as another if ON_RELEASE_DISCARD_ALL is False",
         'Set RLS_TENANTS["USE_LOCAL_SET"] to True, with ATOMIC_REQUESTS and transaction.atomic in tasks, or put {pin} '
         "around each request and task.",
         applies=_uses_session_variables,
@@ -108,7 +110,7 @@ def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
         for alias, options in given.items()
         if isinstance(options, dict)
         and options.get("POOL_MODE") == "transaction"
-        and options.get("SESSION_STATE") in _LEAKING
+        and options.get("SESSION_STATE") in _LOSING
     }
     if not policies:
         return []

@@ -13,6 +13,7 @@ from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
 from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
+from . import session_traces
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .naming import users_application_name
@@ -26,6 +27,7 @@ from .server import (
     session_list_query,
 )
 from .session_changes import ANY, CURSORS, IDENTITY
+from .session_questions import HAS_ADVISORY_LOCK, settings_set_back
 from .session_state import ENCODING, RECORDED, SETTING, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
@@ -42,11 +44,6 @@ _READ_ONLY = "25006"
 
 #: The kind of what only the server's report tells of.
 _SETTING: tuple[StateKind, ...] = ("setting",)
-
-#: Outside of a transaction, all of them are the session's.
-_HAS_ADVISORY_LOCK = (
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())"
-)
 
 #: Of a server that doesn't say who is connected.
 _UNKNOWN = Census([], is_readable=False)
@@ -179,11 +176,14 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
 
         ``session_state`` has the list.
         """
-        if self._is_in_use(connection):
+        session = connection.session
+        if self._is_in_use(connection) or not self._end_use(connection):
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget(session)  # It ends with the connection.
             return False
-        connection.close_cursors()
-        if not self._end_transaction(connection):
-            return False
+        if (recorder := session_traces.recorder) is not None:
+            self._settle_locks(connection)
+            recorder.end_loan(session)
         changes = connection.changes()
         if changes & ENCODING:
             return False
@@ -192,6 +192,11 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._clean(connection, changes, is_renewed)
         connection.forget_news()
         return self._is_as_opened(connection) and not self.finds_server_lost(connection)
+
+    def _end_use(self, connection: C) -> bool:
+        """End what the holder is in the middle of; False if that fails."""
+        connection.close_cursors()
+        return self._end_transaction(connection)
 
     def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
         """Put the session back in order, after which nobody's changes are recorded."""
@@ -217,19 +222,18 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             self._execute(connection, reset_statement(changes))
         if changes & IDENTITY:
             self._configure(connection)
+        if changes & ~CURSORS:
+            connection.record_report()
         if is_renewed or changes & ~CURSORS:
             connection.renew()
 
-    def meet(self, connection: C, visitor: object) -> bool:
-        is_known = connection.meet(visitor)
-        if not is_known and connection.has_lasting_set_up():
+    def clear_set_up(self, connection: C) -> None:
+        if connection.has_lasting_set_up():
             if self._discard_all:
-                self._clear_set_up(connection)
+                self._reset_set_up(connection)
             connection.begin_anew()
-        return is_known
 
-    def _clear_set_up(self, connection: C) -> None:
-        """Clear what was set up in the session for somebody else."""
+    def _reset_set_up(self, connection: C) -> None:
         connection.session.owner = None  # The one that had it last, and this is not its doing.
         names = connection.settings_set_up()
         if names is not None:
@@ -249,21 +253,40 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             return _SETTING if not connection.closed and connection.reports_state() else ()
         if connection.closed:
             return ()
-        if session.may_have_lock and not self._is_in_use(connection):
-            session.record_locks(has_any=self._has_advisory_lock(connection))
+        self._settle_locks(connection)
+        self._settle_settings(connection)
         kinds = session.kinds_kept
         # What was made for now only may be what is reported.
         return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
 
+    def _settle_locks(self, connection: C) -> None:
+        """Ask the server for what only it knows of the session's advisory locks, if anything."""
+        session = connection.session
+        if session.may_have_lock and not self._is_in_use(connection):
+            session.record_locks(has_any=self._has_advisory_lock(connection))
+
     def _has_advisory_lock(self, connection: C) -> bool:
-        """Ask the server, outside of transactions, whether the session has advisory locks."""
+        """Ask the server whether the session has advisory locks; in a transaction, that one's count, too."""
+        return self._answer(connection, HAS_ADVISORY_LOCK) is not False
+
+    def _settle_settings(self, connection: C) -> None:
+        """Ask the server which settings were set back to what RESET would set, if any may have been."""
+        session = connection.session
+        if self._transaction_status(connection):
+            return  # What is set here may be so for the transaction only.
+        if (question := settings_set_back(session.settings_set_again())) and not self._is_in_use(connection):
+            session.record_set_back((self._answer(connection, question) or "").split())
+
+    def _answer(self, connection: C, question: str) -> Any:
+        """Return the server's answer; None if it gives none."""
+        was_idle = not self._transaction_status(connection)
         try:
-            has_any = self._fetch_value(connection, _HAS_ADVISORY_LOCK)
-            if self._transaction_status(connection):
+            answer = self._fetch_value(connection, question)
+            if was_idle and self._transaction_status(connection):
                 connection.rollback()  # Asking has begun a transaction.
         except connection.driver_error:
-            return True
-        return bool(has_any)
+            return None
+        return answer
 
     @abc.abstractmethod
     def _is_in_use(self, connection: C) -> bool:

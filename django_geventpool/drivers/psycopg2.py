@@ -63,7 +63,7 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         return connection.get_transaction_status()
 
     def _is_in_use(self, connection: Psycopg2Connection) -> bool:
-        return bool(connection.closed) or connection.is_used_elsewhere()
+        return bool(connection.closed) or connection.is_active()
 
     def _end_transaction(self, connection: Psycopg2Connection) -> bool:
         if connection.status == extensions.STATUS_BEGIN:
@@ -85,10 +85,13 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         )
 
     def _execute(self, connection: Psycopg2Connection, sql: str) -> None:
+        connection.session.uses += 1
+        connection.session.uses += 1  # What it changes, the server reports.
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
 
     def _fetch_value(self, connection: Psycopg2Connection, sql: str) -> Any:
+        connection.session.uses += 1
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)
             row = cursor.fetchone()

@@ -40,8 +40,11 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _chooses_cursors: bool = False
     #: The cursor class that the connection was opened with, and what is derived from it.
     _usual: tuple[Any, Any] = (object(), None)
-    #: What the server had reported when that was looked at last, and how often the connection had been used by then.
-    _last_report: tuple[int, tuple[str | None, ...]] = (-1, ())
+    #: How often the connection had been used when a COPY was left in its middle.
+    _copy_was_left_at: int | None = None
+    #: What the server had reported when ``reports_state`` was asked last, and how often the connection had been used.
+    _compared: tuple[str | None, ...] = ()
+    _compared_after: int | None = None
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
@@ -114,12 +117,29 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     def is_used_elsewhere(self) -> bool:
         """Return whether another greenlet or thread is in the middle of a query, and has psycopg2's lock.
 
-        With psycopg2, only somebody who waits for the server is in the middle of a query.
+        With psycopg2, only somebody who waits for the server is in the middle of a query, or has left a COPY.
         """
+        return self.is_active() and not self._has_left_copy()
+
+    def is_active(self) -> bool:
+        """Return whether the server is in the middle of a query, as far as libpq knows."""
         try:
             return self.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE
         except psycopg2.InterfaceError:
             return False  # Closed.
+
+    def leave_copy(self) -> None:
+        """Record that an exception, such as one of the file, has ended a COPY: if it has not ended, nobody uses it."""
+        self._copy_was_left_at = self.session.uses
+
+    def _has_left_copy(self) -> bool:
+        return self._copy_was_left_at == self.session.uses
+
+    def revoke(self) -> bool:
+        """Stop whoever is in the middle of using the connection; False if that fails."""
+        if self._has_left_copy() and self.is_active() and self.is_ours():
+            self.start_cancelling()  # Else the server sends all that is left.
+        return super().revoke()
 
     # Cursors
 
@@ -167,11 +187,15 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             self._usual = (factory, watched(factory))
 
     def _report(self) -> tuple[str | None, ...]:
-        # A release compares twice, and psycopg2 decodes the server's reports each time.
-        uses = self.session.uses
-        if self._last_report[0] != uses:
-            self._last_report = (uses, tuple(map(self.get_parameter_status, REPORTED)))
-        return self._last_report[1]
+        if self._compared_after == self.session.uses:
+            return self._compared
+        return tuple(map(self.get_parameter_status, REPORTED))
+
+    def reports_state(self) -> bool:
+        """Return whether the server has reported changes since the session was set up for the holder."""
+        # A release asks this, and then compares again; psycopg2 decodes the server's reports each time.
+        self._compared, self._compared_after = self._report(), self.session.uses
+        return super().reports_state()
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""
@@ -202,8 +226,25 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         if self.notifies or type(self.notifies) is not list:
             self.notifies = []
 
+    def set_client_encoding(self, *args: Any) -> None:
+        """Set the client encoding, here and on the server."""
+        self.session.uses += 1
+        super().set_client_encoding(*args)
+
+    def set_isolation_level(self, *args: Any) -> None:
+        """Set the isolation level, which rolls back."""
+        self.session.note_rollback()
+        super().set_isolation_level(*args)
+
+    def tpc_rollback(self, *args: Any) -> None:
+        """Roll a two-phase transaction back."""
+        self.session.note_rollback()
+        super().tpc_rollback(*args)
+
     def reset(self) -> None:
         """Roll back, and set the session to its defaults."""
+        self.session.uses += 1
+        self.session.note_rollback()
         self.session.changes |= IDENTITY  # A role of the pool's is gone then, too.
         super().reset()
 
@@ -225,7 +266,11 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         is_whole = self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS
         if not is_whole:
             session.note_rollback()
-        super().commit()
+        try:
+            super().commit()
+        except psycopg2.Error:
+            session.note_rollback()  # A deferred constraint has failed.
+            raise
         if is_whole:
             session.confirm_commit()
 

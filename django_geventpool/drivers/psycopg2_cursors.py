@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import extensions, sql
 
 from .session_changes import CURSORS
-from .session_state import SessionState
-from .session_statements import Operation
+from .session_state import NOTHING, Noted, SessionState
 
 if TYPE_CHECKING:
 
@@ -32,43 +33,78 @@ class WatchedCursor(_Cursor):
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
         session = self.connection.session
-        session.uses += 1
-        undoing = session.note(query if type(query) is str else _text_of(query, self))
+        session.uses = uses = session.uses + 1
+        noted = session.note(query if type(query) is str else _text_of(query, self))
+        if session.has_undone and self.connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
+            session.note_rollback()  # A fetch or a COPY has failed.
         try:
             super().execute(query, *args, **kwargs)
-        except psycopg2.Error:
-            session.note_rollback()
+        except psycopg2.Error as error:
+            # Without the server's code it is the driver's own, of something that the server may have done.
+            is_whole = error.pgcode is not None and session.uses == uses
+            session.note_failure(noted if is_whole else NOTHING)
             raise
-        if undoing:
-            self._confirm(session, undoing)
+        if noted is not NOTHING:
+            self._confirm(session, noted)
 
     def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL once for each row of parameters."""
         session = self.connection.session
         session.uses += 1
-        undoing = session.note(_text_of(query, self))
+        noted = session.note(_text_of(query, self))
         try:
             super().executemany(query, *args, **kwargs)
         except psycopg2.Error:
-            session.note_rollback()
+            session.note_failure()  # Some may have been executed.
             raise
-        if undoing:
-            self._confirm(session, undoing)
+        if noted is not NOTHING:
+            self._confirm(session, noted)
 
     def callproc(self, procname: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the server."""
         session = self.connection.session
         session.uses += 1
-        session.note(f"select {procname}()")
+        noted = session.note(f"select {procname}()")
         try:
-            return super().callproc(procname, *args, **kwargs)
+            result = super().callproc(procname, *args, **kwargs)
         except psycopg2.Error:
-            session.note_rollback()
+            session.note_failure(noted)
+            raise
+        if noted is not NOTHING:
+            self._confirm(session, noted)
+        return result
+
+    def copy_expert(self, sql: Any, *args: Any, **kwargs: Any) -> None:
+        """Execute a COPY."""
+        self.connection.session.note(_text_of(sql, self))
+        with self._copying():
+            super().copy_expert(sql, *args, **kwargs)
+
+    def copy_from(self, *args: Any, **kwargs: Any) -> None:
+        """Copy a file into a table."""
+        with self._copying():
+            super().copy_from(*args, **kwargs)
+
+    def copy_to(self, *args: Any, **kwargs: Any) -> None:
+        """Copy a table into a file."""
+        with self._copying():
+            super().copy_to(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _copying(self) -> Iterator[None]:
+        connection = self.connection
+        connection.session.uses += 1
+        try:
+            yield
+        except BaseException as error:
+            connection.leave_copy()
+            if isinstance(error, psycopg2.Error):
+                connection.session.note_failure()
             raise
 
-    def _confirm(self, session: SessionState, undoing: tuple[Operation, ...]) -> None:
+    def _confirm(self, session: SessionState, noted: Noted) -> None:
         status = self.connection.get_transaction_status()
-        session.confirm(undoing, is_in_transaction=status != extensions.TRANSACTION_STATUS_IDLE)
+        session.confirm(noted, is_in_transaction=status != extensions.TRANSACTION_STATUS_IDLE)
 
 
 class WatchedServerCursor(WatchedCursor):

@@ -32,11 +32,10 @@ from ..frames import is_executing
 from .cancel import start_cancelling
 from .connect_call import ConnectCall
 from .connection import REVOKED
-from .psycopg_cursors import NOTHING, WatchedStatements, watch
+from .psycopg_cursors import WatchedStatements, watch
 from .psycopg_restored import RestoredConnection
 from .session_changes import CURSORS
-from .session_state import REPORTED
-from .session_statements import Operation
+from .session_state import NOTHING, REPORTED, Noted
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -137,26 +136,30 @@ class PsycopgConnection(RestoredConnection):
         self._check_owner()
         user = threading.get_ident()
         self._users[user] = inspect.currentframe()
-        self._statements.undoing = NOTHING
+        self._statements.noted = NOTHING
         try:
             self._check_not_revoked()
             wait = green_wait()
             result = self._block(gen, interval, timeout) if wait is None else self._wait(wait, gen, interval, timeout)
-            if undoing := self._statements.undoing:
-                self._confirm(undoing)
+            if (noted := self._statements.noted) is not NOTHING:
+                self._confirm(noted)
             return result
-        except psycopg.Error:
-            self.session.note_rollback()
+        except psycopg.Error as error:
+            # Without a result it is the driver's own, of something that the server may have done.
+            is_whole = error.pgresult is not None and self._pipeline is None
+            self.session.note_failure(self._statements.noted if is_whole else NOTHING)
             if self.has_used_server_cursors():
                 self.session.changes |= CURSORS  # In a failed transaction, psycopg does not close them on the server.
             raise
         finally:
             self._users.pop(user, None)
 
-    def _confirm(self, undoing: tuple[Operation, ...]) -> None:
-        if self._pipeline is None:  # In one, the server's answer is yet to come.
-            status = self.pgconn.transaction_status
-            self.session.confirm(undoing, is_in_transaction=status != pq.TransactionStatus.IDLE)
+    def _confirm(self, noted: Noted) -> None:
+        if self._pipeline is not None:
+            self.session.trace(noted.operations)  # The server's answer is yet to come.
+            return
+        status = self.pgconn.transaction_status
+        self.session.confirm(noted, is_in_transaction=status != pq.TransactionStatus.IDLE)
 
     def _block(self, gen: PQGen[T], interval: float, timeout: float | None) -> T:
         try:
@@ -212,11 +215,16 @@ class PsycopgConnection(RestoredConnection):
     # Cursors, transactions and pipelines
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Make a cursor, one that shows its statements first if the holder is to refuse some."""
+        """Make a cursor, one that shows its statements first if the holder may refuse some."""
         cursor = super().cursor(*args, **kwargs)
         if self.session.refuses:
             watch(cursor)
         return cursor
+
+    def remember(self, cursor: Any) -> None:
+        """Remember a cursor on the server, and make it show its query, which nothing else sees."""
+        super().remember(cursor)
+        watch(cursor)
 
     def commit(self) -> None:
         """Commit the transaction."""

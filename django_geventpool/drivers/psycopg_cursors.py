@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
+from psycopg import ServerCursor, sql
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 
 from .errors import Suppress
-from .session_state import SessionState
-from .session_statements import Operation
+from .session_state import NOTHING, SessionState
 
 if TYPE_CHECKING:
     from psycopg import Cursor
@@ -22,7 +21,6 @@ else:
 
 #: How many derived cursor classes are kept.
 _CLASSES = 1000
-NOTHING: tuple[Operation, ...] = ()
 
 
 class WatchedStatements(PrepareManager):
@@ -31,8 +29,8 @@ class WatchedStatements(PrepareManager):
     def __init__(self, session: SessionState) -> None:
         super().__init__()
         self._session = session
-        #: What is to be confirmed once the query that was sent last has succeeded.
-        self.undoing = NOTHING
+        #: What is left to record of the query that was sent last.
+        self.noted = NOTHING
 
     def maybe_add_to_cache(self, query: PostgresQuery, prep: Prepare, name: bytes) -> Key | None:
         """Record what a query may do that was sent just now.
@@ -40,7 +38,7 @@ class WatchedStatements(PrepareManager):
         If an exception comes in between, the connection is left in the middle of the query, and can't be used again.
         """
         # Without the parameters, which some kinds of cursors put into the query.
-        self.undoing = self._session.note_sent(getattr(query, "template", query.query))
+        self.noted = self._session.note(getattr(query, "template", query.query), is_sent=True)
         return super().maybe_add_to_cache(query, prep, name)
 
     def clear(self) -> bool:
@@ -73,18 +71,38 @@ class _WatchedCursor(_Cursor):
         return super().stream(query, *args, **kwargs)
 
     def _show(self, query: Any) -> None:
-        if isinstance(query, sql.Composable):
-            query = query.as_bytes(self)
-        if isinstance(query, (str, bytes)):
-            self.connection.session.check(query)  # type: ignore[attr-defined]  # It is one of the pool's.
+        if (text := _text_of(query, self)) is not None:
+            self.connection.session.check(text)  # type: ignore[attr-defined]  # It is one of the pool's.
+
+
+class _WatchedServerCursor(_Cursor):
+    """The same for a cursor on the server, whose queries psycopg's record of prepared statements doesn't see."""
+
+    __slots__ = ()
+
+    def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Open the cursor on the server with a query; the error is the same."""
+        if (text := _text_of(query, self)) is not None:
+            self.connection.session.note(text)  # type: ignore[attr-defined]
+        return super().execute(query, *args, **kwargs)
+
+
+def _text_of(query: Any, cursor: Cursor[Any]) -> str | bytes | None:
+    """Return the text of a query; None of one that psycopg will refuse."""
+    if isinstance(query, sql.Composable):
+        return query.as_bytes(cursor)
+    return query if isinstance(query, (str, bytes)) else None
 
 
 def watch(cursor: Any) -> None:
     """Make a cursor show what it is about to execute."""
+    if isinstance(cursor, _WatchedCursor | _WatchedServerCursor):
+        return
     with Suppress(TypeError):  # Of a class that lays its objects out in its own way: what it does is seen later.
         cursor.__class__ = _watched(type(cursor))  # type: ignore[arg-type]
 
 
 @functools.lru_cache(_CLASSES)
 def _watched(kind: type) -> type:
-    return type(kind.__name__, (_WatchedCursor, kind), {"__module__": kind.__module__, "__slots__": ()})
+    watched = _WatchedServerCursor if issubclass(kind, ServerCursor) else _WatchedCursor
+    return type(kind.__name__, (watched, kind), {"__module__": kind.__module__, "__slots__": ()})

@@ -1,4 +1,4 @@
-"""Which changes of a session that are put back by themselves SQL may make, told from its text."""
+"""What SQL may change in its session that the pool puts back without DISCARD ALL, told from its text."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _WORDS = {
 
 
 def changes_of(statement: str | bytes) -> int:
-    """Return which of the changes that have to be put back SQL may make: IDENTITY, CHARACTERISTICS, CURSORS.
+    """Return what SQL may change that has to be put back: IDENTITY, CHARACTERISTICS, CURSORS, or several of them.
 
-    The text is searched, not parsed: a false alarm costs a round trip. What the functions do that it calls can't be
-    seen; procedures are taken to change anything.
+    The text is searched, not parsed: a false alarm costs a round trip. What functions do that it calls can't be seen;
+    procedures are taken to change anything.
     """
     text = (statement.encode("utf-8", "replace") if isinstance(statement, str) else statement).lower()
     changes = 0

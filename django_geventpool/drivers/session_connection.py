@@ -19,7 +19,7 @@ class SessionConnection:
 
     def record_as_opened(self) -> None:
         """Record the present state of the session, in which each holder is to get it."""
-        self._reported = self._reported_at_set_up = self._report()
+        self.record_report()
         self.session.begin()
 
     def record_as_set_up(self) -> None:
@@ -53,17 +53,26 @@ class SessionConnection:
         return self._report() != self._reported_at_set_up
 
     def has_lasting_set_up(self) -> bool:
-        """Return whether the setting up for its last visitor has left what isn't put back by itself."""
-        return self._reported_at_set_up != self._reported or self.session.has_lasting_set_up()
+        """Return whether what was set up for the last visitor would stay for the next one."""
+        return bool(self._settings_reported_at_set_up()) or self.session.has_lasting_set_up()
+
+    def _settings_reported_at_set_up(self) -> set[str]:
+        """Return the names of the settings that the server reported as others when the session was set up."""
+        if self._reported_at_set_up == self._reported:
+            return set()
+        changed = zip(REPORTED.items(), self._reported, self._reported_at_set_up, strict=True)
+        return {name.lower() for (name, change), old, new in changed if change == SETTING and old != new}
 
     def settings_set_up(self) -> set[str] | None:
         """Return the names of the settings that are all that the setting up has left; None if it may have left more."""
         names = self.session.settings_set_up()
-        reported = zip(REPORTED, self._reported, self._reported_at_set_up, strict=True)
-        is_all = names is not None and names.issuperset(name.lower() for name, old, new in reported if old != new)
-        return names if is_all else None
+        return names if names is not None and names >= self._settings_reported_at_set_up() else None
 
     def begin_anew(self) -> None:
         """Begin again as a session that nobody has set up, as it was just cleared."""
-        self._reported_at_set_up = self._reported
+        self.record_report()
         self.session.begin_anew()
+
+    def record_report(self) -> None:
+        """Record what the server has reported as what holders are to get: its own defaults may have changed since."""
+        self._reported = self._reported_at_set_up = self._report()

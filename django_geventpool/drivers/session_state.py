@@ -30,17 +30,19 @@ changed.
 from __future__ import annotations
 
 import enum
-import functools
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 from ..pool.counters import StateKind
-from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY, changes_of
-from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation, operations_of
+from . import session_traces
+from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY
+from .session_effects import LONGEST_REMEMBERED, Effects, effects_of, remembered_effects_of
+from .session_keys import LOCK, TIME_ZONE, TRANSACTIONAL, Key, is_meant, stays, without_undone
+from .session_statements import Effect, Operation
 
-#: The client encoding is another one, which each driver knows in its own way.
+#: The client encoding was changed.
 ENCODING = 8
-#: Another setting is another one, which is not put back by itself.
+#: A setting was changed that stays for the next holder, unless DISCARD ALL or RESET clears it.
 SETTING = 16
 #: Statements were recorded that may have made or undone session state.
 RECORDED = 32
@@ -61,26 +63,6 @@ REPORTED = {
     "default_transaction_read_only": CHARACTERISTICS,  # By PostgreSQL 14 and later.
     "session_authorization": IDENTITY,
     "search_path": SETTING,  # By PostgreSQL 18 and later.
-    "DateStyle": SETTING,
-    "IntervalStyle": SETTING,
-}
-
-#: Texts up to this length (characters) are remembered with what they do, as most are executed again and again.
-_LONGEST_REMEMBERED = 4096
-_REMEMBERED = 1024
-
-#: What is put back without DISCARD ALL, besides cursors.
-_PUT_BACK = {
-    ("setting", name)
-    for name in (
-        "role",
-        "session_authorization",
-        "session characteristics",
-        "default_transaction_isolation",
-        "default_transaction_read_only",
-        "default_transaction_deferrable",
-        "timezone",
-    )
 }
 
 
@@ -95,29 +77,36 @@ class Scope(enum.Enum):
     SET_UP = "set up"
 
 
-#: A kind of session state, and the name; None for a name that isn't known.
-Key = tuple[StateKind, str | None]
-#: All advisory locks, as their keys are not told apart.
-_LOCK: Key = ("advisory_lock", None)
 _NONE: frozenset[StateKind] = frozenset()
 
 
 class SessionOwner(Protocol):
     """Who has a session, and says what becomes of its state."""
 
-    def begin_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Return for how long state is needed that a statement is about to make.
+    def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
+        """Decide on state that a statement is about to make; return for how long it is needed.
 
         :param is_sent: whether the statement is on its way already.
         :raises SessionStateError: if it is not allowed, and wasn't sent.
         """
 
+    def who(self) -> str:
+        """Return the name of the holder, as it is shown."""
 
-class Effects(NamedTuple):
-    """What a text may do to its session."""
+    def has_session(self, session: SessionState) -> bool:
+        """Return whether it still has a session; the server may be asked about locks."""
 
-    changes: int
-    operations: tuple[Operation, ...]
+
+class Noted(NamedTuple):
+    """What is left to record of a statement, or several, once they have succeeded or failed."""
+
+    #: For ``confirm``: what may undo something.
+    operations: tuple[Operation, ...] = ()
+    #: What isn't there if they failed.
+    made: tuple[Key, ...] = ()
+
+
+NOTHING = Noted()
 
 
 class SessionState:
@@ -129,8 +118,9 @@ class SessionState:
 
     __slots__ = (
         "_asks",
-        "_kept",
+        "_made",
         "_own",
+        "_set_again",
         "_undone",
         "changes",
         "counted",
@@ -142,7 +132,7 @@ class SessionState:
     )
 
     def __init__(self) -> None:
-        #: How often the connection was used. Only psycopg2's counts, for which the server's reports are dear.
+        #: How often the connection was used. Only psycopg2's counts, where it costs much to read the server's reports.
         self.uses = 0
         #: IDENTITY, CHARACTERISTICS, CURSORS and RECORDED, as far as they apply.
         self.changes = 0
@@ -159,34 +149,32 @@ class SessionState:
         #: What the pool itself has set when it opened the connection.
         self._own: frozenset[Key] = frozenset()
         #: What the holder has made, each with whether the connection stays with the holder for it.
-        self._kept: dict[Key, bool] = {}
-        #: What was executed in the open transaction since something was undone there; it counts once that is committed.
-        self._undone: list[Operation] = []
+        self._made: dict[Key, bool] = {}
+        #: What was undone in the open transaction, and not made again since; it counts once that is committed.
+        self._undone: set[Key] = set()
         #: Whether only the server knows if there are advisory locks.
         self._asks = False
+        #: What was made again, or rolled back: of settings only the server knows whether they are as they were.
+        self._set_again: set[Key] = set()
 
     # While it is lent
 
-    def note(self, statement: str | bytes) -> tuple[Operation, ...]:
-        """Record what a statement, or several, may do that is about to be executed.
+    def note(self, statement: str | bytes, *, is_sent: bool = False) -> Noted:
+        """Record what SQL may do that is about to be executed.
 
-        :return: what ``confirm`` is to be given when it has succeeded; often nothing.
+        :param is_sent: whether it was sent just now.
+        :return: for ``confirm`` or ``note_failure``; NOTHING, which most do, needs no confirmation.
         :raises SessionStateError: if the owner refuses it.
         """
-        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
-        return () if effects is None else self._record(effects, is_sent=False)
-
-    def note_sent(self, statement: str | bytes) -> tuple[Operation, ...]:
-        """Record the same of a statement that was sent just now."""
-        effects = effects_of(statement) if len(statement) > _LONGEST_REMEMBERED else _remembered_effects_of(statement)
-        return () if effects is None else self._record(effects, is_sent=True)
+        effects = effects_of(statement) if len(statement) > LONGEST_REMEMBERED else remembered_effects_of(statement)
+        return NOTHING if effects is None else self._record(effects, is_sent=is_sent)
 
     def check(self, statement: str | bytes) -> None:
         """Show a statement to the owner before it is sent.
 
         :raises SessionStateError: if the owner refuses it.
         """
-        effects = effects_of(statement)
+        effects = effects_of(statement) if len(statement) > LONGEST_REMEMBERED else remembered_effects_of(statement)
         if effects is not None:
             self._scope_of(self._made_by(effects.operations), is_sent=False)
 
@@ -194,54 +182,86 @@ class SessionState:
         """Record that statements are executed whose text is not seen."""
         self.changes |= ANY
 
-    def _record(self, effects: Effects, *, is_sent: bool) -> tuple[Operation, ...]:
+    def _record(self, effects: Effects, *, is_sent: bool) -> Noted:
         operations = effects.operations
+        found = {operation.effect for operation in operations}
         made = self._made_by(operations)
         scope = self._scope_of(made, is_sent=is_sent)
         self.changes |= effects.changes | RECORDED
+        self._undone.difference_update(made)
+        is_left = Effect.COMMIT in found or effects.changes & ANY == ANY  # A CALL, too, may commit before it fails.
+        new = () if is_left or scope is Scope.SET_UP else tuple(filter(self._is_new, made))
         for key in made:
             if scope is Scope.SET_UP:
                 self.set_up.add(key)
                 self.has_more_set_up = True
             else:
-                self._kept[key] = self._kept.get(key, False) or scope is Scope.KEPT
-        for operation in operations:
-            if operation.effect in (Effect.TRY, Effect.RELEASE):
-                self._asks = True
-            elif operation.effect is Effect.ROLL_BACK:
-                self._undone = []
-        # After something was undone in a transaction, all that follows counts in its order.
-        return operations if self._undone or any(each.effect is Effect.UNDO for each in operations) else ()
+                self._set_again |= {key} & self._made.keys()
+                self._made[key] = self._made.get(key, False) or scope is Scope.KEPT
+        self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
+        if Effect.ROLL_BACK in found:
+            self._undone = set()
+        if (recorder := session_traces.recorder) is not None:
+            recorder.begin(self, made if scope is Scope.KEPT and self.owner is not None else ())
+            return Noted(operations, new)
+        undoing = () if found.isdisjoint((Effect.UNDO, Effect.COMMIT)) else operations
+        return Noted(undoing, new) if undoing or new else NOTHING
+
+    def _is_new(self, key: Key) -> bool:
+        """Return whether a statement that makes this, and fails, leaves nothing of it."""
+        return key not in self._made and key[0] in TRANSACTIONAL
 
     def _made_by(self, operations: tuple[Operation, ...]) -> list[Key]:
         """Return the state that operations may make; what was set up, and is undone by them, is changed, too."""
         made: list[Key] = []
         for effect, kind, name in operations:
             if effect is Effect.UNDO:
-                made += (key for key in (*self._own, *self.set_up) if _is_meant(key, kind, name))
+                given = (key for key in (*self._own, *self.set_up) if key != TIME_ZONE)
+                made += (key for key in given if is_meant(key, kind, name))
             elif kind is not None and effect in (Effect.DO, Effect.TRY):
                 made.append((kind, name))
+            elif kind is not None and effect is Effect.RENAME and (kind, name) in (*self._made, *made):
+                made.append((kind, None))  # The new name isn't told from others.
         return made
 
     def _scope_of(self, made: list[Key], *, is_sent: bool) -> Scope:
         owner = None if self.owner is None or not made else self.owner()
-        kinds = tuple(dict.fromkeys(kind for kind, _ in made))
-        return Scope.KEPT if owner is None else owner.begin_state(kinds, is_sent=is_sent)
+        kinds = dict.fromkeys(kind for kind, _ in made)
+        return Scope.KEPT if owner is None else owner.scope_of_state(tuple(kinds), is_sent=is_sent)
 
-    def confirm(self, operations: tuple[Operation, ...], *, is_in_transaction: bool) -> None:
-        """Record that what ``note`` has returned operations for has succeeded.
+    def confirm(self, noted: Noted, *, is_in_transaction: bool) -> None:
+        """Record that what ``note`` has returned this for has succeeded.
 
         In a transaction, what was undone may come back, up to its commit.
         """
+        self.trace(noted.operations)
+        left = without_undone(self._made, noted.operations, self._own | self.set_up)
+        undone = self._made.keys() - left.keys()
         if is_in_transaction:
-            self._undone = [*self._undone, *operations]
-        else:
-            self._undo(operations)
+            self._undone |= undone
+            return
+        self._drop(undone)
+        if any(operation.effect is Effect.COMMIT for operation in noted.operations):
+            self.confirm_commit()
+
+    def trace(self, operations: tuple[Operation, ...]) -> None:
+        """Record where in the code something was made that has succeeded, or counts so, if somebody wants to know."""
+        if (recorder := session_traces.recorder) is not None:
+            recorder.confirm(self, operations, self._own | self.set_up)
 
     def confirm_commit(self) -> None:
         """Record that the transaction was committed, with all that it has undone."""
-        undone, self._undone = self._undone, []
-        self._undo(undone)
+        undone, self._undone = self._undone, set()
+        self._drop(undone)
+
+    def note_failure(self, noted: Noted = NOTHING) -> None:
+        """Record that statements have failed, and so a transaction, if there is one.
+
+        :param noted: what ``note`` has returned; NOTHING if some of them may have been executed.
+        """
+        self.note_rollback()
+        if noted.made:
+            self._drop(noted.made)
 
     @property
     def has_undone(self) -> bool:
@@ -251,53 +271,72 @@ class SessionState:
     def note_rollback(self) -> None:
         """Record that the transaction, or a part of it, was or will be rolled back: what it has undone may be back.
 
-        That is so after any error, too; and a lock that was asked for may not have been taken.
+        A lock that was asked for may not have been taken.
         """
-        self._undone = []
-        if _LOCK in self._kept:
+        self._undone = set()
+        if LOCK in self._made:
             self._asks = True
+        self._set_again.update(self._made)
 
-    def _undo(self, operations: Iterable[Operation]) -> None:
-        set_up = self._own | self.set_up
-        kept = dict(self._kept)
-        for effect, kind, name in operations:
-            if effect is Effect.UNDO:
-                kept = {key: pins for key, pins in kept.items() if key in set_up or not _is_meant(key, kind, name)}
-            elif effect is Effect.DO and kind is not None and (kind, name) in self._kept:
-                kept[kind, name] = self._kept[kind, name]
-        self._kept = kept
+    def _drop(self, keys: Collection[Key]) -> None:
+        self._made = {key: pins for key, pins in self._made.items() if key not in keys}
 
     @property
     def kinds_kept(self) -> frozenset[StateKind]:
         """The kinds of state for which the connection has to stay with its holder."""
         # Nearly always there is none.
-        return frozenset(kind for (kind, _), pins in self._kept.items() if pins) if self._kept else _NONE
+        return frozenset(kind for (kind, _), pins in self._made.items() if pins) if self._made else _NONE
 
     @property
     def has_passing(self) -> bool:
         """Whether the holder has made state that it needs for now only."""
-        return not all(self._kept.values())
+        return not all(self._made.values())
 
     @property
     def may_have_lock(self) -> bool:
         """Whether the connection stays with its holder for advisory locks of which only the server knows."""
-        return self._asks and self._kept.get(_LOCK, False)
+        return self._asks and self._made.get(LOCK, False)
 
     def record_locks(self, *, has_any: bool) -> None:
         """Record what the server says of its advisory locks."""
         self._asks = False
         if not has_any:
-            self._kept.pop(_LOCK, None)
+            self._made.pop(LOCK, None)
+            if (recorder := session_traces.recorder) is not None:
+                recorder.forget_locks(self)
+
+    def who(self) -> str:
+        """Return the name of the present holder."""
+        owner = None if self.owner is None else self.owner()
+        return "nobody" if owner is None else owner.who()
+
+    def is_lent(self) -> bool:
+        """Return whether its holder may still have it; True if its owner is gone, or is giving it back just now."""
+        owner = None if self.owner is None else self.owner()
+        return True if owner is None else owner.has_session(self)
+
+    def settings_set_again(self) -> list[str]:
+        """Return the settings that keep the connection, but may have been set back; not those that were set up."""
+        keys = filter(stays, self._set_again - self.set_up - self._own)
+        return [name for kind, name in keys if kind == "setting" and name and self._made.get((kind, name))]
+
+    def record_set_back(self, names: Collection[str]) -> None:
+        """Record what the server says: these of the settings that were set again are as they were."""
+        self._set_again = set()
+        keys: list[Key] = [("setting", name) for name in names]
+        if (recorder := session_traces.recorder) is not None:
+            recorder.confirm_set_back(self, keys)
+        self._drop(keys)
 
     # Between two holders
 
     def is_dirty(self) -> bool:
-        """Return whether the holder has made what isn't put back by itself."""
-        return any(map(_stays, self._kept))
+        """Return whether the holder has made state that stays for the next one, unless it is cleared."""
+        return any(map(stays, self._made))
 
     def has_lasting_set_up(self) -> bool:
-        """Return whether the setting up has left what isn't put back by itself."""
-        return any(map(_stays, self.set_up))
+        """Return whether the setting up has left state that stays for the next visitor, unless it is cleared."""
+        return any(map(stays, self.set_up))
 
     def count_new(self, kinds: Iterable[StateKind]) -> list[StateKind]:
         """Record kinds as reasons to keep the connection; return those that weren't before."""
@@ -309,15 +348,15 @@ class SessionState:
     def end_loan(self) -> None:
         """Begin again without what the holder has made: it was cleared, or is left to the next one."""
         if self.changes & RECORDED:
-            self._kept = {}
-            self._undone = []
+            self._made = {}
+            self._undone, self._set_again = set(), set()
             self._asks = False
             self.counted = set()
         self.changes = 0
 
     def begin(self) -> None:
         """Begin with what the pool itself has set, as it has just opened the connection."""
-        self._own = frozenset(self._kept)
+        self._own = frozenset(self._made)
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -327,21 +366,8 @@ class SessionState:
 
     def settings_set_up(self) -> set[str] | None:
         """Return the names of the settings that the setting up has left; None if it has left anything else."""
-        names = {name for kind, name in filter(_stays, self.set_up) if kind == "setting" and name is not None}
-        return names if len(names) == sum(map(_stays, self.set_up)) else None
-
-
-def _is_meant(key: Key, kind: StateKind | None, name: str | None) -> bool:
-    """Return whether a key is of what an operation names: a kind, or all; a name, or all of the kind."""
-    if kind is None:
-        return key[0] != "loaded_library"  # DISCARD ALL.
-    if key[0] != kind:
-        return False
-    return key[1] not in NOT_RESET_WITH_ALL if name is None else key[1] == name
-
-
-def _stays(key: Key) -> bool:
-    return key not in _PUT_BACK and key[0] != "cursor_with_hold"
+        names = {name for kind, name in filter(stays, self.set_up) if kind == "setting" and name is not None}
+        return names if len(names) == sum(map(stays, self.set_up)) else None
 
 
 def reset_statement(changes: int) -> str:
@@ -353,13 +379,3 @@ def reset_settings(names: Iterable[str]) -> str:
     """Return the SQL that resets settings, some statements in one string."""
     quoted = (".".join('"{}"'.format(part.replace('"', '""')) for part in name.split(".")) for name in sorted(names))
     return "; ".join(f"RESET {name}" for name in quoted)
-
-
-def effects_of(statement: str | bytes) -> Effects | None:
-    """Return what SQL may do to its session; None for nothing, as most does."""
-    text = statement if isinstance(statement, str) else statement.decode("utf-8", "replace")
-    effects = Effects(changes_of(statement), operations_of(text))
-    return effects if effects.changes or effects.operations else None
-
-
-_remembered_effects_of = functools.lru_cache(_REMEMBERED)(effects_of)

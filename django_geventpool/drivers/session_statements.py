@@ -1,8 +1,7 @@
 """What SQL does to the state of its session, told from its text.
 
 What is no state of the session is not here: ``SET LOCAL`` and ``set_config(..., true)``, ``SET TRANSACTION``, ``SET
-CONSTRAINTS``, the locks of a transaction, temporary tables that a commit drops. Neither is the time zone that is set by
-``set_config``, as Django does: each checkout sets it.
+CONSTRAINTS``, the locks of a transaction, temporary tables that a commit drops, ``SET NAMES 'UTF8'``.
 
 What functions, procedures and ``DO`` do can't be seen in the text that calls them.
 """
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ..pool.counters import StateKind
@@ -28,6 +27,10 @@ class Effect(enum.Enum):
     RELEASE = "release"
     #: It removes it, if it succeeds.
     UNDO = "undo"
+    #: It gives it another name, if it is there.
+    RENAME = "rename"
+    #: It makes what was undone in the transaction last.
+    COMMIT = "commit"
     #: It may bring back what was undone in the transaction.
     ROLL_BACK = "rollback"
 
@@ -42,12 +45,16 @@ class Operation(NamedTuple):
     name: str | None = None
 
 
-#: What the text must have for a closer look: a cheap test, as most texts do nothing. A comment may hide a command.
-_MAY_MATTER = re.compile(
-    r"set_config|advisory_|pg_settings|\binto\s[^;]*?\btemp|(?:\A|;)[\s(]*"
-    r"(?:set|reset|listen|unlisten|prepare|deallocate|declare|close|create|drop|load|discard|rollback|abort|--|/\*)",
-    re.IGNORECASE,
+#: What a text must have for a closer look, in lower case: cheap tests, as most texts do nothing, and may be long.
+_WORDS = ("set_config", "advisory_", "pg_settings", "set_limit")
+#: The commands with operations of their own; a comment may hide one.
+_BEGINNING = (
+    r"[\s(]*(?:set|reset|listen|unlisten|prepare|deallocate|declare|close|create|alter|drop|load|discard|commit|end|"
+    r"rollback|abort|explain|--|/\*)"
 )
+_FIRST_COMMAND = re.compile(_BEGINNING)
+_LATER_COMMAND = re.compile(f";{_BEGINNING}")
+_INTO = re.compile(r"\binto\b[^;(',]{0,100}?temp")
 _WORD = re.compile(r"[a-z]+")
 
 #: A name, perhaps with a schema or the like before it.
@@ -56,21 +63,36 @@ _NAME = rf"{_PART}(?: ?\. ?{_PART})*"
 _SET_TIME_ZONE = re.compile(r"time zone (.*)")
 _SET_NAME = re.compile(rf"({_NAME}) ?(?:=|\bto\b) ?(.*)")
 _FIRST_NAME = re.compile(_NAME)
+_TABLE = rf"(?:table|sequence|(?:recursive )?view) (?:if not exists )?({_NAME})?"
 _TEMPORARY = re.compile(
-    rf"create (?:or replace )?(?:global |local )?(temp(?:orary)? )?(?:unlogged )?"
-    rf"(?:table|sequence|(?:recursive )?view) (?:if not exists )?({_NAME})"
+    rf"create (?:or replace )?(?:(?:global |local )?temp(?:orary)? |(?=[a-z ]*pg_temp ?\.))(?:unlogged )?{_TABLE}"
 )
-_INTO_TEMPORARY = re.compile(rf"\binto (?:global |local )?temp(?:orary)? (?:table )?({_NAME})")
+#: Anything else that is made in the schema of temporary tables.
+_OTHER_TEMPORARY = re.compile(r"create (?:or replace )?(?:[a-z]+ ){1,3}(?:if not exists )?pg_temp ?\.")
+_INTO_TEMPORARY = re.compile(
+    rf"(?<!insert )(?<!merge )\binto (?:(?:global |local )?temp(?:orary)? (?:table )?|(?=pg_temp ?\.))({_NAME})?"
+)
+_RENAME = re.compile(rf"alter (?:table|sequence|view|index) (?:if exists )?(?:only )?({_NAME})(?: ?\*)? rename to ")
 _DROP = re.compile(rf"drop (?:table|sequence|view) (?:if exists )?({_NAME}(?: ?, ?{_NAME})*)")
 _DECLARE = re.compile(rf"declare ({_NAME}) .*?\bcursor with hold\b")
 _LOAD = re.compile(r"load '(\d+)'")
-_FUNCTION = re.compile(r"(?<![\w$])(set_config|pg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?) ?\(")
+_FUNCTION = re.compile(r"(?<![\w$])(set_config|set_limit|pg_(?:try_)?advisory_(?:un)?lock(?:_shared|_all)?) ?\(")
+_UPDATE_SETTINGS = re.compile(r"\bupdate (?:only )?(?:pg_catalog ?\. ?)?pg_settings\b")
+_EXPLAIN = re.compile(r"explain (?:\(([^)]*)\) ?|((?:(?:analy[sz]e|verbose) )*))")
+#: What has a body in SQL that is not executed now.
+_DEFINITION = re.compile(
+    r"create (?:or replace )?(?:(?:global |local )?temp(?:orary)? )?(?:function|procedure|(?:recursive )?view|rule)\b"
+)
 _LITERAL = re.compile(r"'(\d+)'(?: ?:: ?\w+)?")
+#: A call without a value, which resets. It stands alone: as a part of a query it might be left out.
+_RESET_BY_FUNCTION = re.compile(r"select (?:pg_catalog ?\. ?)?set_config ?\( ?'\d+' ?, ?null ?, ?(?:false|'\d+') ?\)")
 _PUNCTUATION = re.compile(r"[(),]")
 
 #: The longest list of arguments that is read, in characters.
 _LONGEST_ARGUMENTS = 1000
 _TRUE = ("t", "true", "y", "yes", "on", "1")
+#: The client encoding that Django and the drivers need, as it may be written.
+_UTF8 = ("utf8", "utf-8", "unicode")
 #: The settings that RESET ALL leaves as they are.
 NOT_RESET_WITH_ALL = ("role", "session_authorization")
 #: Other names of settings, in the syntax of SET.
@@ -82,25 +104,50 @@ def operations_of(text: str) -> tuple[Operation, ...]:
 
     If the text has a ROLLBACK, what it undoes doesn't count as undone.
     """
-    if _MAY_MATTER.search(text) is None:
+    if not _may_matter(text.lower()):
         return ()
-    found = [operation for statement in statements_of(text) for operation in _operations_of(statement)]
+    statements = _without_bodies(statements_of(text))
+    found = [operation for statement in statements for operation in _operations_of(statement)]
     if any(operation.effect is Effect.ROLL_BACK for operation in found):
         found = [operation for operation in found if operation.effect is not Effect.UNDO]
     return tuple(found)
 
 
+def _may_matter(text: str) -> bool:
+    return (
+        any(word in text for word in _WORDS)
+        or _FIRST_COMMAND.match(text) is not None
+        or (";" in text and _LATER_COMMAND.search(text) is not None)
+        or ("into" in text and "temp" in text and _INTO.search(text) is not None)
+    )
+
+
+def _without_bodies(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Leave out the statements of which a function is made: ``BEGIN ATOMIC`` to ``END``."""
+    is_in_body = False
+    for statement in statements:
+        if not is_in_body:
+            yield statement
+            is_in_body = statement.code.startswith("create ") and " begin atomic" in statement.code
+        elif statement.code == "end":
+            is_in_body = False
+
+
 def _operations_of(statement: Statement) -> Iterator[Operation]:
-    code = statement.code
+    code = statement.code.lstrip("( ")
+    if (explained := _EXPLAIN.match(code)) is not None:
+        if "analy" not in explained[0]:
+            return  # It is not executed.
+        code = code[explained.end() :]
     word = _WORD.match(code)
     command = _COMMANDS.get(word[0]) if word is not None else None
     if command is not None:
         yield from command(statement, code)
     elif (into := _INTO_TEMPORARY.search(code)) is not None:
         yield Operation(Effect.DO, "temporary_table", _table(statement, into[1]))
-    if not (word is not None and word[0] == "explain" and "analyze" not in code):
+    if not _DEFINITION.match(code):
         yield from _by_functions(statement, code)
-    if code.startswith("update ") and "pg_settings" in code:
+    if _UPDATE_SETTINGS.search(code):
         yield Operation(Effect.DO, "setting")
 
 
@@ -117,12 +164,14 @@ def _set(statement: Statement, code: str) -> Iterator[Operation]:
         return
     if not rest.startswith("session authorization "):
         rest = rest.removeprefix("session ")
+    if rest.startswith("transaction "):
+        return
     name, value = _setting_of(statement, rest)
-    if name == "timezone" and value == "local":
-        value = "default"
-    if name == "role" and value == "none":
-        value = "default"
-    yield Operation(Effect.UNDO if value == "default" else Effect.DO, "setting", name)
+    given = _literal(statement, value.replace('"', "'")) or value
+    if name == "client_encoding" and given.lower() in _UTF8:
+        return
+    is_default = value == "default" or (name, given) in (("timezone", "local"), ("role", "none"))
+    yield Operation(Effect.UNDO if is_default else Effect.DO, "setting", name)
 
 
 def _setting_of(statement: Statement, rest: str) -> tuple[str | None, str]:
@@ -155,7 +204,9 @@ def _unlisten(statement: Statement, code: str) -> Iterator[Operation]:
 
 def _prepare(statement: Statement, code: str) -> Iterator[Operation]:
     rest = code.removeprefix("prepare ")
-    if not rest.startswith("transaction "):
+    if rest.startswith("transaction "):
+        yield Operation(Effect.COMMIT)  # What was set stays set.
+    else:
         yield Operation(Effect.DO, "prepared_statement", _first_name(statement, rest))
 
 
@@ -175,9 +226,16 @@ def _close(statement: Statement, code: str) -> Iterator[Operation]:
 
 def _create(statement: Statement, code: str) -> Iterator[Operation]:
     found = _TEMPORARY.match(code)
-    is_temporary = found is not None and (found[1] is not None or _schema(statement, found[2]) == "pg_temp")
-    if found is not None and is_temporary and "on commit drop" not in code:
-        yield Operation(Effect.DO, "temporary_table", _table(statement, found[2]))
+    if found is not None and "on commit drop" not in code:
+        yield Operation(Effect.DO, "temporary_table", _table(statement, found[1]))
+    elif found is None and _OTHER_TEMPORARY.match(code):
+        yield Operation(Effect.DO, "temporary_table")
+
+
+def _alter(statement: Statement, code: str) -> Iterator[Operation]:
+    renamed = _RENAME.match(code)
+    if renamed is not None:
+        yield Operation(Effect.RENAME, "temporary_table", _table(statement, renamed[1]))
 
 
 def _drop(statement: Statement, code: str) -> Iterator[Operation]:
@@ -200,6 +258,11 @@ def _discard(_statement: Statement, code: str) -> Iterator[Operation]:
         yield Operation(Effect.UNDO, "temporary_table")
 
 
+def _commit(_statement: Statement, code: str) -> Iterator[Operation]:
+    if "prepared" not in code:
+        yield Operation(Effect.COMMIT)
+
+
 def _roll_back(_statement: Statement, _code: str) -> Iterator[Operation]:
     yield Operation(Effect.ROLL_BACK)
 
@@ -214,9 +277,12 @@ _COMMANDS: dict[str, Callable[[Statement, str], Iterator[Operation]]] = {
     "declare": _declare,
     "close": _close,
     "create": _create,
+    "alter": _alter,
     "drop": _drop,
     "load": _load,
     "discard": _discard,
+    "commit": _commit,
+    "end": _commit,
     "rollback": _roll_back,
     "abort": _roll_back,
 }
@@ -232,12 +298,12 @@ def _undo_one_or_all(kind: StateKind, statement: Statement, rest: str, everythin
 
 
 def _by_functions(statement: Statement, code: str) -> Iterator[Operation]:
-    if "set_config" not in code and "advisory_" not in code:
-        return
     for call in _FUNCTION.finditer(code):
         function = call[1]
         if function == "set_config":
             yield from _set_config(statement, _arguments(code, call.end()))
+        elif function == "set_limit":
+            yield Operation(Effect.DO, "setting", "pg_trgm.similarity_threshold")
         elif "unlock" in function:
             yield Operation(Effect.RELEASE, "advisory_lock")
         else:
@@ -248,10 +314,11 @@ def _set_config(statement: Statement, arguments: list[str]) -> Iterator[Operatio
     name = _literal(statement, arguments[0]) if arguments else None
     name = None if name is None else name.strip().lower()
     is_local = len(arguments) == 3 and (
-        arguments[2].partition(":")[0].strip() == "true" or _literal(statement, arguments[2]) in _TRUE
+        arguments[2].partition(":")[0].strip("() ") == "true" or _literal(statement, arguments[2]) in _TRUE
     )
-    if not is_local and name != "timezone":
-        yield Operation(Effect.DO, "setting", name)
+    if not is_local:
+        is_reset = name is not None and _RESET_BY_FUNCTION.fullmatch(statement.code) is not None
+        yield Operation(Effect.UNDO if is_reset else Effect.DO, "setting", name)
 
 
 def _arguments(code: str, begin: int) -> list[str]:
@@ -308,5 +375,5 @@ def _schema(statement: Statement, code: str) -> str | None:
     return _identifier(statement, schema.strip()) if schema else ""
 
 
-def _table(statement: Statement, code: str) -> str | None:
-    return _identifier(statement, code.rpartition(".")[2].strip())
+def _table(statement: Statement, code: str | None) -> str | None:
+    return None if code is None else _identifier(statement, code.rpartition(".")[2].strip())

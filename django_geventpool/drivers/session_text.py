@@ -12,8 +12,9 @@ _STRING = re.compile(r"[^']*(?:''[^']*)*")
 _ESCAPED_STRING = re.compile(r"[^'\\]*(?:(?:''|\\.)[^'\\]*)*", re.DOTALL)
 _QUOTED_NAME = re.compile(r"[^\"]*(?:\"\"[^\"]*)*")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
+_END_OF_LINE = re.compile(r"[\r\n]")
 #: A quoted name that is the same without the quotes.
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_PLAIN_NAME = re.compile(r"(?!(?:all|default|local|none|session|temp|temporary)\Z)[a-z_][a-z0-9_]*")
 
 
 @dataclass
@@ -57,8 +58,8 @@ class _Reader:
             self._end_statement()
             return position
         if opening == "--":
-            end = text.find("\n", position)
-            return len(text) if end < 0 else end
+            line_end = _END_OF_LINE.search(text, position)
+            return len(text) if line_end is None else line_end.start()
         if opening == "/*":
             self.pieces.append(" ")
             return self._end_of_comment(position)
@@ -76,13 +77,13 @@ class _Reader:
         assert rest is not None, "each of the patterns matches nothing, too"
         content = rest[0].replace(quote * 2, quote)
         if quote == '"' and opening == quote and _PLAIN_NAME.fullmatch(content):
-            self.pieces.append(content)
+            self.pieces.append(f" {content} ")
         else:
             self._quote(quote, None if opening[0] in "uU" or "\\" in content else content)
         return rest.end() + 1
 
     def _quote(self, quote: str, content: str | None) -> None:
-        self.pieces.append(f"{quote}{len(self.quoted)}{quote}")
+        self.pieces.append(f" {quote}{len(self.quoted)}{quote} ")
         self.quoted.append(content)
 
     def _end_of_comment(self, position: int) -> int:

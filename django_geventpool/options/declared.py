@@ -93,7 +93,7 @@ class PoolOptions:
     SESSION_STATE: SessionStatePolicy = _option(  # noqa: RUF009  a field, as the others
         "pin",
         Choice(get_args(SessionStatePolicy)),
-        "what a statement does that leaves something in the session",
+        "what to do about statements that leave something in the session",
         synonyms="session_pinning pinning on_session_state session_pinning_filters",
     )
     LEAK_WARNING_AFTER: float | None = _option(

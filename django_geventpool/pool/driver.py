@@ -33,11 +33,8 @@ class Driver(Protocol):
         :param badge: what the session says of the pool in the server's list; empty for nothing.
         """
 
-    def meet(self, connection: Any, visitor: object) -> bool:
-        """Begin a loan of a connection; return whether its session is as this visitor has left it.
-
-        If not, nothing of what was set up for another is left in it; clearing it may take a round trip.
-        """
+    def clear_set_up(self, connection: Any) -> None:
+        """Clear what was set up in a session for somebody else, if there is any of it; that may take a round trip."""
 
     def kinds_kept(self, connection: Any) -> Collection[StateKind]:
         """Return the kinds of session state for which a connection in no transaction has to stay with its holder.

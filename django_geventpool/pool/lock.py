@@ -80,4 +80,4 @@ class Lock:
 
     def is_mine(self) -> bool:
         """Return whether the running greenlet or thread is in the middle of such a function."""
-        return is_running(self._run.__code__, self)
+        return is_running((self._run.__code__,), self)

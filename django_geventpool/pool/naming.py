@@ -50,7 +50,9 @@ def kind(who: str) -> str:
 
 def kind_key(who: str) -> str:
     """Return a key that is the same for all holders that warnings need not tell apart."""
-    return _NUMBER.sub("", kind(who))
+    shown = kind(who)
+    # A number in the name of a task is part of it.
+    return shown if shown.startswith("task ") else _NUMBER.sub("", shown)
 
 
 def starters(running: Any) -> Iterator[Any]:

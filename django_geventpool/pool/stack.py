@@ -42,6 +42,12 @@ def capture() -> StackSummary:
     )
 
 
+def place() -> str:
+    """Return the innermost of those frames, as ``file:line``."""
+    frame = next(iter(capture()), None)
+    return "an unknown place" if frame is None else f"{frame.filename}:{frame.lineno}"
+
+
 def is_library_frame(frame: FrameType) -> bool:
     """Return whether a frame is one of Django, the pool, the drivers, or what wraps them."""
     name: str = frame.f_globals.get("__name__") or ""

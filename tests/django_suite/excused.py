@@ -23,15 +23,9 @@ class Excuse:
 
 
 _HEALTH_CHECKS = "backends.base.test_base.ConnectionHealthChecksTests."
-_SAME_ONE_AGAIN = (
-    "has is_usable() call a good connection bad, and expects another one; the wrapper gives it back, the pool sees "
-    "that it is good, and lends it again"
-)
 _DJANGOS_POOL = "backends.postgresql.tests.Tests."
 
 EXCUSES = [
-    Excuse(f"{_HEALTH_CHECKS}test_health_checks_enabled", _SAME_ONE_AGAIN, modes=("session",)),
-    Excuse(f"{_HEALTH_CHECKS}test_set_autocommit_health_checks_enabled", _SAME_ONE_AGAIN, modes=("session",)),
     Excuse(
         f"{_HEALTH_CHECKS}test_health_checks_enabled",
         "expects the connection to be kept between queries (CONN_MAX_AGE)",

@@ -13,7 +13,7 @@ from django_geventpool.checks.settings import check_databases
 from tests.support.drivers import ENGINE
 
 #: The connection goes back after each transaction, whatever is in its session.
-LEAKING = {"POOL_MODE": "transaction", "SESSION_STATE": "ignore"}
+LOSING = {"POOL_MODE": "transaction", "SESSION_STATE": "ignore"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def databases(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_an_app_that_is_not_there_is_not_warned_of(databases: dict[str, Any]) -> None:
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LOSING}
     assert check_session_apps() == []
 
 
@@ -37,7 +37,7 @@ def test_in_mode_transaction_the_check_says_what_to_pin(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, sys)
     databases["default"] = {"ENGINE": ENGINE, "OPTIONS": {}}
-    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
+    databases["orders"] = {"ENGINE": ENGINE, "OPTIONS": LOSING}
     (message,) = check_session_apps()
     assert message.id == "geventpool.W011"
     assert message.msg.startswith('DATABASES["orders"] has POOL_MODE "transaction" and SESSION_STATE "ignore", and ')
@@ -61,7 +61,7 @@ def test_settings_that_are_local_to_transactions_are_not_warned_of(
     databases: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "django_rls_tenants", sys)
-    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LEAKING}
+    databases["default"] = {"ENGINE": ENGINE, "OPTIONS": LOSING}
     monkeypatch.setattr(settings, "RLS_TENANTS", {"USE_LOCAL_SET": True}, raising=False)
     assert check_session_apps() == []
     monkeypatch.setattr(settings, "RLS_TENANTS", {}, raising=False)

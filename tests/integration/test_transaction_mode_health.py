@@ -1,4 +1,4 @@
-"""CONN_HEALTH_CHECKS in mode "transaction": a lost connection that was kept between requests is not kept on."""
+"""CONN_HEALTH_CHECKS: a connection that was kept between requests, and is lost or rejected, is not kept on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from django.db import close_old_connections, transaction
 
 from tests.support.database import Database
+from tests.support.derived_engines import Base, engine_of
 from tests.testapp.models import Item
 
 from .conftest import MakeDatabase
@@ -60,3 +61,26 @@ def test_what_replaces_a_lost_connection_goes_back_after_its_use(
     assert database.stats().in_use == 0
     query(database)
     assert database.stats().in_use == 0
+
+
+class Rejecting(Base):
+    """Finds fault with connections that are as good as others."""
+
+    is_content = True
+
+    def is_usable(self) -> bool:
+        return self.is_content and super().is_usable()
+
+
+def test_what_an_engine_rejects_is_replaced(make_database: MakeDatabase) -> None:
+    database = make_database(
+        MAX_CONNS=1, settings={"ENGINE": engine_of(Rejecting), "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    )
+    pid = database.pid()
+    close_old_connections()  # The next request begins.
+    assert database.pid() == pid
+    close_old_connections()
+    database.connection.is_content = False
+    assert database.pid() != pid
+    database.give_back()
+    database.assert_whole()

@@ -68,6 +68,15 @@ def work(count: str) -> None:
     print(f"{answers.count(True)} right")
 
 
+def run_pytest(*arguments: str) -> None:
+    """Run pytest, in the current folder."""
+    import django
+    import pytest
+
+    django.setup()
+    sys.exit(pytest.main([*arguments]))
+
+
 def look_up(name: str) -> None:
     """Connect to a host whose name is never resolved, and ask the database meanwhile."""
     import django

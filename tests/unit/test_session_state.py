@@ -7,13 +7,13 @@ from collections.abc import Collection
 
 import pytest
 
+from django_geventpool.drivers.session_changes import changes_of
 from django_geventpool.drivers.session_state import (
     CHARACTERISTICS,
     CURSORS,
     IDENTITY,
     Scope,
     SessionState,
-    changes_of,
     reset_settings,
     reset_statement,
 )
@@ -81,7 +81,7 @@ class Owner:
         self.scope = scope
         self.kinds: list[tuple[str, ...]] = []
 
-    def begin_state(self, kinds: Collection[str], *, is_sent: bool) -> Scope:
+    def scope_of_state(self, kinds: Collection[str], *, is_sent: bool) -> Scope:
         self.kinds.append(tuple(kinds))
         if isinstance(self.scope, Exception):
             raise self.scope
@@ -96,8 +96,8 @@ def owned(scope: Scope | Exception = Scope.KEPT) -> tuple[SessionState, Owner]:
 
 def run(session: SessionState, sql: str, *, is_in_transaction: bool = False) -> None:
     """Record a statement that succeeds."""
-    if undoing := session.note(sql):
-        session.confirm(undoing, is_in_transaction=is_in_transaction)
+    if noted := session.note(sql):
+        session.confirm(noted, is_in_transaction=is_in_transaction)
 
 
 def test_nothing_is_asked_about_statements_that_do_nothing() -> None:
@@ -114,9 +114,9 @@ def test_what_is_made_is_kept_until_it_is_undone() -> None:
     run(session, "set a = 1; listen x")
     assert owner.kinds == [("setting", "listen")]
     assert session.kinds_kept == {"setting", "listen"}
-    undoing = session.note("reset a")
+    noted = session.note("reset a")
     assert "setting" in session.kinds_kept, "it may fail"
-    session.confirm(undoing, is_in_transaction=False)
+    session.confirm(noted, is_in_transaction=False)
     assert session.kinds_kept == {"listen"}
     run(session, "unlisten y")
     assert session.kinds_kept == {"listen"}
@@ -132,6 +132,27 @@ def test_all_the_names_are_undone_but_the_role_by_reset_all() -> None:
     run(session, "reset all")
     assert session.kinds_kept == {"setting"}
     assert not session.is_dirty(), "the role is put back by itself"
+
+
+def test_a_setting_that_is_set_again_may_be_set_back() -> None:
+    session, owner = owned(Scope.SET_UP)
+    run(session, "set c = 1")
+    owner.scope = Scope.KEPT
+    run(session, "set a = 1; set b = 1; set role x")
+    assert session.settings_set_again() == []
+    run(session, "set a = 0; select set_config(%s, 'x', false)")
+    assert session.settings_set_again() == ["a"]
+    run(session, "set c = 2; set c = 3; set role y")
+    assert session.settings_set_again() == ["a"], "it was set up, and that is put back"
+    session.record_set_back(["a"])
+    assert session.settings_set_again() == []
+    session.note_rollback()
+    assert session.settings_set_again() == ["b"]
+    run(session, "reset b")
+    assert session.settings_set_again() == []
+    session.end_loan()
+    run(session, "set a = 1")
+    assert session.settings_set_again() == []
 
 
 def test_a_refusal_records_nothing() -> None:

@@ -39,6 +39,23 @@ def double(number: int) -> int:
 
 
 @shared_task
+def leave_setting() -> None:
+    fetch_nothing("SET work_mem = '77MB'")
+
+
+@shared_task
+def leave_lock_and_channel() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock_shared(%s)", [83001])  # The line that leaves a lock.
+        cursor.execute("listen door")  # The line that leaves a channel.
+
+
+def fetch_nothing(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)  # The line that leaves a setting.
+
+
+@shared_task
 def frozen_objects() -> int:
     """Return how many objects are excluded from garbage collections."""
     return gc.get_freeze_count()

@@ -1,0 +1,1 @@
+"""How a fleet of processes shares the server's limit: ``python -m benchmarks fleet``."""
