@@ -15,8 +15,8 @@ from typing import get_args
 
 import pytest
 
-from .drivers import session_traces
-from .drivers.session_traces import Trace
+from .drivers.session import traces
+from .drivers.session.traces import Trace
 from .pool.counters import StateKind
 
 _MARKER = "leaves_session_state"
@@ -37,7 +37,7 @@ def no_session_state(request: pytest.FixtureRequest) -> Iterator[None]:
     undone when the connection went back, or else by now. The failure says who has executed each, and where.
     """
     allowed = _allowed(request)
-    with session_traces.recording() as recorder:
+    with traces.recording() as recorder:
         yield
         left = [trace for trace in recorder.traces() if trace.kind not in allowed]
     if left:

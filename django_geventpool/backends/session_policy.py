@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 from collections.abc import Collection
 
-from ..drivers.session_state import Scope, SessionState
+from ..drivers.session.owner import Scope
 from ..pool.counters import StateKind
 from . import session_log
 from .health_checks import HealthCheckMixin
@@ -43,7 +43,7 @@ class SessionPolicyMixin(HealthCheckMixin):
         """Return the name of the holder of the connection, as it is shown."""
         return self._adapter.who()
 
-    def has_session(self, session: SessionState) -> bool:
+    def has_session(self, session: object) -> bool:
         """Return whether the connection is that of a session; its holder may ask the server about locks."""
         connection = self._adapter.connection
         if connection is None or connection.session is not session:

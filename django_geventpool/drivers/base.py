@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .. import green
 from ..options import DiscardAll
-from ..pool.counters import StateKind
 from ..pool.driver import ConnectionState, Driver
 from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
-from . import session_traces
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .naming import users_application_name
+from .resetting import C, ResettingDriver
 from .server import (
     CLOSE_TIMEOUT,
     FAILED_CLOSE_TIMEOUT,
@@ -26,9 +25,6 @@ from .server import (
     may_be_check_interval,
     session_list_query,
 )
-from .session_changes import ANY, CURSORS, IDENTITY
-from .session_questions import HAS_ADVISORY_LOCK, settings_set_back
-from .session_state import ENCODING, RECORDED, SETTING, reset_settings, reset_statement
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -42,16 +38,11 @@ _SHUT_DOWN = (None, "57P01", "57P02")
 #: That of a write in a transaction that is read only.
 _READ_ONLY = "25006"
 
-#: The kind of what only the server's report tells of.
-_SETTING: tuple[StateKind, ...] = ("setting",)
-
 #: Of a server that doesn't say who is connected.
 _UNKNOWN = Census([], is_readable=False)
 
-C = TypeVar("C", bound=PooledConnection)
 
-
-class BaseDriver(Driver, abc.ABC, Generic[C]):
+class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     """The base of both drivers: opens, checks, resets and closes connections.
 
     :param parameters: returns the keyword arguments of the driver's ``connect``, asked for at each connect.
@@ -155,10 +146,6 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
             and (connection.serial >= self._failover.trust_from or not self._failover.is_doubtful(connection))
         )
 
-    @abc.abstractmethod
-    def _transaction_status(self, connection: C) -> int:
-        """Return libpq's PQTransactionStatus of an open connection."""
-
     def time_zone(self, connection: C) -> str | None:
         """Return the session's time zone, which the server reports with each change."""
         return connection.reported("TimeZone")
@@ -171,147 +158,6 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         """Return what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
 
-    def reset(self, connection: C) -> bool:
-        """Put back everything that the holder may have changed; False if the connection is beyond that.
-
-        ``session_state`` has the list.
-        """
-        session = connection.session
-        if self._is_in_use(connection) or not self._end_use(connection):
-            if (recorder := session_traces.recorder) is not None:
-                recorder.forget(session)  # It ends with the connection.
-            return False
-        if (recorder := session_traces.recorder) is not None:
-            self._settle_locks(connection)
-            recorder.end_loan(session)
-        changes = connection.changes()
-        if changes & ENCODING:
-            return False
-        is_renewed = connection.restore()
-        if changes or is_renewed or self._discard_all is True:
-            self._clean(connection, changes, is_renewed)
-        connection.forget_news()
-        return self._is_as_opened(connection) and not self.finds_server_lost(connection)
-
-    def _end_use(self, connection: C) -> bool:
-        """End what the holder is in the middle of; False if that fails."""
-        connection.close_cursors()
-        return self._end_transaction(connection)
-
-    def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
-        """Put the session back in order, after which nobody's changes are recorded."""
-        session = connection.session
-        session.owner = None  # What follows is not the holder's doing.
-        if self._discard_all is True or (self._discard_all and (changes & SETTING or session.is_dirty())):
-            self._discard(connection)
-            connection.renew()
-        else:
-            self._put_back(connection, changes & (ANY | CURSORS), is_renewed)
-            session.end_loan()
-
-    def _discard(self, connection: C) -> None:
-        """Clear the session, and configure it as when it was opened."""
-        self._execute(connection, "DISCARD ALL")
-        connection.forget_prepared_statements()
-        self._configure(connection)
-        connection.begin_anew()
-
-    def _put_back(self, connection: C, changes: int, is_renewed: bool) -> None:
-        """Put back what was changed on the server; after more than cursors, the session counts as a new one."""
-        if changes:
-            self._execute(connection, reset_statement(changes))
-        if changes & IDENTITY:
-            self._configure(connection)
-        if changes & ~CURSORS:
-            connection.record_report()
-        if is_renewed or changes & ~CURSORS:
-            connection.renew()
-
-    def clear_set_up(self, connection: C) -> None:
-        if connection.has_lasting_set_up():
-            if self._discard_all:
-                self._reset_set_up(connection)
-            connection.begin_anew()
-
-    def _reset_set_up(self, connection: C) -> None:
-        connection.session.owner = None  # The one that had it last, and this is not its doing.
-        names = connection.settings_set_up()
-        if names is not None:
-            # Cheaper than to discard all: the time zone stays.
-            try:
-                self._execute(connection, reset_settings(names))
-            except connection.driver_error:
-                if connection.closed:
-                    raise
-            else:
-                return
-        self._discard(connection)
-
-    def kinds_kept(self, connection: C) -> Collection[StateKind]:
-        session = connection.session
-        if not session.changes & RECORDED:  # Nearly always.
-            return _SETTING if not connection.closed and connection.reports_state() else ()
-        if connection.closed:
-            return ()
-        self._settle_locks(connection)
-        self._settle_settings(connection)
-        kinds = session.kinds_kept
-        # What was made for now only may be what is reported.
-        return {*kinds, "setting"} if connection.reports_state() and not session.has_passing else kinds
-
-    def _settle_locks(self, connection: C) -> None:
-        """Ask the server for what only it knows of the session's advisory locks, if anything."""
-        session = connection.session
-        if session.may_have_lock and not self._is_in_use(connection):
-            session.record_locks(has_any=self._has_advisory_lock(connection))
-
-    def _has_advisory_lock(self, connection: C) -> bool:
-        """Ask the server whether the session has advisory locks; in a transaction, that one's count, too."""
-        return self._answer(connection, HAS_ADVISORY_LOCK) is not False
-
-    def _settle_settings(self, connection: C) -> None:
-        """Ask the server which settings were set back to what RESET would set, if any may have been."""
-        session = connection.session
-        if self._transaction_status(connection):
-            return  # What is set here may be so for the transaction only.
-        if (question := settings_set_back(session.settings_set_again())) and not self._is_in_use(connection):
-            session.record_set_back((self._answer(connection, question) or "").split())
-
-    def _answer(self, connection: C, question: str) -> Any:
-        """Return the server's answer; None if it gives none."""
-        was_idle = not self._transaction_status(connection)
-        try:
-            answer = self._fetch_value(connection, question)
-            if was_idle and self._transaction_status(connection):
-                connection.rollback()  # Asking has begun a transaction.
-        except connection.driver_error:
-            return None
-        return answer
-
-    @abc.abstractmethod
-    def _is_in_use(self, connection: C) -> bool:
-        """Return whether a connection is closed, or in the middle of something that can't be ended."""
-
-    @abc.abstractmethod
-    def _end_transaction(self, connection: C) -> bool:
-        """Roll back any transaction, and set autocommit on; False if that fails."""
-
-    @abc.abstractmethod
-    def _is_as_opened(self, connection: C) -> bool:
-        """Return whether a connection is idle, and its transactions are as those of a new one."""
-
-    @abc.abstractmethod
-    def _execute(self, connection: C, sql: str) -> None:
-        """Execute SQL without a result, perhaps several statements, by a cursor that nobody else has changed."""
-
-    @abc.abstractmethod
-    def _fetch_value(self, connection: C, sql: str) -> Any:
-        """Execute SQL by such a cursor, and return the value that it selects."""
-
-    @abc.abstractmethod
-    def _fetch_own_text(self, connection: C, sql: str) -> str:
-        """Execute SQL of the pool's own, which is no change of the session, and return the text that it selects."""
-
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.
 
@@ -322,6 +168,10 @@ class BaseDriver(Driver, abc.ABC, Generic[C]):
         if state == _IDLE_TOO_LONG or (state is None and is_idle_too_long(str(error))):
             return True
         return state in _SHUT_DOWN and connection.has_failed_to_begin()
+
+    @abc.abstractmethod
+    def _fetch_own_text(self, connection: C, sql: str) -> str:
+        """Execute SQL of the pool's own, which is no change of the session, and return the text that it selects."""
 
     def look(self, connection: C, badge: str) -> Census | None:
         """Read the session list, in one round trip that renames the session; one that says nothing if it can't be."""

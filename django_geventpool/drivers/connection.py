@@ -14,9 +14,9 @@ from .. import process
 from . import inherited
 from .errors import Suppress, is_foreign
 from .server import CLOSE_TIMEOUT
-from .session_changes import CURSORS
-from .session_connection import SessionConnection
-from .session_state import SessionState
+from .session.changes import CURSORS
+from .session.connection import SessionConnection
+from .session.state import SessionState
 from .waiting import POLLIN, wait_function
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from .base import BaseDriver
 from .connect_call import ConnectCall
 from .conninfo import effective_settings
 from .errors import Suppress
-from .psycopg_connection import PsycopgConnection, library
+from .psycopg_connection import PsycopgConnection
 from .psycopg_door import open_behind_doors
+from .psycopg_libpq import library
 
 open_behind_doors()
 

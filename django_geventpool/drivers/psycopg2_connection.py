@@ -14,8 +14,8 @@ from .connect_call import current_connect_call
 from .connection import PooledConnection
 from .libpq import find_libpq
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
-from .session_changes import IDENTITY
-from .session_state import REPORTED
+from .session.changes import IDENTITY
+from .session.state import REPORTED
 
 _isolation_level: Any = extensions.connection.isolation_level
 _make_cursor: Any = extensions.connection.cursor

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from psycopg2 import extensions, sql
 
-from .session_changes import CURSORS
-from .session_state import NOTHING, Noted, SessionState
+from .session.changes import CURSORS
+from .session.state import NOTHING, Noted, SessionState
 
 if TYPE_CHECKING:
 

@@ -7,10 +7,8 @@ for eventlet never. So the pool's connections do their own waiting, as the activ
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import math
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +22,6 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.errors import ConnectionTimeout
 from psycopg.pq.abc import PGconn
-from psycopg.pq.misc import find_libpq_full_path
 from psycopg.rows import RowFactory, tuple_row
 from psycopg.waiting import Ready, Wait
 
@@ -33,9 +30,10 @@ from .cancel import start_cancelling
 from .connect_call import ConnectCall
 from .connection import REVOKED
 from .psycopg_cursors import WatchedStatements, watch
+from .psycopg_libpq import library
 from .psycopg_restored import RestoredConnection
-from .session_changes import CURSORS
-from .session_state import NOTHING, REPORTED, Noted
+from .session.changes import CURSORS
+from .session.state import NOTHING, REPORTED, Noted
 from .waiting import POLLIN, POLLOUT, green_wait, look, wait_function
 from .waiting import Wait as WaitFunction
 
@@ -50,14 +48,6 @@ _READY = {0: Ready.NONE, POLLIN: Ready.R, POLLOUT: Ready.W, POLLIN | POLLOUT: Re
 _REPORTED = [name.encode() for name in REPORTED]
 #: How often to look whether somebody else has closed the connection, in seconds; as psycopg does.
 _INTERVAL = 0.1
-
-
-@functools.cache
-def library() -> str:
-    """Return the file name of the libpq that psycopg uses, or of a library that is linked with it."""
-    if pq.__impl__ == "python":
-        return find_libpq_full_path() or ""
-    return str(sys.modules[pq.PGconn.__module__].__file__)
 
 
 class PsycopgConnection(RestoredConnection):

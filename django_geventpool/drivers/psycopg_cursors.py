@@ -10,7 +10,7 @@ from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 
 from .errors import Suppress
-from .session_state import NOTHING, SessionState
+from .session.state import NOTHING, SessionState
 
 if TYPE_CHECKING:
     from psycopg import Cursor

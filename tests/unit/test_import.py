@@ -40,7 +40,9 @@ def watch():
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]
 for needed, modules in {
-    "psycopg": tuple(".drivers.psycopg" + rest for rest in ("", "_connection", "_cursors", "_door", "_restored")),
+    "psycopg": tuple(
+        f".drivers.psycopg{rest}" for rest in ("", "_connection", "_cursors", "_door", "_libpq", "_restored")
+    ),
     "rich": (".top.command", ".top.table"),
     "prometheus_client": (".metrics.prometheus",),
     "opentelemetry": (".metrics.opentelemetry",),

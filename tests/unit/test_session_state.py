@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 import pytest
 
-from django_geventpool.drivers.session_changes import changes_of
-from django_geventpool.drivers.session_state import (
+from django_geventpool.drivers.session.changes import changes_of
+from django_geventpool.drivers.session.state import (
     CHARACTERISTICS,
     CURSORS,
     IDENTITY,

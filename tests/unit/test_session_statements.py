@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from django_geventpool.drivers.session_statements import Effect, Operation, operations_of
-from django_geventpool.drivers.session_text import statements_of
+from django_geventpool.drivers.session.statements import Effect, Operation, operations_of
+from django_geventpool.drivers.session.text import statements_of
 
 WORDS = {effect.value: effect for effect in Effect}
 

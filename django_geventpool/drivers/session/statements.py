@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from ..pool.counters import StateKind
-from .session_text import Statement, statements_of
+from ...pool.counters import StateKind
+from .text import Statement, statements_of
 
 
 class Effect(enum.Enum):

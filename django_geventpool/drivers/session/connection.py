@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .session_state import REPORTED, SETTING, SessionState
+from .state import REPORTED, SETTING, SessionState
 
 
 class SessionConnection:

@@ -22,23 +22,23 @@ of the session, temporary tables and ``PREPARE``, unless they were undone. ON_RE
 session, also of sequences' ``currval`` and of what functions and ``DO`` have done; False leaves all of this for the
 next holder. In mode "transaction", SESSION_STATE may keep the connection for the holder as long as there is any.
 
-Whether the server has something to put back is told from the text of what goes through cursors (``session_changes``,
-``session_statements``), and from what the server reports unasked, so that it costs no round trip where nothing was
+Whether the server has something to put back is told from the text of what goes through cursors (``changes``,
+``statements``), and from what the server reports unasked, so that it costs no round trip where nothing was
 changed.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from ..pool.counters import StateKind
-from . import session_traces
-from .session_changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY
-from .session_effects import LONGEST_REMEMBERED, Effects, effects_of, remembered_effects_of
-from .session_keys import LOCK, TIME_ZONE, TRANSACTIONAL, Key, is_meant, stays, without_undone
-from .session_statements import Effect, Operation
+from ...pool.counters import StateKind
+from . import traces
+from .changes import ANY, CHARACTERISTICS, CURSORS, IDENTITY
+from .effects import LONGEST_REMEMBERED, Effects, effects_of, remembered_effects_of
+from .keys import LOCK, TIME_ZONE, TRANSACTIONAL, Key, is_meant, stays, without_undone
+from .owner import Scope, SessionOwner
+from .statements import Effect, Operation
 
 #: The client encoding was changed.
 ENCODING = 8
@@ -66,35 +66,7 @@ REPORTED = {
 }
 
 
-class Scope(enum.Enum):
-    """For how long session state is needed."""
-
-    #: Until it is undone, or the holder gives the connection back for good.
-    KEPT = "kept"
-    #: Only for now: the holder says itself how long.
-    PASSING = "passing"
-    #: It is of the session's setting up, and comes again with each session that this visitor meets.
-    SET_UP = "set up"
-
-
 _NONE: frozenset[StateKind] = frozenset()
-
-
-class SessionOwner(Protocol):
-    """Who has a session, and says what becomes of its state."""
-
-    def scope_of_state(self, kinds: Collection[StateKind], *, is_sent: bool) -> Scope:
-        """Decide on state that a statement is about to make; return for how long it is needed.
-
-        :param is_sent: whether the statement is on its way already.
-        :raises SessionStateError: if it is not allowed, and wasn't sent.
-        """
-
-    def who(self) -> str:
-        """Return the name of the holder, as it is shown."""
-
-    def has_session(self, session: SessionState) -> bool:
-        """Return whether it still has a session; the server may be asked about locks."""
 
 
 class Noted(NamedTuple):
@@ -201,7 +173,7 @@ class SessionState:
         self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
         if Effect.ROLL_BACK in found:
             self._undone = set()
-        if (recorder := session_traces.recorder) is not None:
+        if (recorder := traces.recorder) is not None:
             recorder.begin(self, made if scope is Scope.KEPT and self.owner is not None else ())
             return Noted(operations, new)
         undoing = () if found.isdisjoint((Effect.UNDO, Effect.COMMIT)) else operations
@@ -246,7 +218,7 @@ class SessionState:
 
     def trace(self, operations: tuple[Operation, ...]) -> None:
         """Record where in the code something was made that has succeeded, or counts so, if somebody wants to know."""
-        if (recorder := session_traces.recorder) is not None:
+        if (recorder := traces.recorder) is not None:
             recorder.confirm(self, operations, self._own | self.set_up)
 
     def confirm_commit(self) -> None:
@@ -302,7 +274,7 @@ class SessionState:
         self._asks = False
         if not has_any:
             self._made.pop(LOCK, None)
-            if (recorder := session_traces.recorder) is not None:
+            if (recorder := traces.recorder) is not None:
                 recorder.forget_locks(self)
 
     def who(self) -> str:
@@ -324,7 +296,7 @@ class SessionState:
         """Record what the server says: these of the settings that were set again are as they were."""
         self._set_again = set()
         keys: list[Key] = [("setting", name) for name in names]
-        if (recorder := session_traces.recorder) is not None:
+        if (recorder := traces.recorder) is not None:
             recorder.confirm_set_back(self, keys)
         self._drop(keys)
 

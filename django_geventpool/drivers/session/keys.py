@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
-from ..pool.counters import StateKind
-from .session_statements import NOT_RESET_WITH_ALL, Effect, Operation
+from ...pool.counters import StateKind
+from .statements import NOT_RESET_WITH_ALL, Effect, Operation
 
 T = TypeVar("T")
 

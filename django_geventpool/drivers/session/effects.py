@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-from .session_changes import changes_of
-from .session_statements import Operation, operations_of
+from .changes import changes_of
+from .statements import Operation, operations_of
 
 #: The longest text that is remembered, in characters or bytes.
 LONGEST_REMEMBERED = 4096

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from ..pool import naming
-from ..pool import stack as stacks
-from ..pool.counters import StateKind
-from .session_keys import LOCK, Key, without_undone
-from .session_statements import Effect, Operation
+from ...pool import naming
+from ...pool import stack as stacks
+from ...pool.counters import StateKind
+from .keys import LOCK, Key, without_undone
+from .statements import Effect, Operation
 
 
 class Trace(NamedTuple):
