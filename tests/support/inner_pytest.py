@@ -19,6 +19,8 @@ _ENVIRONMENT = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
 }
+#: Where one of these is set, pytest's summary repeats each failure whole.
+_OF_CI = ("CI", "BUILD_NUMBER")
 _OUTCOME = re.compile(r"^(?:\S+/)?test_\w+\.py::(\S+) (PASSED|FAILED|ERROR)\b", re.MULTILINE)
 
 
@@ -35,6 +37,8 @@ class InnerPytest:
         self.databases = databases
         for name, value in _ENVIRONMENT.items():
             monkeypatch.setenv(name, value)
+        for name in _OF_CI:
+            monkeypatch.delenv(name, raising=False)
         pytester.makeconftest('pytest_plugins = ["django_geventpool.pytest_plugin"]')
 
     def run(self, *arguments: str) -> pytest.RunResult:
