@@ -20,6 +20,7 @@ from django_geventpool.pool.stats import METRICS
 from django_geventpool.text import printable
 from django_geventpool.text import show as written
 
+from . import fleets
 from .task import TaskLabel
 
 #: A JSON object.
@@ -54,6 +55,8 @@ def _describe(alias: str, pool: Pool, more: Collection[str]) -> Answer:
     for metric in METRICS:
         if metric.kind == "histogram":
             answer[metric.name] = _times(getattr(stats, metric.name), more)
+    if stats.fleet is not None:
+        answer["fleet"]["owner"] = fleets.owner_of(stats.fleet.scope, alias)
     if HOLDERS in more:
         answer[HOLDERS] = [_holder(held) for held in pool.holders()]
     return answer

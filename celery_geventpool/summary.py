@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django_geventpool.pool.counters import BOUNDS
 from django_geventpool.pool.messages import count
 from django_geventpool.pool.metric import Metric
 from django_geventpool.pool.stats import METRICS
 
+from . import fleets
+from .text import quantile, seconds
+
 #: Gauges that are shown elsewhere in the text, or (as they are sums of others) nowhere.
-_PLACED = {"limit", "size", "in_use", "longest_held"}
+_PLACED = {"limit", "size", "in_use", "longest_held", "fleet_limit", "fleet_share"}
 _GAUGES = [each for each in METRICS if each.kind == "gauge" and each.name not in _PLACED]
 #: Counters with a label come last.
 _COUNTERS = sorted((each for each in METRICS if each.kind == "counter"), key=lambda each: each.label is not None)
@@ -43,6 +45,9 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
         line = counters[first : first + _IN_A_LINE]
         yield f"    {', '.join(_counter(each, pool[each.name]) for each in line)}"
     yield f"    {'; '.join(_times(each, pool[each.name]) for each in _HISTOGRAMS)}"
+    if fleet := fleets.describe(pool):
+        share = f"share {pool['fleet_share']}, demand {fleets.demand(pool)}; " if pool["fleet"] else ""
+        yield f"    fleet: {share}{fleet}"
     for held in pool.get("holders", ()):
         yield f"    held for {seconds(held['held'])} by {held['holder']}, {held['state']}"
 
@@ -88,13 +93,3 @@ def summarize_closed(closed: Mapping[str, int], silent: list[int]) -> str:
 def _silence(silent: list[int]) -> Iterator[str]:
     if silent:
         yield f"no answer from {'process' if len(silent) == 1 else 'processes'} {', '.join(map(str, silent))}"
-
-
-def quantile(time: float) -> str:
-    """Return a quantile as text, marked as an estimate: only the bucket that it lies in is known."""
-    return f"~{seconds(time)}" if time < BOUNDS[-1] else f"over {BOUNDS[-1]:.0f} s"
-
-
-def seconds(time: float) -> str:
-    """Return a time as text, with its unit."""
-    return f"{time * 1000:.3g} ms" if time < 1 else f"{time:.1f} s"

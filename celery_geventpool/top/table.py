@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from django_geventpool.pool.counters import HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 
-from ..summary import quantile, seconds
+from .. import fleets
+from ..text import quantile, seconds
 from . import samples
 from .samples import Row, Sample
 
@@ -25,19 +27,23 @@ _COLUMNS = {
     "in use": 0,
     "idle": 100,
     "waiting": 0,
+    "share": 120,
+    "demand": 120,
     "wait p50": 0,
     "wait p95": 0,
     "timeouts": 0,
     "tasks": 0,
     "checkouts": 100,
-    "longest holder": 130,
+    "longest holder": 140,
 }
+#: The columns of fleets, which are shown where there are any.
+_OF_FLEETS = {"share", "demand"}
 #: The columns that show counts per second. Timeouts are rare, and none should be missed: they are counted in all.
 _RATES = {"tasks", *(metric.name.replace("_", " ") for metric in METRICS if metric.kind == "counter")} - {"timeouts"}
 
 
-def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: float, console: Console) -> Table:
-    """Draw the pools of all workers.
+def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: float, console: Console) -> Group:
+    """Draw the pools of all workers, and below the table a line for each fleet.
 
     :param now: the last answer of each worker.
     :param before: the answers before those, by worker, for numbers of the time between; None for those in all.
@@ -45,7 +51,13 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
     :param console: where the table will be shown.
     """
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), expand=True)
-    headings = [heading for heading, least in _COLUMNS.items() if console.width >= least]
+    ordered = sorted(now, key=lambda sample: sample.worker)
+    lines = _fleets(ordered)
+    headings = [
+        heading
+        for heading, least in _COLUMNS.items()
+        if console.width >= least and (lines or heading not in _OF_FLEETS)
+    ]
     for heading in headings:
         if heading in ("worker", "pool"):
             table.add_column(heading, overflow="fold", min_width=12 if heading == "worker" else 7)
@@ -56,7 +68,7 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
         else:
             is_rate = before is not None and heading in _RATES
             table.add_column(f"{heading}/s" if is_rate else heading, justify="right", no_wrap=True)
-    for sample in sorted(now, key=lambda sample: sample.worker):
+    for sample in ordered:
         earlier = None if before is None else before.get(sample.worker, sample)
         silence = asked - sample.when
         # A Text, because Rich reads markup in brackets out of strings.
@@ -64,7 +76,19 @@ def draw(now: Iterable[Sample], before: Mapping[str, Sample] | None, asked: floa
         for cells in _rows(sample, earlier, console):
             table.add_row(name, *(cells.get(heading, "") for heading in headings[1:]), style="dim" if silence else "")
             name = Text()
-    return table
+    return Group(table, *lines)
+
+
+def _fleets(ordered: Iterable[Sample]) -> list[Text]:
+    """Return a line for each fleet, by the latest look of its pools: those that share a limit of the same owner."""
+    latest: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for sample in ordered:
+        for pool in sample.answer.get("pools", ()):
+            fleet = pool.get("fleet")
+            key = (pool["alias"], fleet["scope"], fleet["owner"]) if fleet else (pool["alias"],)
+            if fleets.describe(pool) and (key not in latest or (fleet and fleet["age"] < latest[key]["fleet"]["age"])):
+                latest[key] = pool
+    return [Text(f"fleet of {pool['alias']}: {fleets.describe(pool)}") for _, pool in sorted(latest.items())]
 
 
 def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[dict[str, str | Text]]:
@@ -84,6 +108,8 @@ def _rows(sample: Sample, before: Sample | None, console: Console) -> Iterator[d
             "in use": _in_use(row.numbers["in_use"], row.numbers["limit"], waiting, console),
             "waiting": Text(str(waiting), "yellow" if waiting else ""),
             "timeouts": Text(str(timeouts), "red" if timeouts else ""),
+            "share": str(row.numbers["fleet_share"]) if row.numbers.get("fleet") else "-",
+            "demand": str(fleets.demand(row.numbers)) if row.numbers.get("fleet") else "-",
             "tasks": "" if index else _count(samples.tasks(sample, before), before),
             "longest holder": "" if holder is None else Text(f"{seconds(row.numbers['longest_held'])} {holder}"),
         }

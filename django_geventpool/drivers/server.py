@@ -79,8 +79,10 @@ def is_idle_too_long(message: str) -> bool:
 
 #: Selects the session list as one text, which ``census.parse`` reads: the own process, and whether its name is shown;
 #: the limits of the role, the database and the server, less than 0 for none; then a line for each group of sessions
-#: that have role, database and name in common. It needs no rights. Without the right to see them, other roles'
-#: background workers may be taken for clients, or the other way round; the numbers of the own role are exact.
+#: that have role, database and name in common: the application's, or of other roles the role's. Names of roles are sent
+#: as bytes in ASCII, as they may be in the encoding of another database. It needs no rights. Without the right to see
+#: them, other roles' background workers may be taken for clients, or the other way round; the numbers of the own role
+#: are exact.
 _SESSION_LIST_QUERY = """
 SELECT pg_catalog.concat_ws(
     pg_catalog.chr(10),
@@ -95,10 +97,16 @@ SELECT pg_catalog.concat_ws(
     ),
     (
         SELECT pg_catalog.string_agg(
-            pg_catalog.concat_ws(' ', number, is_own_role, is_own_database, age, name), pg_catalog.chr(10)
+            pg_catalog.concat_ws(
+                ' ', number, role = r.oid, is_own_database, age, CASE WHEN role = r.oid THEN name ELSE
+                    pg_catalog.encode(pg_catalog.replace(pg_catalog.replace(
+                        pg_catalog.pg_get_userbyid(role)::text, pg_catalog.chr(92), '?'
+                    ), pg_catalog.chr(10), '?')::bytea, 'escape')
+                END
+            ), pg_catalog.chr(10)
         )
         FROM (
-            SELECT pg_catalog.count(*) AS number, usesysid = r.oid AS is_own_role, datid = d.oid AS is_own_database,
+            SELECT pg_catalog.count(*) AS number, usesysid AS role, datid = d.oid AS is_own_database,
                 coalesce(pg_catalog.round(pg_catalog.max(
                     extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)
                 )::numeric, 3), 0) AS age,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..options import PoolOptions
 from .counters import Counters, Reason
+from .fleet.view import fleet_numbers
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
@@ -373,5 +374,5 @@ class PoolState:
             waiting=len(self.waiting),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            **self.server.fleet.numbers(),
+            **fleet_numbers(self.server.fleet, now),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from .counters import Counters, HistogramSnapshot, Reason, StateKind
 from .driver import ConnectionState
+from .fleet.view import FleetView
 from .metric import Metric, metric
 
 
@@ -38,6 +39,10 @@ class PoolStats:
         "gauge", "connection", "What this pool and those of other processes may have together, by the server's limits"
     )
     fleet_share: int = metric("gauge", "connection", "This pool's fair share of that")
+    #: What that look has shown; None if there was none, or the list can't be read.
+    fleet: FleetView | None = None
+    #: Whether the list can be read; None until that was tried.
+    is_fleet_readable: bool | None = None
 
     checkouts: int = metric("counter", "checkout", "Connections lent")
     waits: int = metric("counter", "request", "Requests that had to wait, and are served or gave up")

@@ -115,7 +115,7 @@ class ScriptedDriver:
         self._take("look", connection)
         connection.badge = badge
         if self.take_census is None:
-            return Census([Scope("role", 1, strangers=1)] if self.says_full else [], is_readable=False)
+            return Census([Scope("role", 1, others={"psql": 1})] if self.says_full else [], is_readable=False)
         return self.take_census()
 
     def close(self, connection: ScriptedConnection) -> None:

@@ -33,15 +33,21 @@ class Scope:
     kind: str
     limit: int
     members: dict[str, Member] = field(default_factory=dict)
-    #: Sessions that belong to no pool of the fleet.
-    strangers: int = 0
+    #: Sessions that belong to no pool of the fleet, by their ``application_name``; another role's by that role.
+    others: dict[str, int] = field(default_factory=dict)
 
-    def add(self, badge: Badge | None, sessions: int, age: float) -> None:
+    def add(self, group: Sessions, badge: Badge | None) -> None:
         """Count sessions with the same name."""
         if badge is None:
-            self.strangers += sessions
+            name = group.name if group.is_own_role else f"role {group.name}"
+            self.others[name] = self.others.get(name, 0) + group.number
         else:
-            self.members.setdefault(badge.token, Member(badge)).add(badge, sessions, age)
+            self.members.setdefault(badge.token, Member(badge)).add(badge, group.number, group.age)
+
+    @property
+    def strangers(self) -> int:
+        """How many sessions belong to no pool of the fleet."""
+        return sum(self.others.values())
 
     @property
     def sessions(self) -> int:
@@ -73,7 +79,7 @@ class Sessions:
     is_own_database: bool
     #: For how long the oldest has been open (seconds).
     age: float
-    #: Its ``application_name``; empty if it is hidden.
+    #: Their ``application_name``; the role's name if that is another one.
     name: str
 
 
@@ -87,7 +93,7 @@ def take(limits: Iterable[tuple[str, int]], listed: Iterable[Sessions], *, is_re
         badge = read(group.name) if group.is_own_role else None
         for scope in scopes:
             if scope.kind == "server" or (group.is_own_role if scope.kind == "role" else group.is_own_database):
-                scope.add(badge, group.number, group.age)
+                scope.add(group, badge)
     return Census(scopes, is_readable)
 
 
@@ -103,5 +109,12 @@ def parse(text: str, pid: int) -> Census:
     listed = []
     for line in lines:
         number, role, database, age, name = line.split(" ", 4)
-        listed.append(Sessions(int(number), role == "t", database == "t", float(age), name))
+        is_own_role = role == "t"
+        name = name if is_own_role else _name_of_role(name)
+        listed.append(Sessions(int(number), is_own_role, database == "t", float(age), name))
     return take(limits, listed, is_readable=int(own_pid) == pid and is_named == "t")
+
+
+def _name_of_role(escaped: str) -> str:
+    """Return the name that the server has written in ASCII, with other bytes as octal numbers."""
+    return escaped.encode("ascii").decode("unicode_escape").encode("latin-1").decode(errors="replace")

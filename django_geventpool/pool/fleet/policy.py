@@ -105,13 +105,10 @@ class Fleet:
         """Go on in the place of a pool of the same process, which is closed."""
         self.token, self._sequence = predecessor.token, predecessor._sequence + 1
 
-    def numbers(self) -> dict[str, int]:
-        """Return what the last list has said, by the names of the pool's metrics; 0 if none is known."""
-        standing = self.standing if self.is_readable else None
-        return {
-            "fleet_limit": 0 if standing is None else standing.budget,
-            "fleet_share": 0 if standing is None else standing.target,
-        }
+    @property
+    def looked_at(self) -> float:
+        """When the last list was read that could be (monotonic seconds)."""
+        return self._plan.made_at
 
     # What is told to others
 

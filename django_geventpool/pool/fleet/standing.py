@@ -42,8 +42,9 @@ class Own:
 class Standing:
     """What the list says of one pool."""
 
-    #: What the fleet may have together, and how many pools it has.
+    #: What the fleet may have together, the limit that this follows from, and how many pools the fleet has.
     budget: int
+    scope: Scope
     pools: int
     #: How many connections there are for pools, what is kept free too.
     room: int
@@ -90,8 +91,10 @@ def judge(
     """
     views = [_View(scope, token, own, is_silent, is_company_expected) for scope in census.scopes]
     tightest = min(views, key=lambda view: (view.target, view.cap))
+    narrowest = min(views, key=lambda view: view.budget)
     return Standing(
-        budget=min(view.budget for view in views),
+        budget=narrowest.budget,
+        scope=narrowest.scope,
         room=min(view.scope.limit - view.strangers for view in views),
         pools=max(len(view.live) for view in views) + 1,
         sessions=max(view.scope.sessions for view in views),
