@@ -22,6 +22,8 @@ geventpool_connections gauge alias state worker
 geventpool_connects counter alias worker
 geventpool_create_seconds histogram alias worker
 geventpool_failed_connects counter alias worker
+geventpool_fleet_limit gauge alias worker
+geventpool_fleet_share gauge alias worker
 geventpool_limit gauge alias worker
 geventpool_longest_held_seconds gauge alias worker
 geventpool_pinned counter alias kind worker
@@ -46,8 +48,9 @@ db.client.connection.wait_time Histogram s pool.name
 """
 
 INSPECT = """\
-alias cancelled checkouts closed closing connecting connects create_time failed_connects idle in_use limit longest_held
-longest_holder pid pinned reclaimed reconnects size timeouts use_time wait_time waiting waits
+alias cancelled checkouts closed closing connecting connects create_time failed_connects fleet fleet_limit fleet_share
+idle in_use is_fleet_readable limit longest_held longest_holder pid pinned reclaimed reconnects size timeouts use_time
+wait_time waiting waits
 """
 
 

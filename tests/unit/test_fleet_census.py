@@ -30,6 +30,11 @@ def test_a_list_is_read() -> None:
     assert server.sessions == 11
 
 
+def test_other_roles_are_known_by_their_names_whatever_is_in_them() -> None:
+    server = parse(LIST.replace("4 f t 0 ", r"4 f t 0 m\303\274 ~aaaaaa.10.4.1\377"), 41).scopes[1]
+    assert server.others == {"psql": 1, "role mü ~aaaaaa.10.4.1\ufffd": 4}
+
+
 def test_what_other_roles_say_is_not_believed() -> None:
     (scope,) = take([("server", 10)], [Sessions(1, False, True, 0.0, "~aaaaaa.10.4.1")], is_readable=True).scopes
     assert not scope.members

@@ -16,6 +16,19 @@ POOL: dict[str, Any] = {
     "limit": 4,
     "longest_holder": None,
     "closed": {},
+    "fleet": None,
+}
+FLEET: dict[str, Any] = {
+    "age": 0.4,
+    "scope": "role",
+    "owner": "shop",
+    "limit": 25,
+    "sessions": 23,
+    "pools": 8,
+    "wanted": 80,
+    "max_conns": 80,
+    "strangers": 3,
+    "others": {"psql": 2, "role reporting": 1},
 }
 
 
@@ -76,3 +89,29 @@ def test_a_resize_in_one_child_or_several() -> None:
     answer = {"alias": "default", "before": 4, "limit": 5, "silent": []}
     assert summary.summarize_resize({**answer, "processes": 2}).endswith("was 4, in its child process too")
     assert summary.summarize_resize({**answer, "processes": 4}).endswith("was 4, in each of 3 child processes")
+
+
+def test_the_fleet_in_one_line() -> None:
+    pool = {**POOL, "limit": 10, "in_use": 3, "waiting": 30, "fleet_limit": 22, "fleet_share": 3, "fleet": FLEET}
+    text = summary.summarize({"pools": [pool], "unused": {}, "silent": []})
+    assert "default: 3 of 10 in use, 0 idle, 30 waiting\n" in text
+    assert (
+        "\n    fleet: share 3, demand 10; limit 25 (CONNECTION LIMIT of the role shop), 23 sessions: 20 of 8 pools, "
+        "which may have 22 and want 80, 3 of others (psql 2, role reporting 1); seen 400 ms ago"
+    ) in text
+
+
+def test_of_many_others_most_are_named() -> None:
+    fleet = {**FLEET, "scope": "server", "owner": "", "pools": 1, "sessions": 1, "strangers": 9, "others": {"psql": 2}}
+    text = summary.summarize({"pools": [{**POOL, "fleet": fleet}], "unused": {}, "silent": []})
+    assert "limit 25 (max_connections without reserved ones), 1 session: " in text
+    assert "of 1 pool, which may have 0 and wants 80, 9 of others (psql 2, and 7 more); " in text
+
+
+def test_nothing_is_said_of_a_fleet_that_was_not_looked_at() -> None:
+    assert "fleet" not in summary.summarize({"pools": [POOL], "unused": {}, "silent": []})
+
+
+def test_a_list_that_can_not_be_read_is_told() -> None:
+    text = summary.summarize({"pools": [{**POOL, "is_fleet_readable": False}], "unused": {}, "silent": []})
+    assert "\n    fleet: not known: the server's session list can't be read, or a pooler is in between" in text

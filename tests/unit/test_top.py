@@ -129,6 +129,67 @@ def test_workers_that_are_silent_or_can_not_answer_say_so() -> None:
     assert any("can't answer: KeyError('pools')" in line for line in lines)
 
 
+def fleet(age: float = 0.4, **changed: Any) -> dict[str, Any]:
+    """Return what a pool in a fleet answers in addition."""
+    seen = {
+        "age": age,
+        "scope": "role",
+        "owner": "shop",
+        "limit": 25,
+        "sessions": 23,
+        "pools": 2,
+        "wanted": 80,
+        "max_conns": 80,
+        "strangers": 3,
+        "others": {"psql": 2, "role reporting": 1},
+    }
+    return {"fleet": {**seen, **changed}, "fleet_limit": 22, "fleet_share": 11, "connecting": 0}
+
+
+def test_a_fleet_has_columns_and_one_line_of_the_latest_look() -> None:
+    heading, _, *rows, line = shown(
+        sample(100.0, pool(limit=20, in_use=11, waiting=30, **fleet())),
+        sample(100.0, pool(limit=20, in_use=9, **fleet(7.0, strangers=4)), worker="a@host"),
+        width=200,
+    )
+    assert heading.startswith("worker pool in use idle waiting share demand wait p50")
+    assert rows == [
+        "a@host default █████░░░░░ 9/20 0 0 11 9 - - 0 0 10",
+        "w@host default ██████░░░░ 11/20 0 30 11 20 - - 0 0 10",
+    ]
+    assert line == (
+        "fleet of default: limit 25 (CONNECTION LIMIT of the role shop), 23 sessions: 20 of 2 pools, which may have 22 "
+        "and want 80, 3 of others (psql 2, role reporting 1); seen 400 ms ago"
+    )
+
+
+def test_workers_that_know_of_no_fleet_have_no_share() -> None:
+    older = {name: value for name, value in pool().items() if not name.startswith("fleet")}
+    lines = shown(
+        sample(100.0, older, worker="older@host"),
+        sample(100.0, pool(connecting=0, fleet=None, fleet_limit=0, fleet_share=0), reports=2, worker="new@host"),
+        sample(100.0, pool(**fleet()), worker="w@host"),
+        Sample("x@host", 100.0, {"error": "no"}),
+        width=200,
+    )
+    assert lines[2] == "new@host default █████░░░░░ 2/4 0 0 - - - - 0 0 10"
+    assert lines[4] == "older@host default █████░░░░░ 2/4 0 0 - - - - 0 0 10"
+    assert lines[5] == "w@host default █████░░░░░ 2/4 0 0 11 2 - - 0 0 10"
+
+
+def test_limits_of_several_owners_have_a_line_each() -> None:
+    lines = shown(
+        sample(100.0, pool(**fleet()), pool("reports", **fleet(owner="reports"))),
+        sample(100.0, pool("old", is_fleet_readable=False), worker="x@host"),
+        width=250,
+    )
+    assert [line.partition(",")[0] for line in lines[-3:]] == [
+        "fleet of default: limit 25 (CONNECTION LIMIT of the role shop)",
+        "fleet of old: not known: the server's session list can't be read",
+        "fleet of reports: limit 25 (CONNECTION LIMIT of the role reports)",
+    ]
+
+
 def test_what_has_no_room_is_left_out() -> None:
     now = sample(100.0, pool(longest_holder="task t[1]"), worker="celery@host")
     assert shown(now, width=160)[2] == "celery@host default █████░░░░░ 2/4 0 0 - - 0 0 10 0 ms task t[1]"

@@ -12,6 +12,11 @@ from .policy import Fleet
 
 #: Of so many others the names are shown, those with most sessions first.
 _MOST_NAMES = 5
+_LIMITS = {
+    "role": "CONNECTION LIMIT of the role",
+    "database": "CONNECTION LIMIT of the database",
+    "server": "max_connections without reserved ones",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,13 @@ def fleet_numbers(fleet: Fleet, now: float) -> dict[str, Any]:
     return {
         "fleet_limit": 0 if standing is None else standing.budget,
         "fleet_share": 0 if standing is None else standing.target,
-        "fleet": None if standing is None else _view(standing.scope, now - fleet.looked_at),
+        "fleet": None if standing is None else view_of(standing.scope, now - fleet.looked_at),
         "is_fleet_readable": fleet.is_readable,
     }
 
 
-def _view(scope: Scope, age: float) -> FleetView:
+def view_of(scope: Scope, age: float) -> FleetView:
+    """Return what a list has shown of one limit, so many seconds ago."""
     badges = [member.badge for member in scope.members.values()]
     most = sorted(scope.others.items(), key=lambda entry: (-entry[1], entry[0]))[:_MOST_NAMES]
     return FleetView(
@@ -62,3 +68,18 @@ def _view(scope: Scope, age: float) -> FleetView:
         strangers=scope.strangers,
         others={printable(name) or "unnamed": number for name, number in most},
     )
+
+
+def limit_in_words(scope: str, owner: str) -> str:
+    """Return which limit it is.
+
+    :param owner: the name of the role or the database; empty if it isn't known.
+    """
+    return f"{_LIMITS.get(scope, scope)} {printable(owner)}".rstrip() if scope != "server" else _LIMITS[scope]
+
+
+def others_in_words(others: Mapping[str, int], strangers: int) -> str:
+    """Return who has how many of the sessions that are no pool's."""
+    named = [f"{name} {number}" for name, number in others.items()]
+    more = strangers - sum(others.values())
+    return ", ".join([*named, f"and {more} more"] if more else named)
