@@ -36,7 +36,7 @@ def describe(pool: Mapping[str, Any]) -> str:
     text = (
         f"limit {limit}, {count(fleet['sessions'], 'session')}: "
         f"{fleet['sessions'] - fleet['strangers']} of {count(fleet['pools'], 'pool')}, "
-        f"which may have {pool['fleet_limit']} and {'wants' if fleet['pools'] == 1 else 'want'} {fleet['wanted']}"
+        f"which may have {pool['fleet_limit']} and {'wants' if fleet['pools'] == 1 else 'want'} {fleet['demand']}"
     )
     if fleet["strangers"]:
         text += f", {fleet['strangers']} of others ({others_in_words(fleet['others'], fleet['strangers'])})"

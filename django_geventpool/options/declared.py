@@ -43,7 +43,7 @@ class PoolOptions:
     MAX_CONNS: int = _option(
         4,
         Count(least=1),
-        "hard limit of server connections, for each process and alias",
+        "hard limit of server connections, for each process and alias: the most that one may have",
         synonyms="max_conn max_connections max_open_conns max_size max_pool_size maximum_pool_size pool_max "
         "pool_size size_of_pool max_overflow max_active max_total default_pool_size "
         "reserve_pool_size max_db_connections max_user_connections max_client_conn conn_limit connection_limit",

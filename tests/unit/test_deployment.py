@@ -90,9 +90,11 @@ def test_secrets_come_from_outside() -> None:
 
 def test_the_workers_leave_room_on_the_server(compose: dict[str, Any]) -> None:
     most = int(compose["services"]["postgres"]["command"][1].partition("=")[2])
+    shared = re.search(r"CONNECTION LIMIT (\d+)", (DEPLOY / "create-database.sh").read_text())
     default = re.fullmatch(r"\$\{MAX_CONNS:-(\d+)\}", compose["x-library"]["environment"]["GEVENTPOOL_MAX_CONNS"])
+    assert shared is not None
     assert default is not None
-    assert int(default[1]) * compose["services"]["worker"]["deploy"]["replicas"] < most
+    assert int(default[1]) < int(shared[1]) < most
 
 
 def test_the_image_is_made_of_files_that_are_there(compose: dict[str, Any]) -> None:

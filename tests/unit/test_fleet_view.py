@@ -43,7 +43,7 @@ def test_the_tightest_limit_and_who_has_sessions() -> None:
         limit=12,
         sessions=7,
         pools=2,
-        wanted=13,
+        demand=13,
         max_conns=15,
         strangers=2,
         others={"psql": 2},

@@ -25,7 +25,7 @@ FLEET: dict[str, Any] = {
     "limit": 25,
     "sessions": 23,
     "pools": 8,
-    "wanted": 80,
+    "demand": 80,
     "max_conns": 80,
     "strangers": 3,
     "others": {"psql": 2, "role reporting": 1},

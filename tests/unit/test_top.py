@@ -138,7 +138,7 @@ def fleet(age: float = 0.4, **changed: Any) -> dict[str, Any]:
         "limit": 25,
         "sessions": 23,
         "pools": 2,
-        "wanted": 80,
+        "demand": 80,
         "max_conns": 80,
         "strangers": 3,
         "others": {"psql": 2, "role reporting": 1},

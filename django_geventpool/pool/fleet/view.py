@@ -32,7 +32,7 @@ class FleetView:
     sessions: int
     #: How many pools have any of them, how many connections these could use, and may have by their MAX_CONNS.
     pools: int
-    wanted: int
+    demand: int
     max_conns: int
     #: How many sessions are no pool's, and most of them by ``application_name`` or as "role" and the name of another.
     strangers: int
@@ -63,7 +63,7 @@ def view_of(scope: Scope, age: float) -> FleetView:
         limit=scope.limit,
         sessions=scope.sessions,
         pools=len(badges),
-        wanted=sum(badge.demand for badge in badges),
+        demand=sum(badge.demand for badge in badges),
         max_conns=sum(badge.limit for badge in badges),
         strangers=scope.strangers,
         others={printable(name) or "unnamed": number for name, number in most},
