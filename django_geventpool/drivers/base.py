@@ -196,7 +196,9 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
                     "processes that share a limit can't see each other"
                 )
             return census
-        self._logger.info("The server doesn't say who is connected: %s", refusal)
+        self._logger.info(
+            "The server doesn't say who is connected, so processes that share a limit can't see each other: %s", refusal
+        )
         self._reads_list = False
         return _UNKNOWN
 
