@@ -19,7 +19,7 @@ _OWNERS = {"role": "USER", "database": "NAME"}
 
 def owner_of(scope: str, alias: str) -> str:
     """Return the name of the role or database of an alias whose limit is shared; empty where the settings have none."""
-    return str(connections.settings[alias].get(_OWNERS.get(scope, "")) or "")
+    return str(connections.settings.get(alias, {}).get(_OWNERS.get(scope, "")) or "")
 
 
 def demand(pool: Mapping[str, Any]) -> int:
