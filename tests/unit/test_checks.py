@@ -12,7 +12,7 @@ from django.core.checks.registry import CheckRegistry
 
 from celery_geventpool import checks as worker_checks
 from django_geventpool import checks
-from django_geventpool.checks import ids, pooler, project, server, session_apps, settings
+from django_geventpool.checks import fleet, ids, pooler, project, server, session_apps, settings
 from tests.conftest import ROOT
 from tests.support.fresh import run_fresh
 
@@ -74,7 +74,7 @@ def test_each_check_has_a_test(check_id: str) -> None:
 
 def test_each_message_has_a_hint_and_an_id_of_the_list() -> None:
     used = set()
-    for module in (settings, project, server, pooler, session_apps, worker_checks):
+    for module in (settings, project, server, fleet, pooler, session_apps, worker_checks):
         for call in ast.walk(ast.parse(inspect.getsource(module))):
             arguments = {word.arg: ast.unparse(word.value) for word in getattr(call, "keywords", ())}
             if "id" in arguments:
