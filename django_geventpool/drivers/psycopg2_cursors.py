@@ -145,7 +145,6 @@ class WatchedServerCursor(WatchedCursor):
     def _check(self) -> None:
         if self.is_gone:
             raise psycopg2.InterfaceError("cursor already closed")
-        self.connection.session.uses += 1  # Fetching executes a part of the query.
 
     def fetchone(self) -> Any:
         """Fetch a row."""
