@@ -22,13 +22,15 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_owner", "_pool", "is_known", "unused_connection", "visitor", "wrapper")
+    __slots__ = ("__weakref__", "_owner", "_pool", "driver", "is_known", "unused_connection", "visitor", "wrapper")
 
     def __init__(self, wrapper: PooledWrapper) -> None:
         # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
         self.wrapper = weakref.ref(wrapper)
         self._owner = Owner(self)
         self._pool: Pool | None = None
+        #: The driver of the pool; there from the first ``getconn`` on.
+        self.driver: Driver
         #: Marks the connections whose sessions the wrapper has set up.
         self.visitor = object()
         #: Whether the session of the connection that was lent last is still as this wrapper had set it up.
@@ -46,21 +48,16 @@ class PoolAdapter:
         wrapper = self.wrapper()
         assert wrapper is not None, "it is the wrapper that asks"
         self._pool = pool = wrapper.pool_of_target()
+        self.driver = pool.driver
         self.unused_connection = connection = pool.getconn(owner=self._owner)
         connection.unused_since = time.monotonic()
         self.is_known = connection.meet(self.visitor)
         if not self.is_known:
-            pool.driver.clear_set_up(connection)
+            self.driver.clear_set_up(connection)
         session = connection.session
         session.owner = self.wrapper
         session.refuses = wrapper.session_policy == "raise"
         return connection.lent_as
-
-    @property
-    def driver(self) -> Driver:
-        """The driver of the pool."""
-        assert self._pool is not None
-        return self._pool.driver
 
     @property
     def connection(self) -> Any:
@@ -94,7 +91,7 @@ class PoolAdapter:
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
         self.unused_connection = None
-        if self._owner.request is not None and self._pool is not None:
+        if self._pool is not None:
             self._pool.give_back(self._owner)
 
     def reassign(self, holder: Holder) -> None:
@@ -105,18 +102,12 @@ class PoolAdapter:
     def time_zone(self) -> str | None:
         """Return the time zone of the connection's session, as the server reported it last; None without one."""
         connection = self.connection
-        if connection is None:
-            return None
-        assert self._pool is not None
-        return self._pool.driver.time_zone(connection)
+        return None if connection is None else self.driver.time_zone(connection)
 
     def is_in_transaction(self) -> bool:
         """Return whether the server has a transaction open for the connection, if there is one."""
         connection = self.connection
-        if connection is None:
-            return False
-        assert self._pool is not None
-        return self._pool.driver.is_in_transaction(connection)
+        return connection is not None and self.driver.is_in_transaction(connection)
 
     def is_needed(self, *, pins: bool) -> bool:
         """Return whether the connection has to stay: for a transaction, or for what was done to its session.
@@ -127,15 +118,13 @@ class PoolAdapter:
         connection = self.connection
         if connection is None:
             return False
-        pool = self._pool
-        assert pool is not None
-        if pool.driver.is_in_transaction(connection):
+        if self.driver.is_in_transaction(connection):
             return True
-        kinds = pool.driver.kinds_kept(connection) if pins else ()
+        kinds = self.driver.kinds_kept(connection) if pins else ()
         if not kinds:
             return False
-        if new := connection.session.count_new(kinds):
-            pool.count_pins(new)
+        if (new := connection.session.count_new(kinds)) and self._pool is not None:
+            self._pool.count_pins(new)
         return True
 
     def who(self) -> str:

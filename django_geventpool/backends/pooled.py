@@ -238,8 +238,7 @@ class PooledMixin(PooledWrapper, Base):
             super()._close()  # type: ignore[misc]
             return
         self.connection = None
-        with self.wrap_database_errors:
-            self._adapter.give_back()
+        self._adapter.give_back()  # The driver's own errors are the pool's to deal with.
 
     def forget_if_parents(self) -> None:
         """Leave the connection to the parent process, if this one was forked since the wrapper was made or last asked.

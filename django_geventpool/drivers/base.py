@@ -25,6 +25,7 @@ from .server import (
     may_be_check_interval,
     session_list_query,
 )
+from .session.state import SERVER
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -246,3 +247,4 @@ def note_error(connection: Any, error: Exception) -> None:
     """Record on a connection the error of a query, if it says that the server takes no writes."""
     if _sqlstate(error) == _READ_ONLY and isinstance(connection, PooledConnection):
         connection.was_refused_write = True
+        connection.session.changes |= SERVER

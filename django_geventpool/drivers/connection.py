@@ -145,7 +145,12 @@ class PooledConnection(SessionConnection, _Connection):
             self.remember(cursor)
         else:
             self.keep_track_of(cursor)
+        if self.session.refuses:
+            self.watch(cursor)
         return cursor
+
+    def watch(self, cursor: Any) -> None:
+        """Make a cursor show its statements before they are sent, if those of its class don't anyway."""
 
     def keep_track_of(self, cursor: Any) -> None:
         """Remember a cursor, to close it when the connection goes back, if it lives that long."""

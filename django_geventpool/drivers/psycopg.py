@@ -45,12 +45,6 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
     def _effective_settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return effective_settings(library(), make_conninfo, parameters)
 
-    def reset(self, connection: PsycopgConnection) -> bool:
-        """Put everything back, and end pipelines that were interrupted first."""
-        if connection.may_lack_sync and not self._is_in_use(connection):
-            connection.synchronize()
-        return super().reset(connection)
-
     def _transaction_status(self, connection: PsycopgConnection) -> int:
         return connection.pgconn.transaction_status
 
@@ -58,6 +52,8 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
         return connection.closed or connection.is_busy()
 
     def _end_transaction(self, connection: PsycopgConnection) -> bool:
+        if connection.may_lack_sync:
+            connection.synchronize()
         if connection.has_transaction():
             connection.rollback()
         if not connection.autocommit:

@@ -66,10 +66,10 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         return bool(connection.closed) or connection.is_active()
 
     def _end_transaction(self, connection: Psycopg2Connection) -> bool:
-        if connection.status == extensions.STATUS_BEGIN:
-            connection.rollback()
         if connection.status != extensions.STATUS_READY:
-            return False
+            if connection.status != extensions.STATUS_BEGIN:
+                return False
+            connection.rollback()
         if not connection.autocommit:
             connection.autocommit = True
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
@@ -85,7 +85,6 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         )
 
     def _execute(self, connection: Psycopg2Connection, sql: str) -> None:
-        connection.session.uses += 1
         connection.session.uses += 1  # What it changes, the server reports.
         with extensions.cursor(connection) as cursor:
             cursor.execute(sql)

@@ -42,9 +42,9 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     _usual: tuple[Any, Any] = (object(), None)
     #: How often the connection had been used when a COPY was left in its middle.
     _copy_was_left_at: int | None = None
-    #: What the server had reported when ``reports_state`` was asked last, and how often the connection had been used.
-    _compared: tuple[str | None, ...] = ()
-    _compared_after: int | None = None
+    #: What the server had reported when that was read last, and how often the connection had been used.
+    _read: tuple[str | None, ...] = ()
+    _read_after: int | None = None
     #: What the connection had when it was ready for use: the cursor class, and the typecasters.
     _opened: tuple[Any, dict[int, Any], dict[int, Any], tuple[int, ...]]
 
@@ -151,12 +151,12 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         """Make a cursor of a class that is derived from the one asked for and tells what it executes."""
         process.notice_fork()  # From now on, a child can't reach its parent's session.
         self.unused_since = None
-        self.session.uses += 1  # What a COPY does is seen by nothing else.
         usual, derived = self._usual
         if self.cursor_factory is usual and not args and not kwargs:
             cursor = _make_cursor(self, None, derived)
             self.keep_track_of(cursor)
             return cursor
+        self.session.uses += 1  # What this one executes may not be seen.
         make = super().cursor if self._chooses_cursors else self._derive_cursor
         cursor = make(*args, **kwargs)
         if not isinstance(cursor, WatchedCursor):
@@ -187,15 +187,12 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             self._usual = (factory, watched(factory))
 
     def _report(self) -> tuple[str | None, ...]:
-        if self._compared_after == self.session.uses:
-            return self._compared
-        return tuple(map(self.get_parameter_status, REPORTED))
-
-    def reports_state(self) -> bool:
-        """Return whether the server has reported changes since the session was set up for the holder."""
-        # A release asks this, and then compares again; psycopg2 decodes the server's reports each time.
-        self._compared, self._compared_after = self._report(), self.session.uses
-        return super().reports_state()
+        # A release asks twice, and psycopg2 decodes the server's reports each time.
+        uses = self.session.uses
+        if self._read_after != uses:
+            self._read = tuple(map(self.get_parameter_status, REPORTED))
+            self._read_after = uses
+        return self._read
 
     def restore(self) -> bool:
         """Put back what was changed on the connection object; True if that is more than what Django changes."""
@@ -259,7 +256,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         self._check_lock()
         session = self.session
         session.uses += 1
-        if not session.has_undone:
+        if not session.undone:
             super().commit()
             return
         # The server answers the COMMIT of a failed transaction with a rollback, and that is no error.

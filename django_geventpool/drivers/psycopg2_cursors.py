@@ -35,7 +35,7 @@ class WatchedCursor(_Cursor):
         session = self.connection.session
         session.uses = uses = session.uses + 1
         noted = session.note(query if type(query) is str else _text_of(query, self))
-        if session.has_undone and self.connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
+        if session.undone and self.connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
             session.note_rollback()  # A fetch or a COPY has failed.
         try:
             super().execute(query, *args, **kwargs)

@@ -204,22 +204,19 @@ class PsycopgConnection(RestoredConnection):
 
     # Cursors, transactions and pipelines
 
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Make a cursor, one that shows its statements first if the holder may refuse some."""
-        cursor = super().cursor(*args, **kwargs)
-        if self.session.refuses:
-            watch(cursor)
-        return cursor
+    def watch(self, cursor: Any) -> None:
+        """Make a cursor show its statements before they are sent; else they are seen just after that."""
+        watch(cursor)
 
     def remember(self, cursor: Any) -> None:
         """Remember a cursor on the server, and make it show its query, which nothing else sees."""
         super().remember(cursor)
-        watch(cursor)
+        self.watch(cursor)
 
     def commit(self) -> None:
         """Commit the transaction."""
         session = self.session
-        if not session.has_undone:
+        if not session.undone:
             super().commit()
             return
         # The server answers the COMMIT of a failed transaction with a rollback, and that is no error.

@@ -31,27 +31,30 @@ class ResettingDriver(abc.ABC, Generic[C]):
 
         ``session/state.py`` has the list.
         """
-        session = connection.session
-        if self._is_in_use(connection) or not self._end_use(connection):
-            if (recorder := traces.recorder) is not None:
-                recorder.forget(session)  # It ends with the connection.
-            return False
+        if self._is_in_use(connection):
+            return self._give_up(connection)
+        connection.close_cursors()
+        if not self._end_transaction(connection):
+            return self._give_up(connection)
         if (recorder := traces.recorder) is not None:
             self._settle_locks(connection)
-            recorder.end_loan(session)
+            recorder.end_loan(connection.session)
         changes = connection.changes()
         if changes & ENCODING:
             return False
         is_renewed = connection.restore()
         if changes or is_renewed or self._discard_all is True:
             self._clean(connection, changes, is_renewed)
+            if self.finds_server_lost(connection):
+                return False
         connection.forget_news()
-        return self._is_as_opened(connection) and not self.finds_server_lost(connection)
+        return self._is_as_opened(connection)
 
-    def _end_use(self, connection: C) -> bool:
-        """End what the holder is in the middle of; False if that fails."""
-        connection.close_cursors()
-        return self._end_transaction(connection)
+    def _give_up(self, connection: C) -> bool:
+        """Leave a connection as it is, with which all that was made in its session will end; return False."""
+        if (recorder := traces.recorder) is not None:
+            recorder.forget(connection.session)
+        return False
 
     def _clean(self, connection: C, changes: int, is_renewed: bool) -> None:
         """Put the session back in order, after which nobody's changes are recorded."""

@@ -112,7 +112,8 @@ class Pool:
         if self.closed:
             raise self._refusals.closed()  # Without the lock: a thread that was not forked may hold it for ever.
         if owner is not None:
-            self.give_back(owner)
+            if owner.request is not None:
+                self.give_back(owner)
             if owner.request is not None and not owner.request.is_served:
                 raise ClientBusy(
                     "Another greenlet or thread is taking a connection for the same database wrapper: use "
@@ -140,7 +141,7 @@ class Pool:
         self._lock.run(self._state.ask, request)
         self._housekeeper.start()
         while True:
-            if request.held is None and request.gate is not None:
+            if request.gate is not None and request.held is None:
                 self._announce(request)
                 # No helper function here: each waiter keeps its frames in memory.
                 while not request.wait_or_poll(self._housekeeper.watches_this_thread()):

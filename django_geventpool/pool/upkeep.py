@@ -39,9 +39,9 @@ class Upkeep:
         """Return by when to look at a slot that has come back (monotonic seconds), so that it isn't idle for too long.
 
         While there are slots, a look is planned within BACKSTOP, so twice that wakes the housekeeper only if none is.
-        It is less than IDLE_AT_FULL_SERVER.
+        It is less than IDLE_AT_FULL_SERVER, so only the fleet may shorten it.
         """
-        timeout = self._idle_timeout()
+        timeout = self.state.server.fleet.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)
         end = slot.since + (2 * BACKSTOP if timeout is None else min(timeout, 2 * BACKSTOP))
         return end if slot.expires_at is None else min(end, slot.expires_at)
 

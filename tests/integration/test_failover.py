@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import InternalError, transaction
+from django.db.backends.signals import connection_created
 
 from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
@@ -117,6 +119,45 @@ def test_a_session_that_a_pooler_has_moved_to_a_standby_is_not_lent_again(
         # The idle connection has got the report too.
         database.assert_whole()
         assert database.stats().connects == 4
+
+
+def test_a_standby_is_not_taken_for_state_of_the_session(make_database: MakeDatabase, postgres: Postgres) -> None:
+    with FrontEnd(postgres.host, postgres.port) as front_end:
+        settings = {"PORT": front_end.port}
+        database = make_database(MAX_CONNS=1, role_limit=5, POOL_MODE="transaction", settings=settings)
+        with transaction.atomic(using=database.alias):
+            database.fetch("select 1")
+            front_end.report("in_hot_standby", "on")
+            database.fetch("select 1")
+        assert database.stats().in_use == 0
+        assert database.stats().pinned == {}
+        eventually(lambda: database.count() == 0, "its end")
+
+
+def test_a_standby_that_is_reported_while_a_session_is_cleared_is_not_lent_again(
+    make_database: MakeDatabase, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FrontEnd(postgres.host, postgres.port) as front_end:
+        database = make_database(MAX_CONNS=1, role_limit=5, settings={"PORT": front_end.port})
+        clear = database.pool.driver.clear_set_up
+
+        def clear_and_report(connection: Any) -> None:
+            front_end.report("in_hot_standby", "on")
+            clear(connection)
+
+        def set_up(connection: Any, **_: object) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("set statement_timeout = '77s'")
+
+        connection_created.connect(set_up)
+        try:
+            held = database.pid()
+        finally:
+            connection_created.disconnect(set_up)
+        database.give_back()
+        monkeypatch.setattr(database.pool.driver, "clear_set_up", clear_and_report)
+        assert results([Task(database.answer, "select pg_backend_pid()")]) == [[(held,)]]
+        eventually(lambda: database.count() == 0, "its end")
 
 
 def test_a_replica_that_is_meant_stays_in_use(pair: Pair, make_database: MakeDatabase) -> None:

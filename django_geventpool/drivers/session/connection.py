@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .state import REPORTED, SETTING, SessionState
+from .state import REPORTED, SERVER, SETTING, SessionState
 
 
 class SessionConnection:
@@ -32,7 +32,7 @@ class SessionConnection:
         raise NotImplementedError
 
     def changes(self) -> int:
-        """Return what may have been changed: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING, SETTING, RECORDED.
+        """Return what may have been changed: IDENTITY, CHARACTERISTICS, CURSORS, ENCODING, SETTING, RECORDED, SERVER.
 
         A SETTING that was set up for the holder is no change.
         """
@@ -47,10 +47,14 @@ class SessionConnection:
         return changes
 
     def reports_state(self) -> bool:
-        """Return whether the server has reported changes since the session was set up for the holder."""
+        """Return whether the server has reported changes of the session since it was set up for the holder."""
         if self.session.has_more_set_up:  # By a derived engine, on the way to a cursor.
             self.record_as_set_up()
-        return self._report() != self._reported_at_set_up
+        reported = self._report()
+        return reported != self._reported_at_set_up and any(
+            now != set_up and change != SERVER
+            for change, set_up, now in zip(REPORTED.values(), self._reported_at_set_up, reported, strict=True)
+        )
 
     def has_lasting_set_up(self) -> bool:
         """Return whether what was set up for the last visitor would stay for the next one."""
@@ -72,6 +76,7 @@ class SessionConnection:
         """Begin again as a session that nobody has set up, as it was just cleared."""
         self.record_report()
         self.session.begin_anew()
+        self.session.changes |= SERVER  # Clearing it may have brought that report, too.
 
     def record_report(self) -> None:
         """Record what the server has reported as what holders are to get: its own defaults may have changed since."""

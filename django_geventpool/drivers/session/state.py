@@ -46,6 +46,8 @@ ENCODING = 8
 SETTING = 16
 #: Statements were recorded that may have made or undone session state.
 RECORDED = 32
+#: The server has become a standby, or has refused to write.
+SERVER = 64
 
 #: What puts the first three back. Together they are one string, for one round trip.
 _RESETS = {
@@ -63,6 +65,7 @@ REPORTED = {
     "default_transaction_read_only": CHARACTERISTICS,  # By PostgreSQL 14 and later.
     "session_authorization": IDENTITY,
     "search_path": SETTING,  # By PostgreSQL 18 and later.
+    "in_hot_standby": SERVER,  # By PostgreSQL 14 and later.
 }
 
 
@@ -93,13 +96,13 @@ class SessionState:
         "_made",
         "_own",
         "_set_again",
-        "_undone",
         "changes",
         "counted",
         "has_more_set_up",
         "owner",
         "refuses",
         "set_up",
+        "undone",
         "uses",
     )
 
@@ -123,7 +126,7 @@ class SessionState:
         #: What the holder has made, each with whether the connection stays with the holder for it.
         self._made: dict[Key, bool] = {}
         #: What was undone in the open transaction, and not made again since; it counts once that is committed.
-        self._undone: set[Key] = set()
+        self.undone: set[Key] = set()
         #: Whether only the server knows if there are advisory locks.
         self._asks = False
         #: What was made again, or rolled back: of settings only the server knows whether they are as they were.
@@ -160,7 +163,7 @@ class SessionState:
         made = self._made_by(operations)
         scope = self._scope_of(made, is_sent=is_sent)
         self.changes |= effects.changes | RECORDED
-        self._undone.difference_update(made)
+        self.undone.difference_update(made)
         is_left = Effect.COMMIT in found or effects.changes & ANY == ANY  # A CALL, too, may commit before it fails.
         new = () if is_left or scope is Scope.SET_UP else tuple(filter(self._is_new, made))
         for key in made:
@@ -172,7 +175,7 @@ class SessionState:
                 self._made[key] = self._made.get(key, False) or scope is Scope.KEPT
         self._asks = self._asks or not found.isdisjoint((Effect.TRY, Effect.RELEASE))
         if Effect.ROLL_BACK in found:
-            self._undone = set()
+            self.undone = set()
         if (recorder := traces.recorder) is not None:
             recorder.begin(self, made if scope is Scope.KEPT and self.owner is not None else ())
             return Noted(operations, new)
@@ -210,7 +213,7 @@ class SessionState:
         left = without_undone(self._made, noted.operations, self._own | self.set_up)
         undone = self._made.keys() - left.keys()
         if is_in_transaction:
-            self._undone |= undone
+            self.undone |= undone
             return
         self._drop(undone)
         if any(operation.effect is Effect.COMMIT for operation in noted.operations):
@@ -223,7 +226,7 @@ class SessionState:
 
     def confirm_commit(self) -> None:
         """Record that the transaction was committed, with all that it has undone."""
-        undone, self._undone = self._undone, set()
+        undone, self.undone = self.undone, set()
         self._drop(undone)
 
     def note_failure(self, noted: Noted = NOTHING) -> None:
@@ -235,17 +238,12 @@ class SessionState:
         if noted.made:
             self._drop(noted.made)
 
-    @property
-    def has_undone(self) -> bool:
-        """Whether something was undone in the open transaction."""
-        return bool(self._undone)
-
     def note_rollback(self) -> None:
         """Record that the transaction, or a part of it, was or will be rolled back: what it has undone may be back.
 
         A lock that was asked for may not have been taken.
         """
-        self._undone = set()
+        self.undone = set()
         if LOCK in self._made:
             self._asks = True
         self._set_again.update(self._made)
@@ -321,7 +319,7 @@ class SessionState:
         """Begin again without what the holder has made: it was cleared, or is left to the next one."""
         if self.changes & RECORDED:
             self._made = {}
-            self._undone, self._set_again = set(), set()
+            self.undone, self._set_again = set(), set()
             self._asks = False
             self.counted = set()
         self.changes = 0
