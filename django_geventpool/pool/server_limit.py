@@ -25,11 +25,13 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 #: Pauses of a pool without any connection: the first, from which they double, the longest, and the least, to which they
 #: fall in the time that is the last; all in seconds. The first are short, as others make room within a look; the last
 #: get shorter again, so that who has been outside for longest tries most often.
-OUTSIDE = (0.2, 0.5, 0.3, 4.0)
+OUTSIDE = (0.25, 0.5, 0.3, 4.0)
 
-#: How long a pool that has left its only connection to others stays outside, in parts of the longest pause: while it
-#: doesn't try, there are fewer that can be refused.
-AFTER_TURN = (2.0, 2.5)
+#: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
+#: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, there are
+#: fewer that can be refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
+AFTER_TURN = (0.4, 0.5)
+LONGEST_OUTSIDE = 10.0
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
 TIME_SLICE = 8.0
@@ -132,7 +134,8 @@ class ServerLimit:
         if left == 0:
             self._inside_since = -math.inf
             self._outside_since = self._clock()
-            self._pause(BACKOFF[1], self._uniform(*AFTER_TURN))
+            pause = max(1, self.fleet.outside) * self._uniform(*AFTER_TURN)
+            self._pause(BACKOFF[1], min(pause, LONGEST_OUTSIDE))
         else:
             self.leave_to_others()
 

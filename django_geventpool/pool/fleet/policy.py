@@ -255,11 +255,15 @@ class Fleet:
             return False
         return busy > 1 or held_for >= self._turn()
 
+    @property
+    def outside(self) -> int:
+        """How many pools there are more than connections, as far as is known; 0 or less for none."""
+        return len(self._seen) + 1 - (0 if self.standing is None else self.standing.room)
+
     def _turn(self) -> float:
         """Return for how long the only connection is kept (seconds)."""
-        room = 0 if self.standing is None else self.standing.room
         others_may_come = self._clock() - self._news_at < OUTSIDE_MEMORY
-        return LEAST_TURN if len(self._seen) + 1 > room or others_may_come else LONG_TURN
+        return LEAST_TURN if self.outside > 0 or others_may_come else LONG_TURN
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""
