@@ -28,8 +28,8 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 OUTSIDE = (0.25, 0.5, 0.3, 4.0)
 
 #: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
-#: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, there are
-#: fewer that can be refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
+#: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, fewer
+#: are refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
 AFTER_TURN = (0.4, 0.5)
 LONGEST_OUTSIDE = 10.0
 
