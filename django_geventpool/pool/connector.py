@@ -42,10 +42,6 @@ class Connector:
         """
         if slot.connection is None:
             self._connect(slot)
-            if self._state.waiting:
-                # The first look is over the first connection: then all know what room there is.
-                with contextlib.suppress(self._driver.error):  # Else the holder finds out.
-                    self._lookout.look_if_due(slot.connection)
         elif not self._driver.is_alive(slot.connection):
             logger.debug('Pool "%s": an idle connection was lost; replacing it', self._name)
             self.replace(slot, "broken")
@@ -67,6 +63,11 @@ class Connector:
             self._lock.run(self._state.counters.count, "failed_connects")
             raise
         self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
+        if self._state.waiting:
+            # The first look is over the first connection: then it is known how many others may connect.
+            with contextlib.suppress(self._driver.error):  # Else the holder finds out.
+                self._lookout.look_if_due(connection)
+            self._lock.run(self._state.dispatch)
 
     def _badge(self) -> str:
         return self._state.server.fleet.badge(own_numbers(self._state))

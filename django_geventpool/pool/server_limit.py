@@ -23,15 +23,15 @@ NEEDY = 0.5
 LEFT_TO_OTHERS = (0.55, 0.8)
 
 #: Pauses of a pool without any connection: the first, from which they double, the longest, and the least, to which they
-#: fall in the time that is the last; all in seconds.
-OUTSIDE = (0.3, 1.0, 0.6, 4.0)
+#: fall in the time that is the last; all in seconds. The first are short, as others make room within a look; the last
+#: get shorter again, so that who has been outside for longest tries most often.
+OUTSIDE = (0.25, 0.5, 0.3, 4.0)
 
-#: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: about as long as
-#: the pause of a pool without any connection.
-DOOR_OPEN = (1.0, 1.4)
-
-#: How long a pool that has left its only connection to others stays outside, in parts of the longest pause.
-AFTER_TURN = (1.5, 2.0)
+#: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
+#: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, fewer
+#: are refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
+AFTER_TURN = (0.4, 0.5)
+LONGEST_OUTSIDE = 10.0
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
 TIME_SLICE = 8.0
@@ -61,6 +61,7 @@ class ServerLimit:
         self._uniform = uniform
         #: What the session list says; that and when to yield where it says nothing of others.
         self.fleet = Fleet(clock, uniform)
+        #: When to leave room to others while the list isn't readable.
         self.share = FairShare(clock, uniform)
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
@@ -84,20 +85,17 @@ class ServerLimit:
         return (
             not (self.backoff and self._clock() < self.retry_at)
             and connecting < self.max_connecting
-            and (connecting < self.fleet.max_connecting or not can_wait)
+            and (connecting < self.fleet.max_connecting(size - connecting) or not can_wait)
             and self.fleet.may_grow(size)
         )
 
-    def connected(self, limit: int) -> bool:
-        """Record that the server had room; return whether others, which may have been held back, may connect now."""
+    def connected(self) -> None:
+        """Record that the server had room."""
         if self._inside_since == -math.inf:
             self._inside_since = self._clock()
         self._outside_since = None
-        was_held_back = bool(self.backoff) or min(self.max_connecting, self.fleet.max_connecting) < limit
-        if was_held_back:
-            self.backoff = self.retry_at = 0.0
-            self.max_connecting += 1
-        return was_held_back
+        self.backoff = self.retry_at = 0.0
+        self.max_connecting += 1
 
     def refused(self, size: int, limit: int) -> None:
         """Record that the server was full: nobody connects before a pause, while our own connections are lent on.
@@ -136,7 +134,8 @@ class ServerLimit:
         if left == 0:
             self._inside_since = -math.inf
             self._outside_since = self._clock()
-            self._pause(BACKOFF[1], self._uniform(*AFTER_TURN))
+            pause = max(1, self.fleet.outside) * self._uniform(*AFTER_TURN)
+            self._pause(BACKOFF[1], min(pause, LONGEST_OUTSIDE))
         else:
             self.leave_to_others()
 
@@ -144,15 +143,12 @@ class ServerLimit:
         """Return whether a look at the session list may be due."""
         now = self._clock()
         return now >= self.fleet.look_at(size, is_waited_for, limit) or (
-            is_waited_for and now >= self.share.probe_at and self._may_probe(now)
+            is_waited_for and self.fleet.is_readable is False and now >= self.share.probe_at
         )
 
-    def _may_probe(self, now: float) -> bool:
-        return self.fleet.is_alone and self.fleet.may_be_full and now >= self.fleet.soon
-
     def begin_probe_if_due(self, size: int) -> bool:
-        """Return whether a pool that knows of nobody else is to yield if the server is full, as somebody may wait."""
-        return self._may_probe(self._clock()) and self.share.begin_probe_if_due(size)
+        """Return whether a pool that can't read who else is there is to yield if the server is full."""
+        return self.fleet.is_readable is False and self.share.begin_probe_if_due(size)
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return how long a connection may be idle (seconds): less than usual if others may need it."""
@@ -172,11 +168,10 @@ class ServerLimit:
     def leave_to_others(self) -> None:
         """Hold all connects back for a while: others can have the room only when the server has let go of it.
 
-        If others are in the session list, it says what room there is.
+        Where the session list can be read, it says what room there is.
         """
-        if self.fleet.is_alone or not self.fleet.is_followed:
-            self.fleet.expect_company()
-            self._pause(BACKOFF[1], self._uniform(*(LEFT_TO_OTHERS if self.fleet.is_readable is False else DOOR_OPEN)))
+        if not self.fleet.is_readable:
+            self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
 
     def _pause(self, backoff: float, part: float) -> None:
         self.backoff = backoff
@@ -189,7 +184,7 @@ class ServerLimit:
 
 
 class FairShare:
-    """When a pool yields one of its connections to other processes, although tasks of its own wait for it.
+    """When a pool that can't read the session list yields a connection, although tasks of its own wait for it.
 
     A pool that has all connections it may have opens no more, and so hears nothing of others that find the server full:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for it,

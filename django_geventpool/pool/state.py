@@ -212,8 +212,9 @@ class PoolState:
         slot.state = State.IN_USE
         self.counters.count("connects")
         self.counters.histograms["create_time"].record(seconds)
-        if self.server.connected(self.limit):
-            self.dispatch()  # Others may connect now.
+        self.server.connected()
+        if self._clock() < self.server.fleet.look_at(len(self.slots), len(self.waiting), self.limit):
+            self.dispatch()  # Others may connect now; else after the look, which says how many.
 
     def _why_not_keep(self, slot: Slot) -> Reason | None:
         """Return why a slot that comes back with a sound connection is not to be lent again; None if it is."""

@@ -203,9 +203,9 @@ class SimulatedPool:
         self.open.append(session)
         self.counted.connects += 1
         session.is_busy = True
+        self.server.connected()
         if not self._look(session, lambda: self._opened(session)):
             self._opened(session)
-        if self.server.connected(self.limit):
             self.dispatch()
         self._plan()
 

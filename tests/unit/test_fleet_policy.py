@@ -107,8 +107,8 @@ def test_who_lacks_connections_does_not_wait_for_the_rare_look(fleet: Fleet, clo
     look(fleet, own(3, 3), ("a", 3, 3))
     clock.now += 5
     look(fleet, own(3, 3), ("a", 3, 3))
-    assert fleet.look_at(3, 0, 10) == clock.now + 2.0
-    assert fleet.look_at(8, 0, 10) == clock.now + 2.0
+    assert fleet.look_at(3, 0, 10) == clock.now + policy.CALM_INTERVAL
+    assert fleet.look_at(8, 0, 10) == clock.now + policy.CALM_INTERVAL
     assert fleet.look_at(8, 1, 10) == clock.now + policy.LOOK_INTERVAL
 
 
@@ -160,7 +160,6 @@ def test_with_an_old_list_it_tries_below_its_share_soon_and_above_seldom(fleet: 
     assert not fleet.may_grow(4)
     clock.now += policy.STALE_AFTER
     assert fleet.may_grow(4)
-    assert fleet.max_connecting <= policy.CONNECTING_IN_CROWD
     look(fleet, own(7, 10), ("a", 7, 10))
     clock.now += policy.STALE_AFTER
     assert not fleet.may_grow(7)
@@ -181,26 +180,31 @@ def test_a_list_that_cannot_be_read_is_not_asked_for_again(fleet: Fleet) -> None
     assert fleet.look_at(2, 8, 10) == math.inf
     assert fleet.badge(own(2, 10)) == ""
     assert fleet.may_grow(9)
-    assert fleet.max_connecting == math.inf
+    assert fleet.max_connecting(0) == math.inf
     assert not fleet.is_to_yield(10, 60.0)
 
 
-def test_few_connect_at_a_time_until_the_list_is_known_and_in_a_crowd(fleet: Fleet) -> None:
-    assert fleet.max_connecting == policy.CONNECTING_IN_CROWD
+def test_the_first_connects_alone_and_in_a_crowd_few_do_at_a_time(fleet: Fleet) -> None:
+    assert fleet.max_connecting(0) == 1
     look(fleet, own(1, 10), limit=100)
-    assert fleet.max_connecting == math.inf
+    assert fleet.max_connecting(0) == fleet.max_connecting(1) == math.inf
     look(fleet, own(1, 10), ("a", 1, 10))
-    assert fleet.max_connecting == policy.CONNECTING_IN_CROWD
+    assert fleet.max_connecting(0) == 1
+    assert fleet.max_connecting(1) == policy.CONNECTING_IN_CROWD
 
 
-def test_whoever_was_there_is_expected_back(fleet: Fleet, clock: Clock) -> None:
-    look(fleet, own(10, 20, 20), ("a", 3, 10))
-    look(fleet, own(10, 20, 20))
-    assert fleet.standing is not None
-    assert fleet.standing.budget == 14
-    clock.now += policy.FLEET_MEMORY + 1
-    look(fleet, own(10, 20, 20))
-    assert fleet.standing.budget == 15
+def test_where_the_limit_was_in_reach_looks_stay_frequent_for_a_while(fleet: Fleet, clock: Clock) -> None:
+    look(fleet, own(10, 10), ("a", 3, 10))
+    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.CALM_INTERVAL
+    clock.now += policy.FLEET_MEMORY
+    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.FAR_INTERVAL
+
+
+def test_looks_are_more_frequent_when_others_have_just_come_in(fleet: Fleet, clock: Clock) -> None:
+    fleet.begin_look(own(9, 10))
+    listed = [Sessions(9, True, True, 60.0, "~mmmmmm.10.10.1"), Sessions(1, True, True, 0.5, "~aaaaaa.10.10.1")]
+    fleet.record(take([("role", 15)], listed, is_readable=True), own(9, 10))
+    assert fleet.look_at(9, 1, 10) == clock.now + policy.HURRIED_INTERVAL
 
 
 def test_a_successor_goes_on_under_the_same_token(fleet: Fleet, clock: Clock) -> None:
@@ -220,27 +224,35 @@ def test_a_successor_goes_on_under_the_same_token(fleet: Fleet, clock: Clock) ->
 def test_who_has_none_tries_again_soon_then_seldom_then_more_often(clock: Clock) -> None:
     limit = ServerLimit(clock, lambda low, high: 1.0)
     pauses = []
-    for _ in range(8):
+    for _ in range(12):
         assert limit.may_connect(0, 0)
         limit.refused(0, 10)
         assert not limit.may_connect(0, 0)
         pauses.append(round(limit.retry_at - clock.now, 2))
         clock.now = limit.retry_at
     first, longest, shortest, _ = server_limit.OUTSIDE
-    assert pauses[:2] == [first, 2 * first]
+    assert pauses[0] == first
+    assert first < pauses[1] <= 2 * first
     assert max(pauses) <= longest
-    assert pauses[-1] == shortest
+    assert min(pauses[2:]) == pauses[-1]
+    assert pauses[-1] < max(pauses)
+    assert shortest <= pauses[-1]
 
 
 def test_who_has_left_its_only_connection_lets_others_go_first(clock: Clock) -> None:
     limit = ServerLimit(clock, least)
     limit.record_yield(0)
     assert limit.retry_at == clock.now + server_limit.AFTER_TURN[0]
+    limit.fleet.token = "mmmmmm"
+    look(limit.fleet, own(1, 5), *((letter, 1, 5) for letter in "abcd"), limit=2)
+    limit.retry_at = 0.0
+    limit.record_yield(0)
+    assert limit.retry_at == pytest.approx(clock.now + 3 * server_limit.AFTER_TURN[0]), "three stand outside"
 
 
 def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
     limit = ServerLimit(clock, least)
-    limit.connected(10)
+    limit.connected()
     mine = own(1, 10)
     limit.fleet.token = "mmmmmm"
     limit.fleet.begin_look(mine)

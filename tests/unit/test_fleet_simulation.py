@@ -72,7 +72,7 @@ def test_all_busy_one_busy_all_busy(seed: int) -> None:
     seconds = 2 * WATCHED if has_turns else WATCHED
     watched = fleet.watch(seconds)
     queries = [each.queries / seconds for each in watched]
-    assert sum(queries) >= (0.90 if has_turns else 0.95) * possible
+    assert sum(queries) >= 0.93 * possible
     assert min(queries) >= (0.5 if has_turns else 0.79) * possible / count
     if not has_turns:
         assert not sum(each.connects + each.refused for each in watched), "quiet, as long as nothing changes"
@@ -81,18 +81,22 @@ def test_all_busy_one_busy_all_busy(seed: int) -> None:
     for pool in others:
         pool.work(0)
     share = min(max_conns, limit - 1)
-    assert fleet.time_until(lambda: lone.in_use >= 0.9 * share, 3.0) <= (2.5 if has_turns else 1.5)
+    # Where there are turns, it may be outside when it begins.
+    assert fleet.time_until(lambda: lone.in_use >= 0.9 * share, 6.0) <= (5.0 if has_turns else 1.5)
     refused += sum(each.refused for each in fleet.watch(WATCHED))
 
     for pool in others:
         fleet.make_busy(pool)
     half = min(limit, count * max_conns) * len(others) / count / 2
     begin = fleet.world.now
-    fleet.time_until(lambda: busy(others) >= half, 3.5 if has_turns else 2.0)
+    fleet.time_until(lambda: busy(others) >= half, 2.0)
+    if not has_turns:
+        half_of_one = min(limit, count * max_conns) / count / 2
+        assert fleet.time_until(lambda: min(pool.in_use for pool in others) >= half_of_one, 3.5) <= 2.5
     fleet.world.run(max(0.0, begin + WATCHED - fleet.world.now))
     refused += sum(pool.counted.refused for pool in fleet.pools)
-    assert refused / count / (fleet.world.now - 1000) <= (0.4 if has_turns else 0.25)
-    assert max(pool.counted.longest_wait for pool in fleet.pools) <= 10.0
+    assert refused / count / (fleet.world.now - 1000) <= (0.3 if has_turns else 0.2)
+    assert max(pool.counted.longest_wait for pool in fleet.pools) <= 6.0
     fleet.assert_bound()
 
 
@@ -114,7 +118,7 @@ def test_a_late_one_gets_its_share(seed: int) -> None:
     (late,) = fleet.world.add(1, 25)
     fleet.pools.append(late)
     fleet.make_busy(late)
-    assert fleet.time_until(lambda: late.in_use >= 3, 5.0) <= 3.0
+    assert fleet.time_until(lambda: late.in_use >= 2, 5.0) <= 2.0
     fleet.assert_bound()
 
 
@@ -122,12 +126,12 @@ def test_a_late_one_gets_its_share(seed: int) -> None:
 def test_those_that_start_later_get_their_share_of_what_the_first_has_all_of(seed: int) -> None:
     fleet = Fleet(seed, 1, 6, 6)
     fleet.world.run(1.0 + seed)
-    assert busy(fleet.pools) >= 5
+    assert busy(fleet.pools) == 5
     for _ in range(3):
         fleet.world.run(0.2)
         fleet.pools += fleet.world.add(1, 6)
         fleet.make_busy(fleet.pools[-1])
-    fleet.time_until(lambda: min(pool.in_use for pool in fleet.pools) >= 1, 14.0)
+    assert fleet.time_until(lambda: min(pool.in_use for pool in fleet.pools) >= 1, 4.0) <= 2.0
     fleet.world.run(SETTLED)
     assert sorted(pool.in_use for pool in fleet.pools) == [1, 1, 1, 2]
     fleet.assert_bound()

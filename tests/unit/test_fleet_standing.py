@@ -21,9 +21,9 @@ def own(size: int, demand: int, limit: int = 25) -> Own:
     return Own(limit=limit, size=size, slots=size, opened=size, busy=size, waiting=demand - size)
 
 
-def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "", is_expected: bool = True) -> Standing:
+def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "") -> Standing:
     census = take([("role", limit)], listed, is_readable=True)
-    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent, is_expected)
+    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent)
 
 
 def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
@@ -81,15 +81,15 @@ def test_strangers_cannot_squeeze_the_fleet_below_one_each() -> None:
     assert standing.target == 1
 
 
-def test_alone_it_may_have_all() -> None:
-    standing = judge_list(own(20, 30), pool("m", 20, 30), is_expected=False)
-    assert (standing.budget, standing.cap) == (25, 25)
-    assert judge_list(own(20, 30), pool("m", 20, 30)).cap == 24, "others were there not long ago"
+def test_alone_it_may_have_all_but_one() -> None:
+    standing = judge_list(own(20, 30), pool("m", 20, 30))
+    assert (standing.budget, standing.cap) == (24, 24), "somebody may come in"
+    assert judge_list(own(1, 30), pool("m", 1, 30), limit=1).target == 1, "the only one that there is"
 
 
 def test_own_connections_that_holders_have_renamed_are_no_strangers() -> None:
-    standing = judge_list(own(8, 25), pool("m", 5, 25), strangers(3), is_expected=False)
-    assert standing.budget == 25
+    standing = judge_list(own(8, 25), pool("m", 5, 25), strangers(3))
+    assert standing.budget == 24
 
 
 def test_a_silent_pool_keeps_what_it_has_and_gets_no_share() -> None:
@@ -107,18 +107,26 @@ def test_when_there_are_more_pools_than_connections_the_one_that_was_longest_the
     assert judge_list(own(1, 5), *others[:2], mine, limit=4).target == 1, "there is room for all"
 
 
-def test_when_some_have_come_in_more_is_kept_free_for_others() -> None:
-    calm = judge_list(own(20, 40, 40), pool("m", 20, 40, 40), pool("a", 1, 40, 40), limit=40)
-    assert calm.target == 19
-    young = judge_list(own(20, 40, 40), pool("m", 20, 40, 40), pool("a", 1, 40, 40, age=0.1), limit=40)
-    assert young.target == 19, "39 less one more for whoever follows is 38"
-    assert young.budget == 38
+def test_while_others_come_in_it_grows_step_by_step_and_leaves_room_for_those_that_follow() -> None:
+    calm = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 1, 25))
+    assert (calm.has_newcomers, calm.cap) == (False, 12)
+    young = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 1, 25, age=0.1))
+    assert (young.has_newcomers, young.cap) == (True, 4)
+
+
+def test_in_turns_those_look_more_often_that_are_next_to_leave() -> None:
+    others = [pool(token, 1, 5, age=10.0 + number) for number, token in enumerate("abcdefg")]
+    paces = [
+        judge_list(own(1, 5), pool("m", 1, 5, age=age), *others, limit=limit).pace
+        for age, limit in ((20.0, 8), (10.5, 8), (20.0, 25))
+    ]
+    assert paces == [0.5, 2.0, 1.0]
 
 
 def test_the_tightest_limit_counts() -> None:
     listed = [pool("m", 4, 25), pool("a", 4, 25), Sessions(10, False, True, OLD, "")]
     census = take([("role", 25), ("database", 21), ("server", 97)], listed, is_readable=True)
-    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False, True)
+    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False)
     assert (standing.target, standing.cap) == (5, 5)
 
 

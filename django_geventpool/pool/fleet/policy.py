@@ -14,8 +14,10 @@ from .badge import Badge, new_token
 from .census import Census
 from .standing import Own, Silence, Standing, judge
 
-#: Least time between two looks of a pool at the list, in seconds.
+#: Least time between two looks of a pool at the list, in seconds: at the most two looks a second.
 LOOK_INTERVAL = 0.5
+#: The same for a moment after others have come in: so much sooner each has its share.
+HURRIED_INTERVAL = 0.25
 #: Each pause is longer by up to this part of it, so that pools don't look at the same time.
 _JITTER = 0.2
 #: What a look takes the server, in seconds: at all, and for each session (measured: 0.4 ms with 10, 1.1 ms with 200
@@ -25,18 +27,20 @@ LOOKS_SHARE = 0.02
 #: Most time between looks while nobody lacks a connection: if all pools together could reach the limit, if they can't,
 #: and if even twice as many couldn't; in seconds. Each pause is twice the one before: pools that start together soon
 #: see each other.
-CALM_INTERVAL = 2.0
+CALM_INTERVAL = 1.0
 FAR_INTERVAL = 10.0
 ROOMY_INTERVAL = 60.0
 #: For how long a list is relied on, in seconds, or if that is longer, for so many of the pauses between looks.
 STALE_AFTER = 3.0
 _STALE_PAUSES = 3
-#: How many connect at the same time until the list was read for the first time, and when others may be doing the same.
-CONNECTING_IN_CROWD = 2
 #: Least and most pause between attempts to get more than the last list had, when it is old because no connection comes
 #: back, in seconds.
 TRY_INTERVAL = (10.0, 60.0)
-#: For how long room for one more is kept free after another pool was last seen, in seconds.
+#: How many connect at the same time when others may be doing the same: few, as all of them may be refused, and more
+#: than one, as a lone pool is to have its share soon, however long a connect takes.
+CONNECTING_IN_CROWD = 2
+#: For how long pools that could reach the limit together are taken to come back after they have closed their
+#: connections, in seconds.
 FLEET_MEMORY = 600.0
 #: For how long a connection is idle until others may have it, in seconds.
 IDLE_GRACE = 0.4
@@ -86,9 +90,8 @@ class Fleet:
         self._silence = Silence()
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
-        #: The other pools in the last list, and when there last were any.
+        #: The other pools in the last list.
         self._company: set[str] = set()
-        self._met_at = -math.inf
         #: When each other pool was last in a list (monotonic seconds).
         self._seen: dict[str, float] = {}
         #: When one that wasn't among those was.
@@ -140,10 +143,11 @@ class Fleet:
 
     def _pause(self) -> float:
         standing = self.standing
-        cost = 0.0
+        pause = LOOK_INTERVAL
         if standing is not None:
             cost = standing.pools * (LOOK_COST[0] + standing.sessions * LOOK_COST[1]) / LOOKS_SHARE
-        return max(LOOK_INTERVAL, cost) * self._uniform(1, 1 + _JITTER)
+            pause = max(HURRIED_INTERVAL if standing.has_newcomers else LOOK_INTERVAL, cost) * standing.pace
+        return pause * self._uniform(1, 1 + _JITTER)
 
     def record(self, census: Census, own: Own) -> None:
         """Record what the list says."""
@@ -154,12 +158,12 @@ class Fleet:
         now = self._clock()
         self._silence.observe(census, now)
         self._meet({token for scope in census.scopes for token in scope.members} - {self.token}, now)
-        is_expected = now - self._met_at <= FLEET_MEMORY
-        standing = judge(census, self.token, own, lambda badge: self._silence.is_silent(badge, now), is_expected)
+        standing = judge(census, self.token, own, lambda badge: self._silence.is_silent(badge, now))
         self.standing = standing
         if standing.is_crowded:
             self._crowded_at = now
-        pause = self.soon - now
+        pause = self._pause()
+        self.soon = now + pause
         self._calm_pause = (
             0.0 if standing.is_contested else min(self._longest_pause(standing, now), 2 * self._calm_pause or pause)
         )
@@ -180,8 +184,6 @@ class Fleet:
     def _meet(self, company: set[str], now: float) -> None:
         if company - self._company:
             self._calm_pause = 0.0
-        if company:
-            self._met_at = now
         self._company = company
         if company - self._seen.keys() or self._news_at == -math.inf:
             self._news_at = now
@@ -197,27 +199,21 @@ class Fleet:
             return CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
-    def expect_company(self) -> None:
-        """Look soon and often for a while, as others may come in."""
-        self._next = self.soon
-        self._calm_pause = 0.0
-
     # What follows
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other pool was in the list for a while, or it can't be read."""
-        return not self.is_readable or self._clock() - self._met_at > FLEET_MEMORY
-
-    @property
-    def may_be_full(self) -> bool:
-        """Whether the limit could be reached by the pools that were there not long ago, as far as is known."""
-        return not self.is_readable or self._is_crowded(self._clock())
 
     @property
     def is_followed(self) -> bool:
         """Whether the list is read, and not too old."""
         return self._clock() < self._plan.made_at + self._plan.good_for
+
+    def max_connecting(self, opened: int) -> float:
+        """Return how many may connect at the same time.
+
+        :param opened: how many connections there are already.
+        """
+        if self.is_readable is False or (self.is_readable and not self._is_crowded(self._clock())):
+            return math.inf
+        return CONNECTING_IN_CROWD if opened else 1  # Over the first the list is read, which says what room there is.
 
     def may_grow(self, size: int) -> bool:
         """Return whether a pool that has, or is opening, so many connections may open another."""
@@ -230,14 +226,6 @@ class Fleet:
     def grow_at(self) -> float:
         """Return when to try to grow although no list says that there is room (monotonic seconds)."""
         return self._try_at if self.is_readable and self._plan.cap < math.inf else math.inf
-
-    @property
-    def max_connecting(self) -> float:
-        """How many may connect at the same time."""
-        if self.is_readable is False:
-            return math.inf
-        is_alone = self.is_readable and not self._is_crowded(self._clock())
-        return math.inf if is_alone else CONNECTING_IN_CROWD
 
     def refused(self, size: int) -> None:
         """Record that the server was full."""
@@ -264,11 +252,15 @@ class Fleet:
             return False
         return busy > 1 or held_for >= self._turn()
 
+    @property
+    def outside(self) -> int:
+        """How many pools there are more than connections, as far as is known; 0 or less for none."""
+        return len(self._seen) + 1 - (0 if self.standing is None else self.standing.room)
+
     def _turn(self) -> float:
         """Return for how long the only connection is kept (seconds)."""
-        room = 0 if self.standing is None else self.standing.room
         others_may_come = self._clock() - self._news_at < OUTSIDE_MEMORY
-        return LEAST_TURN if len(self._seen) + 1 > room or others_may_come else LONG_TURN
+        return LEAST_TURN if self.outside > 0 or others_may_come else LONG_TURN
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""

@@ -11,10 +11,15 @@ from .shares import fill
 
 #: A pool that has told nothing new for so long isn't counted on to want more, or to give anything back, in seconds.
 SILENT_AFTER = 4.0
-#: For how long a pool that has come in is taken as a sign that others may follow, in seconds.
+#: For how long a pool that has come in is taken as a sign that others may follow, in seconds: those outside have tried
+#: two or three times by then.
 YOUNG = 1.0
-#: The part of the limit that is kept free for those, at the most: one in so many.
-MOST_DOORS = 8
+#: Kept free, so that a pool that has none comes in at once, and is seen: one, as all the others pay for it.
+RESERVE = 1
+#: The part of the pools that look more often while there are turns, as theirs may be over: one in so many. The others,
+#: who have nothing to decide, look so much more seldom that all together look no more than else.
+NEXT_TO_LEAVE = 4
+_PACE_OF_NEXT, _PACE_OF_OTHERS = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,10 @@ class Standing:
     target: int
     #: How many connections it may grow to.
     cap: int
+    #: Whether others have come in a moment ago.
+    has_newcomers: bool
+    #: The time until the next look, in parts of the usual.
+    pace: float
     #: Whether some pool lacks connections, or could if others didn't close idle ones.
     is_contested: bool
     #: Whether all pools together could reach the limit.
@@ -82,14 +91,9 @@ class Silence:
         return now - self._heard[badge.token][1] >= SILENT_AFTER
 
 
-def judge(
-    census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
-) -> Standing:
-    """Return how the pool with this token stands, by the limit that is the tightest for it.
-
-    :param is_company_expected: whether other pools were in the list not long ago.
-    """
-    views = [_View(scope, token, own, is_silent, is_company_expected) for scope in census.scopes]
+def judge(census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool]) -> Standing:
+    """Return how the pool with this token stands, by the limit that is the tightest for it."""
+    views = [_View(scope, token, own, is_silent) for scope in census.scopes]
     tightest = min(views, key=lambda view: (view.target, view.cap))
     narrowest = min(views, key=lambda view: view.budget)
     return Standing(
@@ -100,6 +104,8 @@ def judge(
         sessions=max(view.scope.sessions for view in views),
         target=tightest.target,
         cap=min(view.cap for view in views),
+        has_newcomers=tightest.has_newcomers,
+        pace=tightest.pace,
         is_contested=any(view.is_contested for view in views),
         is_crowded=any(view.could_take(1) for view in views),
         is_roomy=not any(view.could_take(2) for view in views),
@@ -109,9 +115,7 @@ def judge(
 class _View:
     """One limit as one pool sees it."""
 
-    def __init__(
-        self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
-    ) -> None:
+    def __init__(self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool]) -> None:
         self.scope = scope
         self._token = token
         self._own = own
@@ -126,12 +130,7 @@ class _View:
         self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
         wanting = sum(member.badge.demand > 0 for member in self.live) + 1
-        #: Kept free, so that those who have none can come in and be seen; more after some have, as others may follow.
-        self._reserve = 0
-        if others or strangers or is_company_expected:
-            young = sum(member.age < YOUNG for member in self.live) + (mine is None or mine.age < YOUNG)
-            self._reserve = 1 + min(young if wanting * 2 <= scope.limit else young // 2, scope.limit // MOST_DOORS)
-        self._left = scope.limit - fixed - self._reserve
+        self._left = scope.limit - fixed - RESERVE
         #: What the pools may have together. Strangers can't squeeze them below one each, for half of the limit.
         self.budget = max(self._left, min(wanting, scope.limit // 2), 1)
         #: Free for the pools to grow into, beside the reserve.
@@ -139,7 +138,11 @@ class _View:
             0, self._left - self._sessions_of_live() - max(own.slots, 0 if mine is None else mine.sessions)
         )
         self._age_of_own = 0.0 if mine is None else mine.age
+        #: Whether there is no more than one for each, so that pools may leave to let others in.
+        has_turns = bool(self.live) and wanting >= self.budget
+        self.has_newcomers = not has_turns and any(member.age < YOUNG for member in self.live)
         self._judge()
+        self.pace = self._pace_of_turns() if has_turns else 1.0
 
     def _sessions_of_live(self) -> int:
         return sum(member.sessions for member in self.live)
@@ -172,7 +175,15 @@ class _View:
             lacking = fill(lacking, self.budget - sum(taken))
             lacking[self._place] += taken[self._place] - own.size
             self.target = own.limit
-        self.cap = min(self.target, own.size + fill(lacking, self._usable)[self._place])
+        growth = fill(lacking, self._usable)[self._place]
+        if self.has_newcomers:
+            growth = min(growth, max(1, own.size))  # Not into all that others, still outside, come for.
+        self.cap = min(self.target, own.size + growth)
+
+    def _pace_of_turns(self) -> float:
+        ages = sorted((age for _, demand, _, _, age in self._rows if demand), reverse=True)
+        is_next = not ages or self._age_of_own >= ages[len(ages) // NEXT_TO_LEAVE]
+        return _PACE_OF_NEXT if is_next else _PACE_OF_OTHERS
 
     def _shares(self) -> list[int]:
         wishes = [demand for _, demand, _, _, _ in self._rows]
