@@ -82,7 +82,7 @@ def is_idle_too_long(message: str) -> bool:
 #: that have role, database and name in common: the application's, or of other roles the role's. Names of roles are sent
 #: as bytes in ASCII, as they may be in the encoding of another database. It needs no rights. Without the right to see
 #: them, other roles' background workers may be taken for clients, or the other way round; the numbers of the own role
-#: are exact.
+#: are exact. An age of less than 0 is hidden, as all are from a session that has assumed a role without that right.
 _SESSION_LIST_QUERY = """
 SELECT pg_catalog.concat_ws(
     pg_catalog.chr(10),
@@ -109,7 +109,7 @@ SELECT pg_catalog.concat_ws(
             SELECT pg_catalog.count(*) AS number, usesysid AS role, datid = d.oid AS is_own_database,
                 coalesce(pg_catalog.round(pg_catalog.max(
                     extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)
-                )::numeric, 3), 0) AS age,
+                )::numeric, 3), -1) AS age,
                 CASE WHEN usesysid = r.oid THEN coalesce(application_name, '') ELSE '' END AS name
             FROM pg_catalog.pg_stat_get_activity(NULL)
             WHERE (backend_type = 'client backend' OR backend_type IS NULL) AND datid IS NOT NULL

@@ -36,6 +36,7 @@ def own_numbers(state: PoolState) -> Own:
         opened=opened,
         busy=busy,
         waiting=len(state.waiting),
+        held_for=state.server.held_for,
     )
 
 

@@ -27,6 +27,10 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 #: get shorter again, so that who has been outside for longest tries most often.
 OUTSIDE = (0.25, 0.5, 0.3, 4.0)
 
+#: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: longer than the
+#: pause of a pool without any connection.
+DOOR_OPEN = (0.6, 0.8)
+
 #: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
 #: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, fewer
 #: are refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
@@ -39,6 +43,9 @@ TIME_SLICE = 8.0
 #: Least and most time between two probes whether the server is full, while nobody else is known to want a connection,
 #: in seconds. Each is twice the one before, as processes that start together soon learn what each of them can have.
 PROBE_INTERVAL = (1.0, 10.0)
+
+#: The most is less for many connections, of which one costs less: this, in seconds, divided by their number.
+PROBE_INTERVAL_OF_ONE = 50.0
 
 #: For how long a server that was full is taken to be so still, in seconds.
 FULL_FOR = 60.0
@@ -61,15 +68,15 @@ class ServerLimit:
         self._uniform = uniform
         #: What the session list says; that and when to yield where it says nothing of others.
         self.fleet = Fleet(clock, uniform)
-        #: When to leave room to others while the list isn't readable.
+        #: When to leave room to others that the list doesn't show, or not yet.
         self.share = FairShare(clock, uniform)
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
         self.retry_at = 0.0
         #: Since when the pool stands outside, without a connection (monotonic seconds); None if it doesn't.
         self._outside_since: float | None = None
-        #: Since when it has had connections (monotonic seconds).
-        self._inside_since = -math.inf
+        #: Since when it has had connections (monotonic seconds); None if it has had none since it left the last.
+        self._inside_since: float | None = None
         #: How many may connect at the same time.
         self.max_connecting = math.inf
 
@@ -91,7 +98,7 @@ class ServerLimit:
 
     def connected(self) -> None:
         """Record that the server had room."""
-        if self._inside_since == -math.inf:
+        if self._inside_since is None:
             self._inside_since = self._clock()
         self._outside_since = None
         self.backoff = self.retry_at = 0.0
@@ -132,23 +139,31 @@ class ServerLimit:
         """
         self.share.record_yield()
         if left == 0:
-            self._inside_since = -math.inf
+            self._inside_since = None
             self._outside_since = self._clock()
             pause = max(1, self.fleet.outside) * self._uniform(*AFTER_TURN)
             self._pause(BACKOFF[1], min(pause, LONGEST_OUTSIDE))
         else:
             self.leave_to_others()
 
+    @property
+    def held_for(self) -> float:
+        """For how long the pool has had connections (seconds)."""
+        return 0.0 if self._inside_since is None else self._clock() - self._inside_since
+
     def may_look(self, size: int, is_waited_for: bool, limit: int) -> bool:
         """Return whether a look at the session list may be due."""
         now = self._clock()
         return now >= self.fleet.look_at(size, is_waited_for, limit) or (
-            is_waited_for and self.fleet.is_readable is False and now >= self.share.probe_at
+            is_waited_for and now >= self.share.probe_at and self._may_probe(now)
         )
 
+    def _may_probe(self, now: float) -> bool:
+        return not self.fleet.has_reserve and self.fleet.may_be_full and now >= self.fleet.soon
+
     def begin_probe_if_due(self, size: int) -> bool:
-        """Return whether a pool that can't read who else is there is to yield if the server is full."""
-        return self.fleet.is_readable is False and self.share.begin_probe_if_due(size)
+        """Return whether a pool that keeps nothing free is to yield if the server is full, as somebody may wait."""
+        return self._may_probe(self._clock()) and self.share.begin_probe_if_due(size)
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return how long a connection may be idle (seconds): less than usual if others may need it."""
@@ -160,7 +175,7 @@ class ServerLimit:
         :param busy: how many are in use or being opened, this one too.
         :param left: how many the pool has beside it.
         """
-        is_yielded = self.fleet.is_to_yield(busy, self._clock() - self._inside_since)
+        is_yielded = self.fleet.is_to_yield(busy, self.held_for)
         if is_yielded:
             self.record_yield(left)
         return is_yielded
@@ -168,10 +183,11 @@ class ServerLimit:
     def leave_to_others(self) -> None:
         """Hold all connects back for a while: others can have the room only when the server has let go of it.
 
-        Where the session list can be read, it says what room there is.
+        Where one is kept free, the session list says what room there is.
         """
-        if not self.fleet.is_readable:
-            self._pause(BACKOFF[1], self._uniform(*LEFT_TO_OTHERS))
+        if not self.fleet.has_reserve or not self.fleet.is_followed:
+            self.fleet.expect_company()
+            self._pause(BACKOFF[1], self._uniform(*(LEFT_TO_OTHERS if self.fleet.is_readable is False else DOOR_OPEN)))
 
     def _pause(self, backoff: float, part: float) -> None:
         self.backoff = backoff
@@ -184,7 +200,7 @@ class ServerLimit:
 
 
 class FairShare:
-    """When a pool that can't read the session list yields a connection, although tasks of its own wait for it.
+    """When a pool that knows of no others yields a connection, although tasks of its own wait for it.
 
     A pool that has all connections it may have opens no more, and so hears nothing of others that find the server full:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for it,
@@ -224,7 +240,7 @@ class FairShare:
             pause = TIME_SLICE / size
         else:
             pause = self._probe_pause
-            self._probe_pause = min(2 * pause, PROBE_INTERVAL[1])
+            self._probe_pause = min(2 * pause, PROBE_INTERVAL[1], PROBE_INTERVAL_OF_ONE / size)
         self.probe_at = self._clock() + pause * self._uniform(0.75, 1.25)
 
     def record_yield(self) -> None:

@@ -86,11 +86,12 @@ def _answers(answer: object) -> list[tuple[int]] | None:
 
 def test_max_connections_reached_by_ordinary_roles(small_server: PostgresServer, make_database: MakeDatabase) -> None:
     database = make_database(server=small_server, MAX_CONNS=20, role_limit=20, CONN_WAIT_TIMEOUT=60)
-    with sessions_of(small_server, small_server.user, 3):
+    with sessions_of(small_server, small_server.user, 5):
         tasks = [Task(database.answer, "select %s::int, pg_sleep(0.01)::text", number) for number in range(100)]
+        eventually(lambda: "remaining connection slots are reserved" in small_server.log, "the server to refuse")
+    with sessions_of(small_server, small_server.user, 3):
         assert [rows[0][0] for rows in results(tasks)] == list(range(100))
     eventually(lambda: database.stats().size <= 5, "no more connections than there may be")
-    assert "remaining connection slots are reserved" in small_server.log
 
 
 def test_max_connections_reached_by_superusers_too(small_server: PostgresServer, make_database: MakeDatabase) -> None:

@@ -144,6 +144,7 @@ class SimulatedPool:
             opened=len(self.open) + self.closing,
             busy=recent + self.connecting,
             waiting=self.waiting,
+            held_for=self.server.held_for,
         )
 
     # What happens

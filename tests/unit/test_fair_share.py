@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from django_geventpool.pool.server_limit import FULL_FOR, IDLE_AT_FULL_SERVER, PROBE_INTERVAL, TIME_SLICE, FairShare
+from django_geventpool.pool.server_limit import (
+    FULL_FOR,
+    IDLE_AT_FULL_SERVER,
+    PROBE_INTERVAL,
+    PROBE_INTERVAL_OF_ONE,
+    TIME_SLICE,
+    FairShare,
+)
 
 
 class Clock:
@@ -40,7 +47,10 @@ def test_as_long_as_nobody_is_refused_it_looks_more_and_more_seldom(clock: Clock
     assert [pause_of(share, clock, 10) for _ in range(3)] == [least, least, 2 * least]
     for _ in range(3):
         pause_of(share, clock, 10)
-    assert pause_of(share, clock, 10) == most
+    assert pause_of(share, clock, 10) == PROBE_INTERVAL_OF_ONE / 10
+    for _ in range(2):
+        pause_of(share, clock, 2)
+    assert pause_of(share, clock, 2) == most
     share.refused(10)
     pause_of(share, clock, 10)
     share.record_yield()

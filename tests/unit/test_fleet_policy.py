@@ -43,7 +43,15 @@ def fleet(clock: Clock) -> Fleet:
 
 
 def own(size: int, demand: int, limit: int = 10) -> Own:
-    return Own(limit=limit, size=size, slots=size, opened=size, busy=min(size, demand), waiting=max(0, demand - size))
+    return Own(
+        limit=limit,
+        size=size,
+        slots=size,
+        opened=size,
+        busy=min(size, demand),
+        waiting=max(0, demand - size),
+        held_for=60,
+    )
 
 
 def census(*pools: tuple[str, int, int], limit: int = 15) -> Census:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_geventpool.pool.fleet.badge import Badge
 from django_geventpool.pool.fleet.census import Census, Sessions, take
-from django_geventpool.pool.fleet.standing import SILENT_AFTER, Own, Silence, Standing, judge
+from django_geventpool.pool.fleet.standing import ALWAYS_KEPT_FROM, SILENT_AFTER, Own, Silence, Standing, judge
 
 OLD = 100.0
 
@@ -18,12 +18,12 @@ def strangers(sessions: int) -> Sessions:
 
 
 def own(size: int, demand: int, limit: int = 25) -> Own:
-    return Own(limit=limit, size=size, slots=size, opened=size, busy=size, waiting=demand - size)
+    return Own(limit=limit, size=size, slots=size, opened=size, busy=size, waiting=demand - size, held_for=60)
 
 
-def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "") -> Standing:
+def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "", company: bool = False) -> Standing:
     census = take([("role", limit)], listed, is_readable=True)
-    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent)
+    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent, is_company_expected=company)
 
 
 def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
@@ -52,10 +52,22 @@ def test_what_somebody_does_not_want_goes_to_the_others() -> None:
     assert standing.target == 11
 
 
-def test_idle_connections_of_a_pool_are_not_its_share() -> None:
-    mine = Own(limit=25, size=10, slots=10, opened=10, busy=1, waiting=0)
+def test_idle_connections_of_a_pool_are_what_others_lack() -> None:
+    mine = Own(limit=25, size=10, slots=10, opened=10, busy=1, waiting=0, held_for=60)
     standing = judge_list(mine, pool("m", 10, 10), pool("a", 14, 25))
-    assert (standing.target, standing.is_contested) == (1, True)
+    assert (standing.target, standing.is_contested) == (12, True)
+
+
+def test_a_pool_may_grow_to_its_share_before_it_wants_it() -> None:
+    standing = judge_list(own(1, 1), pool("m", 1, 1), pool("a", 10, 25))
+    assert standing.cap == 12
+
+
+def test_ages_that_are_hidden_make_nobody_new_and_let_each_pool_take_turns() -> None:
+    others = [pool(name, 1, 10, age=-1) for name in "abcdef"]
+    mine = Own(limit=10, size=1, slots=1, opened=1, busy=1, waiting=9, held_for=5)
+    standing = judge_list(mine, pool("m", 1, 10, age=-1), *others, limit=7)
+    assert (standing.target, standing.has_newcomers) == (0, False)
 
 
 def test_as_long_as_there_is_room_nobody_gives_anything_back() -> None:
@@ -81,15 +93,19 @@ def test_strangers_cannot_squeeze_the_fleet_below_one_each() -> None:
     assert standing.target == 1
 
 
-def test_alone_it_may_have_all_but_one() -> None:
+def test_alone_it_may_have_all_if_one_is_much_and_nobody_was_there_not_long_ago() -> None:
     standing = judge_list(own(20, 30), pool("m", 20, 30))
-    assert (standing.budget, standing.cap) == (24, 24), "somebody may come in"
+    assert (standing.budget, standing.cap, standing.has_reserve) == (25, 25, False)
+    standing = judge_list(own(20, 30), pool("m", 20, 30), company=True)
+    assert (standing.budget, standing.cap, standing.has_reserve) == (24, 24, True)
+    standing = judge_list(own(20, 90), pool("m", 20, 90), limit=ALWAYS_KEPT_FROM)
+    assert (standing.budget, standing.has_reserve) == (ALWAYS_KEPT_FROM - 1, True)
     assert judge_list(own(1, 30), pool("m", 1, 30), limit=1).target == 1, "the only one that there is"
 
 
 def test_own_connections_that_holders_have_renamed_are_no_strangers() -> None:
     standing = judge_list(own(8, 25), pool("m", 5, 25), strangers(3))
-    assert standing.budget == 24
+    assert standing.budget == 25
 
 
 def test_a_silent_pool_keeps_what_it_has_and_gets_no_share() -> None:
@@ -126,7 +142,7 @@ def test_in_turns_those_look_more_often_that_are_next_to_leave() -> None:
 def test_the_tightest_limit_counts() -> None:
     listed = [pool("m", 4, 25), pool("a", 4, 25), Sessions(10, False, True, OLD, "")]
     census = take([("role", 25), ("database", 21), ("server", 97)], listed, is_readable=True)
-    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False)
+    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False, is_company_expected=False)
     assert (standing.target, standing.cap) == (5, 5)
 
 

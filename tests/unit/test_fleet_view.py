@@ -10,7 +10,7 @@ from django_geventpool.pool.fleet.policy import Fleet
 from django_geventpool.pool.fleet.standing import Own
 from django_geventpool.pool.fleet.view import FleetView, fleet_numbers, limit_in_words, others_in_words, view_of
 
-OWN = Own(limit=10, size=2, slots=2, opened=2, busy=2, waiting=9)
+OWN = Own(limit=10, size=2, slots=2, opened=2, busy=2, waiting=9, held_for=60)
 LIST = [
     Sessions(2, True, True, 60.0, str(Badge("aaaaaa", 10, 9, 1))),
     Sessions(3, True, True, 60.0, str(Badge("bbbbbb", 5, 4, 7))),

@@ -14,12 +14,12 @@ class Member:
 
     badge: Badge
     sessions: int = 0
-    #: For how long its oldest session has been open, by the server's clock (seconds).
-    age: float = 0.0
+    #: For how long its oldest session has been open, by the server's clock (seconds); less than 0 if that is hidden.
+    age: float = -1.0
 
     def add(self, badge: Badge, sessions: int, age: float) -> None:
-        """Count sessions of this pool; the newest badge holds."""
-        if badge.sequence > self.badge.sequence:
+        """Count sessions of this pool; the newest badge holds, or that of the connection it has opened since."""
+        if (badge.sequence, badge.demand) > (self.badge.sequence, self.badge.demand):
             self.badge = badge
         self.sessions += sessions
         self.age = max(self.age, age)
@@ -77,7 +77,7 @@ class Sessions:
     number: int
     is_own_role: bool
     is_own_database: bool
-    #: For how long the oldest has been open (seconds).
+    #: For how long the oldest has been open (seconds); less than 0 if that is hidden.
     age: float
     #: Their ``application_name``; the role's name if that is another one.
     name: str

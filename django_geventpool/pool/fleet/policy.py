@@ -39,8 +39,8 @@ TRY_INTERVAL = (10.0, 60.0)
 #: How many connect at the same time when others may be doing the same: few, as all of them may be refused, and more
 #: than one, as a lone pool is to have its share soon, however long a connect takes.
 CONNECTING_IN_CROWD = 2
-#: For how long pools that could reach the limit together are taken to come back after they have closed their
-#: connections, in seconds.
+#: For how long other pools, and pools that could reach the limit together, are taken to come back after they have
+#: closed their connections, in seconds.
 FLEET_MEMORY = 600.0
 #: For how long a connection is idle until others may have it, in seconds.
 IDLE_GRACE = 0.4
@@ -90,8 +90,9 @@ class Fleet:
         self._silence = Silence()
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
-        #: The other pools in the last list.
+        #: The other pools in the last list, and when there last were any (monotonic seconds).
         self._company: set[str] = set()
+        self._met_at = -math.inf
         #: When each other pool was last in a list (monotonic seconds).
         self._seen: dict[str, float] = {}
         #: When one that wasn't among those was.
@@ -158,7 +159,13 @@ class Fleet:
         now = self._clock()
         self._silence.observe(census, now)
         self._meet({token for scope in census.scopes for token in scope.members} - {self.token}, now)
-        standing = judge(census, self.token, own, lambda badge: self._silence.is_silent(badge, now))
+        standing = judge(
+            census,
+            self.token,
+            own,
+            lambda badge: self._silence.is_silent(badge, now),
+            is_company_expected=now - self._met_at <= FLEET_MEMORY,
+        )
         self.standing = standing
         if standing.is_crowded:
             self._crowded_at = now
@@ -184,6 +191,8 @@ class Fleet:
     def _meet(self, company: set[str], now: float) -> None:
         if company - self._company:
             self._calm_pause = 0.0
+        if company:
+            self._met_at = now
         self._company = company
         if company - self._seen.keys() or self._news_at == -math.inf:
             self._news_at = now
@@ -199,7 +208,22 @@ class Fleet:
             return CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
+    def expect_company(self) -> None:
+        """Look soon and often for a while, as others may come in."""
+        self._next = self.soon
+        self._calm_pause = 0.0
+
     # What follows
+
+    @property
+    def has_reserve(self) -> bool:
+        """Whether a connection is kept free for others, as the last list demands."""
+        return bool(self.is_readable and self.standing and self.standing.has_reserve)
+
+    @property
+    def may_be_full(self) -> bool:
+        """Whether the limit could be reached by the pools that were there not long ago, as far as is known."""
+        return not self.is_readable or self._is_crowded(self._clock())
 
     @property
     def is_followed(self) -> bool:

@@ -16,6 +16,8 @@ SILENT_AFTER = 4.0
 YOUNG = 1.0
 #: Kept free, so that a pool that has none comes in at once, and is seen: one, as all the others pay for it.
 RESERVE = 1
+#: From this limit on that is kept free also by a pool that knows of nobody else: it costs two percent at the most.
+ALWAYS_KEPT_FROM = 50
 #: The part of the pools that look more often while there are turns, as theirs may be over: one in so many. The others,
 #: who have nothing to decide, look so much more seldom that all together look no more than else.
 NEXT_TO_LEAVE = 4
@@ -36,6 +38,8 @@ class Own:
     #: Those in use or being opened, or idle since a moment ago.
     busy: int
     waiting: int
+    #: For how long it has had connections (seconds).
+    held_for: float
 
     @property
     def demand(self) -> int:
@@ -59,6 +63,8 @@ class Standing:
     target: int
     #: How many connections it may grow to.
     cap: int
+    #: Whether a connection is kept free for others.
+    has_reserve: bool
     #: Whether others have come in a moment ago.
     has_newcomers: bool
     #: The time until the next look, in parts of the usual.
@@ -91,9 +97,14 @@ class Silence:
         return now - self._heard[badge.token][1] >= SILENT_AFTER
 
 
-def judge(census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool]) -> Standing:
-    """Return how the pool with this token stands, by the limit that is the tightest for it."""
-    views = [_View(scope, token, own, is_silent) for scope in census.scopes]
+def judge(
+    census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool], *, is_company_expected: bool
+) -> Standing:
+    """Return how the pool with this token stands, by the limit that is the tightest for it.
+
+    :param is_company_expected: whether other pools were in the list not long ago.
+    """
+    views = [_View(scope, token, own, is_silent, is_company_expected) for scope in census.scopes]
     tightest = min(views, key=lambda view: (view.target, view.cap))
     narrowest = min(views, key=lambda view: view.budget)
     return Standing(
@@ -104,6 +115,7 @@ def judge(census: Census, token: str, own: Own, is_silent: Callable[[Badge], boo
         sessions=max(view.scope.sessions for view in views),
         target=tightest.target,
         cap=min(view.cap for view in views),
+        has_reserve=all(view.reserve for view in views),
         has_newcomers=tightest.has_newcomers,
         pace=tightest.pace,
         is_contested=any(view.is_contested for view in views),
@@ -115,7 +127,9 @@ def judge(census: Census, token: str, own: Own, is_silent: Callable[[Badge], boo
 class _View:
     """One limit as one pool sees it."""
 
-    def __init__(self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool]) -> None:
+    def __init__(
+        self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
+    ) -> None:
         self.scope = scope
         self._token = token
         self._own = own
@@ -130,17 +144,20 @@ class _View:
         self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
         wanting = sum(member.badge.demand > 0 for member in self.live) + 1
-        self._left = scope.limit - fixed - RESERVE
+        is_kept = others or strangers or is_company_expected or scope.limit >= ALWAYS_KEPT_FROM
+        #: How much is kept free.
+        self.reserve = RESERVE if is_kept else 0
+        self._left = scope.limit - fixed - self.reserve
         #: What the pools may have together. Strangers can't squeeze them below one each, for half of the limit.
         self.budget = max(self._left, min(wanting, scope.limit // 2), 1)
         #: Free for the pools to grow into, beside the reserve.
         self._usable = max(
             0, self._left - self._sessions_of_live() - max(own.slots, 0 if mine is None else mine.sessions)
         )
-        self._age_of_own = 0.0 if mine is None else mine.age
+        self._age_of_own = own.held_for if mine is None or mine.age < 0 else mine.age
         #: Whether there is no more than one for each, so that pools may leave to let others in.
         has_turns = bool(self.live) and wanting >= self.budget
-        self.has_newcomers = not has_turns and any(member.age < YOUNG for member in self.live)
+        self.has_newcomers = not has_turns and any(0 <= member.age < YOUNG for member in self.live)
         self._judge()
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
@@ -186,7 +203,9 @@ class _View:
         return _PACE_OF_NEXT if is_next else _PACE_OF_OTHERS
 
     def _shares(self) -> list[int]:
+        """Return what each may have; this pool, which may soon want more, as if it wanted all that it may have."""
         wishes = [demand for _, demand, _, _, _ in self._rows]
+        wishes[self._place] = self._own.limit
         wanting = [index for index, wish in enumerate(wishes) if wish]
         if len(wanting) <= self.budget:
             return fill(wishes, self.budget)
