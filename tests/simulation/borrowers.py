@@ -70,6 +70,7 @@ class Habits:
     query: tuple[float, float] = (0.001, 0.06)
     #: How long it waits, instead of CONN_WAIT_TIMEOUT.
     timeouts: tuple[float | None, ...] = ()
+    own_timeouts: float = 0.3
     urgent: float = 0.0
     #: Ends without giving back.
     forgets: float = 0.0
@@ -90,6 +91,7 @@ class Borrower:
         self.process = process
         self.scheduler = process.scheduler
         self.habits = habits
+        self._is_dismissed = False
         #: How many calls of ``getconn`` go on.
         self.asking = 0
         self.task: Task | None = None
@@ -109,13 +111,11 @@ class Borrower:
         self._owner = Owner(self._wrapper)
 
     def run(self) -> None:
-        task = self.scheduler.current
+        task = self.task
         assert task is not None
-        self.task = task
-        task.borrower = self
         task.local["is_urgent"] = self._happens(self.habits.urgent)
         try:
-            for _ in range(self.habits.visits):
+            for _ in range(0 if self._is_dismissed else self.habits.visits):
                 self.scheduler.sleep(self.scheduler.random.uniform(0, 2 * self.habits.think))
                 try:
                     self._visit(self._owner)
@@ -124,6 +124,12 @@ class Borrower:
         finally:
             self.process.loans = {r: loan for r, loan in self.process.loans.items() if loan.borrower is not self}
             self.process.borrower_ended(self)
+
+    def dismiss(self, error: Thrown) -> None:
+        """End, wherever it is."""
+        self._is_dismissed = True
+        if self.task is not None:
+            self.scheduler.throw(self.task, error)
 
     def _visit(self, owner: Owner | None, depth: int = 0) -> None:
         try:
@@ -149,7 +155,7 @@ class Borrower:
             self._pool.give_back(owner)  # As the adapter of Django's wrappers: each pool gets back its own.
         self._pool = pool = self.process.pool
         arguments: dict[str, Any] = {}
-        if self.habits.timeouts and self._happens(0.3):
+        if self.habits.timeouts and self._happens(self.habits.own_timeouts):
             arguments["timeout"] = self.scheduler.random.choice(self.habits.timeouts)
         self.asking += 1
         try:

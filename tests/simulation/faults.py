@@ -23,6 +23,8 @@ CUT = 12.0
 DOWN = 2.0
 #: The share of dead processes whose host is dead too, so that the server doesn't hear of it.
 HOSTS_LOST = 0.3
+#: After how long at the most the server ends the sessions of such a process, in seconds.
+HOST_KEEPALIVE = 8.0
 #: The most sessions of others.
 STRANGERS = 3
 
@@ -81,6 +83,8 @@ class Faults:
         for process in world.alive():
             process.network.mend()
             process.go_on()
+            for borrower in process.borrowers:
+                borrower.dismiss(Killed())  # It may wait for what it holds itself.
 
     # Tasks
 
@@ -92,18 +96,19 @@ class Faults:
         if not process.tasks:
             return
         task = self.random.choice([*process.tasks])
-        if task.has_not_begun or (task.borrower is None and self.random.random() > HITS_OF_OTHERS):
+        if task.has_not_begun and task.borrower is not None:
+            return
+        if task.borrower is None and (self.random.random() > HITS_OF_OTHERS or not self._may_be_hit(task)):
             return
         self.scheduler.note(f"{task} is hit")
         if task.borrower is None or self.random.random() < 0.5:
-            if self._may_be_killed(task):
-                self.scheduler.throw(task, Killed())
+            self.scheduler.throw(task, Killed())
         elif not task.is_at_lock:
             self.scheduler.throw(task, OwnTimeout())
 
-    def _may_be_killed(self, task: Task) -> bool:
-        """Return whether killing a task here breaks no promise of the pool's: that it is told of its end later."""
-        return task.borrower is not None or (not task.is_at_lock and self.random.random() < 0.3)
+    def _may_be_hit(self, task: Task) -> bool:
+        """Return whether the pool promises to go on if one of its own tasks is killed here."""
+        return "close" in task.name or not (task.is_at_lock or task.has_not_begun)
 
     # Processes, the network, the server
 
@@ -133,7 +138,7 @@ class Faults:
         process = self._one()
         process.die()
         server = self.world.server
-        longest = 20.0 if self.random.random() < HOSTS_LOST else 0.2
+        longest = HOST_KEEPALIVE if self.random.random() < HOSTS_LOST else 0.2
         for session in list(process.sessions):
             self.scheduler.after(self.random.uniform(0.0, longest), lambda session=session: server.end(session))
         self.world.add_process()

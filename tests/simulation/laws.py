@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from django_geventpool.pool import Pool
 from django_geventpool.pool.slot import Request, Slot, State
+from django_geventpool.pool.upkeep import SLOT_POLL_INTERVAL
 from tests.support import inside
 
 if TYPE_CHECKING:
     from .process import Process
 
-#: How late the housekeeper may tell a waiter that its time is over, and that it may connect; how long it may take to
-#: take back what the ended have, and to close or replace a connection, at the most; in seconds.
-LATE = 0.3
-LATE_CONNECT = 2.5
+#: How late the housekeeper may tell a waiter that its time is over, or that it may connect, as it waits for the
+#: processor; how long it may take to take back what the ended have, and to close a connection, at the most; in seconds.
+LATE = 0.1
 LATE_RECLAIM = 3.0
 LATE_CLOSE = 25.0
 #: In longer queues, not all is looked at in each step.
@@ -133,16 +133,21 @@ class Laws:
             self.fail("somebody waits, and the time for that is over")
         if len(waiting) <= SHORT_QUEUE or self._checks % SELDOM == 0:
             self._check_queue()
-        connecting = closing = 0
-        for slot in state.slots:
-            connecting += slot.state is State.CONNECTING
-            closing += slot.state is State.CLOSING
-        if self._count() < state.limit and state.server.may_connect(len(state.slots) - closing, connecting):
-            self._could_connect_since = min(now, self._could_connect_since)
-            if now - self._since(self._could_connect_since) > LATE_CONNECT:
-                self.fail("somebody waits, and there is room to connect")
-        else:
+        self._check_room(now)
+
+    def _check_room(self, now: float) -> None:
+        """Law 2: nobody waits for long where there is room to connect."""
+        state = self.state
+        connecting = sum(slot.state is State.CONNECTING for slot in state.slots)
+        # Where others want connections too, those that are being closed may have to be gone before.
+        if self._count() >= state.limit or not state.server.may_connect(len(state.slots), connecting):
             self._could_connect_since = math.inf
+            return
+        self._could_connect_since = min(now, self._could_connect_since)
+        # With an old list, it is enough to try now and then.
+        late = LATE + (SLOT_POLL_INTERVAL if state.server.fleet.grow_at() <= now else 0.0)
+        if now - self._since(self._could_connect_since) > late:
+            self.fail("somebody waits, and there is room to connect")
 
     def _check_queue(self) -> None:
         """Laws 3 and 4: those who wait are in order, alive, and have nothing."""

@@ -101,7 +101,9 @@ class Process(Group):
         if not self.is_dead and self.make_borrower is not None and len(self.borrowers) < self.wanted:
             borrower = self.make_borrower()
             self.borrowers[borrower] = None
-            self.scheduler.start(self, "borrower", borrower.run)
+            borrower.task = task = self.scheduler.start(self, "borrower", borrower.run)
+            if task is not None:
+                task.borrower = borrower
 
     def borrower_ended(self, borrower: Borrower) -> None:
         self.borrowers.pop(borrower, None)

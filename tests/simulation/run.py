@@ -50,7 +50,7 @@ def simulate(seed: int, steps: int = STEPS) -> Outcome:
         with world.framework.installed():
             try:
                 world.run(steps)
-                world.calm_down()
+                world.come_to_an_end()
             except Exception as error:
                 raise Failure(_describe(world, steps, error)) from error
             finally:

@@ -127,13 +127,18 @@ class Scheduler:
     def after(self, seconds: float, action: Callable[[], object]) -> None:
         self.at(self.now + seconds, action)
 
-    def step(self) -> Group:
-        """Let one task run until it waits; return its group."""
+    def step(self) -> Group | None:
+        """Let one task run until it waits, and return its group; None if time has passed, and none can run yet.
+
+        :raises IndexError: if nothing can happen any more.
+        """
+        self._fire_timers()
         while True:
-            self._fire_timers()
             if not self._ready:
                 self.now = max(self.now, self._timers[0][0])
-                continue
+                self._fire_timers()
+                if not self._ready:
+                    return None
             task = self._pick()
             group = task.group
             if group.is_dead:
