@@ -1,1 +1,1 @@
-"""The pool and its fleet in one deterministic simulation: clock, network, random numbers and the order of steps by a seed."""
+"""The pool and its fleet, simulated: clock, network, random numbers and the order of steps follow from a seed."""

@@ -17,6 +17,8 @@ OF_TASKS = 0.1
 OF_PROCESSES = 2.0
 #: How many of those that hit tasks of the pool's own aren't called off.
 HITS_OF_OTHERS = 0.2
+#: How many of the pool's own tasks are killed before they begin.
+STILLBORN = 0.005
 #: The longest time that a process stands still, is cut off, or that the server is down; in seconds.
 STANDSTILL = 5.0
 CUT = 12.0
@@ -59,6 +61,7 @@ class Faults:
         ]
 
     def begin(self) -> None:
+        self.scheduler.stillborn = STILLBORN
         self.change_weather()
         self._again(OF_TASKS, self.hit_task)
         self._again(OF_PROCESSES, self.hit_process)
@@ -74,6 +77,7 @@ class Faults:
     def end(self) -> None:
         """End all faults, and mend what can be mended."""
         self.is_over = True
+        self.scheduler.stillborn = 0.0
         world = self.world
         server = world.server
         server.is_down = False
@@ -185,4 +189,3 @@ class Faults:
         server = self.world.server
         server.lost_looks = self.random.choice([0.0, 0.0, 0.3, 0.9])
         server.late_ends = self.random.choice([0.0, 0.02, 0.2])
-

@@ -1,7 +1,7 @@
 """One more framework beside gevent, eventlet and threads: it replaces the clock, locks, threads and random numbers.
 
-As those replace the standard library for all, this one does for the pool's modules alone. So the pool itself runs, as it
-is, and each of its waits is a switch to the scheduler.
+As those replace the standard library for all, this one does for the pool's modules alone. So it is the real pool that
+runs, and each of its waits is a switch to the scheduler.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from django_geventpool.pool import holder, housekeeper, pool, state
 from django_geventpool.pool.lock import Lock
 from django_geventpool.pool.server_limit import ServerLimit
 
-from .scheduler import Scheduler, Task
+from .scheduler import Scheduler, Task, Thrown
 
 _PACKAGE = "django_geventpool.pool"
+_HOUSEKEEPER = "Housekeeper._run"
 #: What the pool may use of each module that is replaced.
 _REPLACED = {"time": time, "threading": threading, "random": random, "secrets": secrets}
 
@@ -74,9 +75,14 @@ class Framework:
         )
 
     def _start_thread(self, function: Callable[..., object], *args: Any) -> None:
-        current = self.scheduler.current
+        scheduler = self.scheduler
+        current = scheduler.current
         assert current is not None, "a thread is started by nobody"
-        self.scheduler.start(current.group, _name(function), function, *args)
+        name = _name(function)
+        task = scheduler.start(current.group, name, function, *args)
+        # The housekeeper has nobody who would look after it at once.
+        if task is not None and name != _HOUSEKEEPER and scheduler.random.random() < scheduler.stillborn:
+            scheduler.throw(task, Thrown())
 
     def _refuse_errors(self, log: Callable[..., None], *message: object, exc_info: Any = None, **_: object) -> None:
         if isinstance(exc_info, BaseException):

@@ -77,28 +77,27 @@ class Laws:
             self.fail(f"{count} slots, where {self._bound} may be")
 
     def _check_slots(self, now: float) -> None:
-        state, loans = self.state, self.process.loans
-        by_connection = state.by_connection
+        state = self.state
         lent: set[Request] = set()
         for slot in state.slots:
-            kind, request = slot.state, slot.request
-            if kind is State.IDLE:
-                if request is not None or by_connection.get(slot.connection) is not slot:
-                    self.fail("an idle slot belongs to somebody, or has no connection")
-            elif kind is State.CLOSING:
+            if slot.state is State.CLOSING:
                 if now - self._since(slot.since) > LATE_CLOSE:
                     self.fail("a slot isn't free, although it was closed long ago")
-            else:
-                if kind is State.IN_USE and by_connection.get(slot.connection) is not slot:
-                    self.fail("a connection in use isn't known")
-                if request is None:
-                    self.fail("a slot is lent to nobody")
-                elif request is not state.renewal_request:
-                    lent.add(request)
-                    if request not in loans:
-                        self._check_lent(slot, request, now)
-        if len(by_connection) > len(state.slots):
+                continue
+            if slot.state is not State.CONNECTING and state.by_connection.get(slot.connection) is not slot:
+                self.fail("a connection that is open isn't known")
+            request = slot.request
+            if (request is None) is not (slot.state is State.IDLE):
+                self.fail("an idle slot is lent, or a lent one is nobody's")
+            if request is not None and request is not state.renewal_request:
+                lent.add(request)
+                if request not in self.process.loans:
+                    self._check_lent(slot, request, now)
+        if len(state.by_connection) > len(state.slots):
             self.fail("a connection has no slot")
+        self._note_lent(lent, now)
+
+    def _note_lent(self, lent: set[Request], now: float) -> None:
         if not lent <= self._lent:
             self._check_order(lent - self._lent, now)
         self._lent = lent

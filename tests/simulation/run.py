@@ -12,7 +12,14 @@ STEPS = 15_000
 
 
 class Failure(AssertionError):
-    """A simulation has failed; the message says how to repeat it."""
+    """A simulation has failed; the message says how to repeat it.
+
+    :param step: at which step.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ def simulate(seed: int, steps: int = STEPS) -> Outcome:
                 world.run(steps)
                 world.come_to_an_end()
             except Exception as error:
-                raise Failure(_describe(world, steps, error)) from error
+                raise Failure(_describe(world, steps, error), world.scheduler.steps) from error
             finally:
                 world.end()
         return _outcome(world)

@@ -98,6 +98,8 @@ class Scheduler:
         #: Stands for all steps until now.
         self.digest = 0
         self.preemption = preemption
+        #: How likely it is that a task of the pool's own is killed before it begins.
+        self.stillborn = 0.0
         #: Whether the simulation is over, so that whoever waits is to end.
         self.is_over = False
         #: The first error that came out of a task.

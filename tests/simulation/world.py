@@ -1,4 +1,4 @@
-"""A simulated world: processes with pools, one server, faults for a while, and then a time in which all must be well."""
+"""A simulated world: processes with pools, one server, faults for a while, and then an end that must be good."""
 
 from __future__ import annotations
 
