@@ -128,7 +128,7 @@ class Borrower:
     def dismiss(self, error: Thrown) -> None:
         """End, wherever it is."""
         self._is_dismissed = True
-        if self.task is not None:
+        if self.task is not None and not self.task.has_not_begun:
             self.scheduler.throw(self.task, error)
 
     def _visit(self, owner: Owner | None, depth: int = 0) -> None:

@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from django_geventpool.pool.fleet.badge import application_name, renamed
+from django_geventpool.pool.fleet.badge import application_name, read, renamed
 from django_geventpool.pool.fleet.census import Census
 
+from .laws import LawBroken
+from .scheduler import Task
 from .server import LOGIN, Network, Server, Session
 
 if TYPE_CHECKING:
@@ -34,15 +36,19 @@ class ServerFull(DriverError):
 class Connection:
     """A connection, as its client knows it."""
 
-    __slots__ = ("is_active", "is_closed", "is_severed", "number", "session")
+    __slots__ = ("is_active", "is_closed", "is_severed", "name", "number", "session", "user")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.session: Session | None = None
+        #: What the session was called at first.
+        self.name = ""
         #: Whether the client has closed it, or was interrupted in using it.
         self.is_closed = False
         self.is_severed = False
         self.is_active = False
+        #: Which task waits for an answer on it.
+        self.user: Task | None = None
 
     def __repr__(self) -> str:
         return f"connection {self.number}"
@@ -72,8 +78,8 @@ class SimulatedDriver:
         if server.is_down:
             opening(None)
             raise DriverError("the database system is starting up")
-        name = application_name("", badge) if badge else ""
-        session = connection.session = server.begin(self._process, connection, name)
+        connection.name = application_name("", badge) if badge else ""
+        session = connection.session = server.begin(self._process, connection, connection.name)
         try:
             scheduler.sleep(self._uniform(*LOGIN))
             if session.has_ended:
@@ -115,6 +121,15 @@ class SimulatedDriver:
         """Let the server do something, and wait for its answer."""
         session = connection.session
         assert session is not None
+        if connection.user not in (None, self._scheduler.current):
+            self._scheduler.failed(LawBroken(f"two use {connection} of {self._process.name} at the same time"))
+        connection.user = self._scheduler.current
+        try:
+            return self._talk(session, seconds, handle)
+        finally:
+            connection.user = None
+
+    def _talk(self, session: Session, seconds: float, handle: Callable[[], Any]) -> Any:
         self._network.deliver()
         self._expect(session)
         if seconds:
@@ -142,8 +157,11 @@ class SimulatedDriver:
     def reset(self, connection: Connection) -> bool:
         if connection.is_closed:
             return False
+        session = connection.session
+        assert session is not None
         chance = self._uniform(0, 1)
-        if chance < ROUND_TRIPS:
+        is_renamed = session.name != connection.name and read(session.name) is None
+        if chance < ROUND_TRIPS or is_renamed:
             try:
                 self._trip(connection)
             except DriverError:
@@ -151,6 +169,8 @@ class SimulatedDriver:
             except BaseException:
                 self._sever(connection)
                 raise
+        if is_renamed:
+            session.name = connection.name
         return chance > DIRTY
 
     def look(self, connection: Connection, badge: str) -> Census | None:

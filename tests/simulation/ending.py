@@ -62,7 +62,6 @@ class Ending:
         self._make_busy(self.processes)
         self._pass(SETTLED + 5 * self.query)
         self._watch()
-        self._drain()
         self._check_lone()
         self._drain()
         # Of tasks, only the housekeeper is left.
@@ -83,7 +82,7 @@ class Ending:
         return end
 
     def _make_busy(self, processes: list[Process]) -> None:
-        habits = Habits(visits=20, think=0.0, query=(self.query, self.query), own_timeouts=1.0, timeouts=(None,))
+        habits = Habits(visits=5, think=0.0, query=(self.query, self.query), own_timeouts=1.0, timeouts=(None,))
         for process in processes:
             wanted = 2 * inside.state(process.pool).limit
             process.want(wanted, lambda process=process: Borrower(process, habits))
@@ -127,11 +126,12 @@ class Ending:
     def _check_lone(self) -> None:
         """Check that a process which is the only one with work soon has what it may have."""
         lone, *others = self.processes
+        for process in others:
+            process.wanted = 0
+        self._await(lambda: not any(process.borrowers for process in others), "not all borrowers have ended")
         state = inside.state(lone.pool)
-        possible = min(state.limit, self.limit - 1 - sum(len(process.sessions) for process in others))
-        if possible < 1:
-            return
-        self._make_busy([lone])
+        kept = sum(min(inside.state(process.pool).options.MIN_CONNS, self.limit) for process in others)
+        possible = min(state.limit, self.limit - 1 - kept)
         end = self._end_in(LONE_WITHIN)
 
         def is_reached() -> bool:
@@ -145,5 +145,5 @@ class Ending:
         for process in self.processes:
             if process.loans or inside.state(process.pool).waiting:
                 self._fail(f"somebody has, or waits for, a connection: {process}")
-            if len(process.pools) > 1:
+            if any(inside.slots(pool) or inside.state(pool).waiting for pool in process.pools[:-1]):
                 self._fail(f"a pool that was replaced has not gone: {process}")

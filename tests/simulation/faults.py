@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.support import inside
+
 from .borrowers import OwnTimeout
 from .process import Process
 from .scheduler import Task, Thrown
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 #: The pauses between two faults of one kind, at the most; in seconds.
 OF_TASKS = 0.1
-OF_PROCESSES = 2.0
+GRAVE = 2.5
+LIGHT = 0.7
 #: How many of those that hit tasks of the pool's own aren't called off.
 HITS_OF_OTHERS = 0.2
 #: How many of the pool's own tasks are killed before they begin.
@@ -31,6 +34,10 @@ HOST_KEEPALIVE = 8.0
 STRANGERS = 3
 
 
+#: Names tasks that resize, replace and empty pools.
+OPERATOR = "operator"
+
+
 class Killed(Thrown):
     """A task is killed."""
 
@@ -43,28 +50,30 @@ class Faults:
         self.scheduler = world.scheduler
         self.random = world.scheduler.random
         self.is_over = False
-        self._kinds: list[Callable[[], object]] = [
+        self._grave: list[Callable[[], object]] = [
             self.stop_process,
             self.cut_process,
             self.kill_process,
             self.restart_server,
             self.end_sessions,
             self.change_limit,
+            self.change_weather,
+        ]
+        self._light: list[Callable[[], object]] = [
             self.change_strangers,
             self.resize_pool,
             self.replace_pool,
-            self.change_demand,
-            self.change_demand,
-            self.change_demand,
             self.close_idle,
-            self.change_weather,
+            self.change_demand,
+            self.change_demand,
         ]
 
     def begin(self) -> None:
         self.scheduler.stillborn = STILLBORN
         self.change_weather()
         self._again(OF_TASKS, self.hit_task)
-        self._again(OF_PROCESSES, self.hit_process)
+        self._again(GRAVE, lambda: self._choose(self._grave))
+        self._again(LIGHT, lambda: self._choose(self._light))
 
     def _again(self, longest: float, fault: Callable[[], object]) -> None:
         def hit() -> None:
@@ -112,12 +121,12 @@ class Faults:
 
     def _may_be_hit(self, task: Task) -> bool:
         """Return whether the pool promises to go on if one of its own tasks is killed here."""
-        return "close" in task.name or not (task.is_at_lock or task.has_not_begun)
+        return "Closer" in task.name or not (task.is_at_lock or task.has_not_begun)
 
     # Processes, the network, the server
 
-    def hit_process(self) -> None:
-        fault = self.random.choice(self._kinds)
+    def _choose(self, kinds: list[Callable[[], object]]) -> None:
+        fault = self.random.choice(kinds)
         self.scheduler.note(fault.__name__)
         fault()
 
@@ -168,15 +177,22 @@ class Faults:
     def resize_pool(self) -> None:
         process = self._one()
         limit = self.random.randint(max(1, process.pool.options.MIN_CONNS), self.world.plan.max_conns)
-        self.scheduler.start(process, "resize", process.pool.resize, limit)
+        self._operate(process, lambda: process.pool.resize(limit))
 
     def replace_pool(self) -> None:
         process = self._one()
-        self.scheduler.start(process, "close", process.replace_pool().close)
+        # Two that are replaced at about the same time don't count each other's connections.
+        if not any(inside.slots(pool) for pool in process.pools[:-1]):
+            self._operate(process, lambda: process.replace_pool().close())
 
     def close_idle(self) -> None:
         process = self._one()
-        self.scheduler.start(process, "close idle", process.pool.close_idle)
+        self._operate(process, process.pool.close_idle)
+
+    def _operate(self, process: Process, action: Callable[[], object]) -> None:
+        """Let a task do something with a process's pool, unless another does."""
+        if not any(task.name == OPERATOR for task in process.tasks):
+            self.scheduler.start(process, OPERATOR, action)
 
     def change_demand(self) -> None:
         process = self._one()
