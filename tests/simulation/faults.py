@@ -183,7 +183,12 @@ class Faults:
         process = self._one()
         # Two that are replaced at about the same time don't count each other's connections.
         if not any(inside.slots(pool) for pool in process.pools[:-1]):
-            self._operate(process, lambda: process.replace_pool().close())
+            self._operate(process, lambda: self._replace_pool(process))
+
+    def _replace_pool(self, process: Process) -> None:
+        before = process.replace_pool()
+        self.scheduler.undisturbed = 1  # Until it is closed, it and the new one don't know of each other's new slots.
+        before.close()
 
     def close_idle(self) -> None:
         process = self._one()
