@@ -18,7 +18,7 @@ from django_geventpool.pool.waiters import Waiters
 from .run import Failure, simulate
 
 #: Of the million steps that a run of the suite takes.
-STEPS = 250_000
+STEPS = 600_000
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
