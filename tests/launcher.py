@@ -33,6 +33,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "contract": FRAMEWORKS,
     "servers": PLAIN,
     "unit": PLAIN,
+    "simulation": PLAIN,
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,
 }

@@ -24,8 +24,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "formatting": ("ruff", "format", "--check", "."),
 }
 LEFT_OUT = (
-    "This was the pool on plain threads. gevent and eventlet, PostgreSQL, workers and web servers: tox; both drivers, "
-    "other versions, faults and other people's libraries: tox -m ci ci-cells"
+    "This was the pool on plain threads. gevent and eventlet, PostgreSQL, workers, web servers, simulated worlds: tox; "
+    "both drivers, other versions, faults and other people's libraries: tox -m ci ci-cells"
 )
 
 

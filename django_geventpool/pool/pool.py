@@ -159,6 +159,7 @@ class Pool:
                 logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
                 # To its old place in the queue. `ServerLimit` says when the next attempt may be.
                 self._close_soon(self._lock.run(self._state.requeue, request, error))
+                self._wake_by(self._state.server.retry_at)
             else:
                 if request.since is not None:
                     self._lock.run(self._state.record_wait, request)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from django_geventpool.errors import PoolClosed, PoolTimeout
-from django_geventpool.pool import alarms, server_limit, upkeep
+from django_geventpool.pool import alarms, nested, server_limit, upkeep
 from tests.support import inside
 from tests.support.borrower import Borrower
 from tests.support.pool_states import assert_whole, await_stats, queue_up
@@ -60,6 +60,19 @@ def test_a_request_waits_until_the_server_has_room(driver: ScriptedDriver, make_
     driver.capacity = 1
     borrower.taken()
     assert pool.stats().connects == 1
+
+
+def test_the_housekeeper_wakes_at_the_end_of_the_pause(
+    driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((alarms, "WAIT_WARNING_AFTER"), (nested, "LOOK_EVERY"), (upkeep, "BACKSTOP")):
+        monkeypatch.setattr(module, name, 1000.0)  # Nothing else wakes it.
+    pool = make_pool(MAX_CONNS=2, CONN_WAIT_TIMEOUT=None, CONN_IDLE_TIMEOUT=None)
+    driver.capacity = 0
+    borrower = borrow(pool)
+    eventually(lambda: refusals(driver) >= 3, "more attempts to connect")
+    driver.capacity = 1
+    borrower.taken()
 
 
 def test_a_request_takes_one_of_our_own_connections_that_comes_free(

@@ -33,6 +33,11 @@ def slots(pool: Pool) -> list[Slot]:
     return list(pool._state.slots)
 
 
+def keep_slots_in(pool: Pool, slots: Any) -> None:
+    """Let a new pool keep its slots in a set of the test's."""
+    pool._state.slots = slots
+
+
 def slot_of(pool: Pool, connection: Any) -> Slot:
     """Return the slot of a connection that is lent."""
     return pool._state.by_connection[connection]
