@@ -11,6 +11,9 @@ Driver = Literal["psycopg2", "psycopg"]
 #: How long a task may wait for a connection (seconds).
 CONN_WAIT_TIMEOUT = 30
 
+#: How long a connect may take (seconds), as a network that loses packets may never answer.
+CONNECT_TIMEOUT = 5
+
 _ENGINES: dict[Driver, str] = {
     "psycopg2": "django_geventpool.backends.postgresql_psycopg2",
     "psycopg": "django_geventpool.backends.postgresql",
@@ -34,10 +37,10 @@ class Contender:
                 "ENGINE": "django.db.backends.postgresql",
                 "CONN_MAX_AGE": None,
                 "DISABLE_SERVER_SIDE_CURSORS": True,
-                "OPTIONS": {},
+                "OPTIONS": {"connect_timeout": CONNECT_TIMEOUT},
             }
         options = {"MAX_CONNS": max_conns, "CONN_WAIT_TIMEOUT": CONN_WAIT_TIMEOUT, "POOL_MODE": self.mode}
-        return {"ENGINE": _ENGINES[driver], "OPTIONS": options}
+        return {"ENGINE": _ENGINES[driver], "OPTIONS": {**options, "connect_timeout": CONNECT_TIMEOUT}}
 
 
 PGBOUNCER = "pgbouncer"

@@ -20,11 +20,12 @@ logger = logging.getLogger("geventpool.pool")
 
 def own_numbers(state: PoolState) -> Own:
     """Return what a pool tells others of itself, and compares with the list."""
-    recently = time.monotonic() - IDLE_GRACE
+    now = time.monotonic()
+    recently = now - IDLE_GRACE
     size = busy = opened = 0
     for slot in state.slots:
         opened += slot.state in (State.IDLE, State.IN_USE)
-        if slot.state is State.CLOSING:
+        if slot.state is State.CLOSING or slot.is_stalled(now):
             continue
         size += 1
         is_lent = slot.request is not None and slot.request is not state.renewal_request

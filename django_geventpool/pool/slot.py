@@ -22,6 +22,9 @@ _tickets = itertools.count()
 #: How often a waiter runs the housekeeping itself where no housekeeper does, in seconds.
 UNWATCHED_POLL_INTERVAL = 0.5
 
+#: How long a connect holds up others that wait for what it will say of the server, in seconds.
+SLOW_CONNECT = 1.0
+
 #: How many characters of a holder's name are shown: enough for the id at the end of a task's.
 _LENGTH_OF_NAME = 500
 
@@ -94,6 +97,10 @@ class Slot:
         self.is_overdue = False
         self.was_lent_open = self.connection is not None
         self.state = State.IN_USE if self.was_lent_open else State.CONNECTING
+
+    def is_stalled(self, now: float) -> bool:
+        """Return whether its connect takes so long that it may never end, so that others need not wait for that."""
+        return self.state is State.CONNECTING and self.since + SLOW_CONNECT <= now
 
     def is_lent_to(self, request: Request) -> bool:
         """Return whether a request has the slot now."""

@@ -83,9 +83,7 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(
-            self._size(), self._count_in(State.CONNECTING), can_wait=request.timeout != 0
-        ):
+        elif self._count() < self.limit and self.server.may_connect(*self._sizes(), can_wait=request.timeout != 0):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:
@@ -102,9 +100,11 @@ class PoolState:
     def _count_in(self, state: State) -> int:
         return sum(slot.state is state for slot in self.slots)
 
-    def _size(self) -> int:
-        """Return how many connections are open or being opened, without those being closed."""
-        return len(self.slots) - self._count_in(State.CLOSING)
+    def _sizes(self) -> tuple[int, int]:
+        """Return how many connections are open or being opened, and how many of these are being opened."""
+        now = self._clock()
+        counted = [slot for slot in self.slots if slot.state is not State.CLOSING and not slot.is_stalled(now)]
+        return len(counted), sum(slot.state is State.CONNECTING for slot in counted)
 
     def dispatch(self) -> None:
         """Give what is free to the longest waiters; the only place that does."""
@@ -228,8 +228,9 @@ class PoolState:
         if slot.expires_at is not None and slot.expires_at <= self._clock():
             return "lifetime"
         if len(self.slots) > self.server.fleet.target:
-            busy = sum(each.request not in (None, self.renewal_request) for each in self.slots)
-            return "yielded" if self.server.begin_to_yield(busy, self._size() - 1) else None
+            counted = (each for each in self.slots if not each.is_stalled(self._clock()))
+            busy = sum(each.request not in (None, self.renewal_request) for each in counted)
+            return "yielded" if self.server.begin_to_yield(busy, self._sizes()[0] - 1) else None
         return None
 
     def _excess(self) -> int:

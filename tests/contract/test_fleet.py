@@ -300,3 +300,19 @@ def test_a_pool_that_replaces_another_goes_on_under_its_name(driver: ScriptedDri
     assert inside.state(after).server.fleet.token == inside.state(before).server.fleet.token
     before.close()
     after.close()
+
+
+def test_a_connect_that_nobody_answers_does_not_hold_up_the_others_for_long(
+    driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
+) -> None:
+    is_answered = threading.Event()
+    driver.script("connect", is_answered.wait)
+    pool = make_pool(MAX_CONNS=4)
+    stalled = borrow(pool)
+    await_stats(pool, connecting=1)
+    others = [borrow(pool) for _ in range(3)]
+    for other in others:
+        other.taken()
+    is_answered.set()
+    stalled.taken()
+    assert_whole(pool)
