@@ -45,24 +45,32 @@ class Pools(Mapping[str, Pool]):
         if pool is not None:
             return pool
         # Outside of the lock, as this imports drivers, and may run a finalizer that queries.
-        pool, old = self._lock.run(self._register, alias, target, make())
-        if old is not None:
-            old.close()
-        return pool
+        made = make()
+        while True:
+            pool, still_open = self._lock.run(self._register, alias, target, made)
+            if still_open is None:
+                return pool
+            # Outside of the lock, too: a finalizer in the middle of a pool's work may wait for this lock.
+            still_open.close()
 
     def _register(self, alias: str, target: object, made: Pool) -> tuple[Pool, Pool | None]:
-        """Make a new pool the alias's, unless another was faster; return the alias's, and the one it replaces."""
+        """Make a new pool the alias's, unless another was faster.
+
+        :return: the alias's pool, and None; or the new one, and the pool before it, which is to be closed first: else
+            both could open connections.
+        """
         pool = self._find(alias, target)
         if pool is not None:
             return pool, None
         _, old = self._entries.get(alias, (None, None))
         predecessor = self._closed.get(alias) if old is None else old
         if predecessor is not None:
+            if not predecessor.closed:
+                return made, predecessor
             made.succeed(predecessor)
         self._entries[alias] = (target, made)
         self._closed.pop(alias, None)
-        # The predecessor is closed already, unless that was interrupted.
-        return made, predecessor
+        return made, None
 
     def close(self, alias: str) -> None:
         """Close the pool of an alias, if there is one; the next connection makes a new one."""

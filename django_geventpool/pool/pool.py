@@ -94,7 +94,7 @@ class Pool:
         return self._state.closed or not process.is_current(self._process)
 
     def succeed(self, predecessor: Pool) -> None:
-        """Replace a pool that is closed, or about to be, before this one lends: connections that it still has count."""
+        """Replace a pool that is closed, before this one lends: connections that it still has count."""
         self._predecessors.succeed(predecessor._predecessors)
 
     # Lending
@@ -349,8 +349,6 @@ class Pool:
 
     def _begin_due_work(self) -> Due:
         """Do what is due in memory, and return the rest. Called under the lock."""
-        if self._predecessors.has_successor:
-            self._state.closed = True  # The call that was to close it may have been interrupted.
         due, self._wakes_at = begin_due_work(
             self._state, self._upkeep, self._alarms, self._returns.deferred, self._refusals.closed
         )

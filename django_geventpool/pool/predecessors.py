@@ -18,39 +18,31 @@ class Predecessors:
         self.state = state
         self.wake = wake
         #: The pools before this one, as long as they have connections.
-        self._before: tuple[Predecessors, ...] = ()
-        #: The pool that replaces this one.
-        self._successor: Predecessors | None = None
+        self.before: tuple[Predecessors, ...] = ()
+        #: The pool that replaces this one: woken when a connection is gone.
+        self.successor: Predecessors | None = None
         state.on_slot_closed = wake
 
     def succeed(self, predecessor: Predecessors) -> None:
-        """Replace a pool that is closed, or about to be, and the pools before it; called before this one lends."""
+        """Replace a pool that is closed, and the pools before it; called before this one lends.
+
+        If that is interrupted, another pool can replace the same one.
+        """
+        earlier = predecessor.before
         self.state.count_predecessors = self.count_slots
-        self._before = predecessor.lineage()
+        self.before = (*earlier, predecessor)
         self.state.server.fleet.succeed(predecessor.state.server.fleet)
-        for each in self._before:
-            each.be_succeeded_by(self)
-
-    def lineage(self) -> tuple[Predecessors, ...]:
-        """Return the pools before this one, and this one."""
-        return (*self._before, self)
-
-    def be_succeeded_by(self, successor: Predecessors) -> None:
-        """Wake a successor from now on when a connection is gone; it counts those of the pools before itself."""
-        self._successor = successor
-        self._before = ()
-
-    @property
-    def has_successor(self) -> bool:
-        """Whether another pool replaces this one, which is to be closed then."""
-        return self._successor is not None
+        for each in self.before:
+            each.successor = self
+        for each in earlier:
+            each.before = ()  # Nobody will replace these any more: the chain ends here, else it would grow for ever.
 
     def count_slots(self) -> int:
         """Return how many connections of the pools before it the server may count, and forget the drained ones."""
-        if not self._before:
+        if not self.before:
             return 0
-        self._before = tuple(predecessor for predecessor in self._before if not predecessor.is_drained)
-        return sum(len(predecessor.state.slots) for predecessor in self._before)
+        self.before = tuple(predecessor for predecessor in self.before if not predecessor.is_drained)
+        return sum(len(predecessor.state.slots) for predecessor in self.before)
 
     @property
     def is_drained(self) -> bool:
@@ -59,5 +51,5 @@ class Predecessors:
 
     def wake_successor(self) -> None:
         """Make the successor look whether it has room now."""
-        if self._successor is not None:
-            self._successor.wake()
+        if self.successor is not None:
+            self.successor.wake()

@@ -296,9 +296,9 @@ def test_a_pool_that_replaces_another_goes_on_under_its_name(driver: ScriptedDri
     from django_geventpool.options import PoolOptions
 
     before, after = (Pool("test", driver, PoolOptions(MAX_CONNS=2)) for _ in range(2))
+    before.close()
     after.succeed(before)
     assert inside.state(after).server.fleet.token == inside.state(before).server.fleet.token
-    before.close()
     after.close()
 
 

@@ -157,8 +157,8 @@ def test_advice_when_the_limit_was_lowered(make_pool: MakePool, borrow: Borrow) 
 def test_advice_when_the_pool_before_is_in_use(make_pool: MakePool, borrow: Borrow) -> None:
     before, pool = make_pool(MAX_CONNS=1), make_pool(MAX_CONNS=1)
     borrower = borrow(before).taken()
-    pool.succeed(before)
     before.close()
+    pool.succeed(before)
     text = message(pool)
     assert text.endswith(
         "in use 0, idle 0, waiting 0. 1 connection of the pool before it, which was closed, is still open: it counts "

@@ -98,7 +98,7 @@ class Borrower:
         self._is_forgetful = self._happens(habits.forgets)
         self._wrapper: Wrapper | None = None
         self._owner: Owner | None = None
-        #: Where it asked last.
+        #: Where it asked last for its wrapper.
         self._pool: Pool | None = None
         if self._happens(habits.owned):
             self._renew_wrapper()
@@ -153,7 +153,9 @@ class Borrower:
     def _ask(self, owner: Owner | None) -> Loan:
         if owner is not None and owner.request is not None and self._pool is not None:
             self._pool.give_back(owner)  # As the adapter of Django's wrappers: each pool gets back its own.
-        self._pool = pool = self.process.pool
+        pool = self.process.obtain()
+        if owner is not None:
+            self._pool = pool
         arguments: dict[str, Any] = {}
         if self.habits.timeouts and self._happens(self.habits.own_timeouts):
             arguments["timeout"] = self.scheduler.random.choice(self.habits.timeouts)

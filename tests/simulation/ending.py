@@ -145,5 +145,6 @@ class Ending:
         for process in self.processes:
             if process.loans or inside.state(process.pool).waiting:
                 self._fail(f"somebody has, or waits for, a connection: {process}")
-            if any(inside.slots(pool) or inside.state(pool).waiting for pool in process.pools[:-1]):
+            before = [pool for pool in process.pools if pool is not process.pool]
+            if any(inside.slots(pool) or inside.state(pool).waiting for pool in before):
                 self._fail(f"a pool that was replaced has not gone: {process}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.support import inside
-
 from .borrowers import OwnTimeout
 from .process import Process
 from .scheduler import Task, Thrown
@@ -181,14 +179,7 @@ class Faults:
 
     def replace_pool(self) -> None:
         process = self._one()
-        # Two that are replaced at about the same time don't count each other's connections.
-        if not any(inside.slots(pool) for pool in process.pools[:-1]):
-            self._operate(process, lambda: self._replace_pool(process))
-
-    def _replace_pool(self, process: Process) -> None:
-        before = process.replace_pool()
-        self.scheduler.undisturbed = 1  # Until it is closed, it and the new one don't know of each other's new slots.
-        before.close()
+        self._operate(process, self.random.choice([process.change_target, process.close_pool]))
 
     def close_idle(self) -> None:
         process = self._one()
@@ -196,8 +187,16 @@ class Faults:
 
     def _operate(self, process: Process, action: Callable[[], object]) -> None:
         """Let a task do something with a process's pool, unless another does."""
-        if not any(task.name == OPERATOR for task in process.tasks):
+        if not self._is_operated(process):
             self.scheduler.start(process, OPERATOR, action)
+
+    def _is_operated(self, process: Process) -> bool:
+        return any(task.name == OPERATOR for task in process.tasks)
+
+    @property
+    def is_operating(self) -> bool:
+        """Whether an operator is still at work, so that limits may change."""
+        return any(map(self._is_operated, self.world.alive()))
 
     def change_demand(self) -> None:
         process = self._one()

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from django_geventpool import green
+from django_geventpool import green, registry
 from django_geventpool.pool import holder, housekeeper, pool, state
 from django_geventpool.pool.lock import Lock
 from django_geventpool.pool.server_limit import ServerLimit
@@ -56,7 +56,8 @@ class Framework:
                         patches.setattr(module, name, modules[name])
             patches.setattr(green, "active", lambda: "threads")
             patches.setattr(green, "start_thread", self._start_thread)
-            patches.setattr(pool, "Lock", functools.partial(SteppedLock, scheduler))
+            for module in (pool, registry):
+                patches.setattr(module, "Lock", functools.partial(SteppedLock, scheduler))
             patches.setattr(state, "ServerLimit", lambda clock: ServerLimit(clock, scheduler.random.uniform))
             patches.setattr(holder, "begin_request", lambda: scheduler.current.local.get("is_urgent", False))
             patches.setattr(housekeeper, "log_in_background", self._refuse_errors)

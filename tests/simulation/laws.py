@@ -37,8 +37,6 @@ class Laws:
         self.process = process
         self.pool = pool
         self.state = inside.state(pool)
-        #: How many slots there may be: more than the limit if that was lowered.
-        self._bound = self._count()
         self._lent: set[Request] = set()
         #: When slots of ended holders were first seen, and when waiters could first connect.
         self._orphans: dict[Request, float] = {}
@@ -55,7 +53,6 @@ class Laws:
         """
         self._checks += 1
         state = self.state
-        self._check_bound()
         self._check_slots(now)
         if state.waiting:
             self._check_waiters(now)
@@ -68,13 +65,6 @@ class Laws:
     def _since(self, when: float) -> float:
         """Return when something began, or when the process went on since."""
         return max(when, self.process.continued_at)
-
-    def _check_bound(self) -> None:
-        """Law 1: no more slots than the limit, and if that was lowered, no more than there are left."""
-        count = self._count()
-        self._bound = max(self.state.limit, min(self._bound, count))
-        if count > self._bound:
-            self.fail(f"{count} slots, where {self._bound} may be")
 
     def _check_slots(self, now: float) -> None:
         state = self.state
@@ -138,8 +128,10 @@ class Laws:
         """Law 2: nobody waits for long where there is room to connect."""
         state = self.state
         connecting = sum(slot.state is State.CONNECTING for slot in state.slots)
+        closing = sum(slot.state is State.CLOSING for slot in state.slots)
         # Where others want connections too, those that are being closed may have to be gone before.
-        if self._count() >= state.limit or not state.server.may_connect(len(state.slots), connecting):
+        sizes = (len(state.slots), len(state.slots) - closing)
+        if self._count() >= state.limit or not all(state.server.may_connect(size, connecting) for size in sizes):
             self._could_connect_since = math.inf
             return
         self._could_connect_since = min(now, self._could_connect_since)
@@ -167,6 +159,17 @@ def show(name: str, pool: Pool) -> str:
     state = inside.state(pool)
     slots = ", ".join(slot.state.value for slot in state.slots)
     return f"{name}: limit {state.limit}, waiting {len(state.waiting)}, {'closed, ' * state.closed}slots [{slots}]"
+
+
+def check_bound(process: Process) -> None:
+    """Check law 1: all pools together have no more slots than the limit, or if that was lowered, than are left.
+
+    :raises LawBroken: if they have more.
+    """
+    count = sum(len(inside.state(pool).slots) for pool in process.pools)
+    process.most_slots = max(inside.state(process.pool).limit, min(process.most_slots, count))
+    if count > process.most_slots:
+        raise LawBroken(f"{count} slots, where {process.most_slots} may be: {process}")
 
 
 def check_sessions(process: Process, pools: list[Laws]) -> None:

@@ -10,6 +10,7 @@ from django_geventpool.errors import PoolTimeout
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool
 from django_geventpool.pool.slot import Request
+from django_geventpool.registry import Pools
 from tests.support import inside
 
 from .driver import SimulatedDriver
@@ -20,6 +21,10 @@ from .server import Network, Server, Session
 
 if TYPE_CHECKING:
     from .borrowers import Borrower, Loan
+
+
+#: Of the processes' pools.
+ALIAS = "default"
 
 
 @dataclass
@@ -40,9 +45,9 @@ class Counted:
 
 
 class Process(Group):
-    """A process with one pool at a time.
+    """A process with one pool at a time, and those before it that still have connections.
 
-    :param options: of its pool.
+    :param options: of its first pool; the next have those of the pool before.
     """
 
     def __init__(self, name: str, server: Server, options: PoolOptions) -> None:
@@ -63,10 +68,22 @@ class Process(Group):
         self.make_borrower: Callable[[], Borrower] | None = None
         #: Until when it stood still, the last time (simulated seconds).
         self.continued_at = server.scheduler.now
-        #: The present pool is the last one.
-        self.pools = [self.make_pool(options)]
+        #: Its pools that were borrowed from, until nothing is left of them, and how many slots they may have together.
+        self.pools: list[Pool] = []
+        self.most_slots = 0
+        self._registry = Pools()
+        #: What its pool connects to.
+        self._target = 0
+        self.obtain(options)
 
-    def make_pool(self, options: PoolOptions) -> Pool:
+    def obtain(self, options: PoolOptions | None = None) -> Pool:
+        """Return the pool to borrow from, another one if that was closed or has another target, as engines do."""
+        pool = self._registry.obtain(ALIAS, self._target, lambda: self._make_pool(options or self.pool.options))
+        if pool not in self.pools:
+            self.pools.append(pool)
+        return pool
+
+    def _make_pool(self, options: PoolOptions) -> Pool:
         pool: Pool = Pool(self.name, self.driver, options)  # type: ignore[arg-type]
         # Objects in a set come in the order of their addresses, which no seed repeats.
         inside.keep_slots_in(pool, OrderedSet())
@@ -74,15 +91,17 @@ class Process(Group):
 
     @property
     def pool(self) -> Pool:
-        return self.pools[-1]
+        """The present pool, or the last one if that is closed."""
+        return self._registry.get(ALIAS) or self.pools[-1]
 
-    def replace_pool(self) -> Pool:
-        """Put another pool in the place of this one; return this one, which is to be closed."""
-        before = self.pool
-        after = self.make_pool(before.options)
-        after.succeed(before)
-        self.pools.append(after)
-        return before
+    def change_target(self) -> None:
+        """Replace the pool, as a test runner does that points it at another database."""
+        self._target += 1
+        self.obtain()
+
+    def close_pool(self) -> None:
+        """Close the pool; whoever borrows next makes another."""
+        self._registry.close(ALIAS)
 
     # Its borrowers
 

@@ -98,8 +98,6 @@ class Scheduler:
         #: Stands for all steps until now.
         self.digest = 0
         self.preemption = preemption
-        #: How often the running task enters or leaves the lock without losing the processor, from now on.
-        self.undisturbed = 0
         #: How likely it is that a task of the pool's own is killed before it begins.
         self.stillborn = 0.0
         #: Whether the simulation is over, so that whoever waits is to end.
@@ -253,9 +251,6 @@ class Scheduler:
 
     def let_others_run(self) -> None:
         """Let another task go on first, now and then, where threads may be interrupted."""
-        if self.undisturbed:
-            self.undisturbed -= 1
-            return
         task = self.current
         if self.preemption and task is not None and not self.is_over and self._draw() < self.preemption:
             task.is_at_lock = True

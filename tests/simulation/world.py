@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from random import Random
 
 from django_geventpool.options import PoolOptions
+from django_geventpool.pool import Pool
 from tests.support import inside
 
 from .borrowers import Borrower, Habits
 from .ending import Ending
 from .faults import Faults
 from .framework import Framework
-from .laws import Laws, check_sessions
+from .laws import Laws, check_bound, check_sessions
 from .process import Process
 from .scheduler import Group, Scheduler
 from .server import Server
@@ -131,15 +132,16 @@ class World:
     def check(self, process: Process) -> None:
         """Check the laws of a process's pools."""
         pools = self.laws.setdefault(process, [])
-        if len(pools) < len(process.pools) or (len(pools) > 1 and not pools[0].state.slots and pools[0].state.closed):
+        if len(pools) != len(process.pools) or (len(pools) > 1 and any(map(_is_over, process.pools))):
             self.laws[process] = pools = self._laws_of(process, pools)
         now = self.scheduler.now
         for laws in pools:
             laws.check(now)
+        check_bound(process)
         check_sessions(process, pools)
 
     def _laws_of(self, process: Process, before: list[Laws]) -> list[Laws]:
-        process.pools = [p for p in process.pools if p is process.pool or not (p.closed and not inside.slots(p))]
+        process.pools = [pool for pool in process.pools if pool is process.pool or not _is_over(pool)]
         known = {laws.pool: laws for laws in before}
         return [known.get(pool) or Laws(process, pool) for pool in process.pools]
 
@@ -153,4 +155,10 @@ class World:
         :raises LawBroken: when a law is broken, or not all comes to its end.
         """
         self.faults.end()
+        self.step_until(lambda: not self.faults.is_operating)
         Ending(self).run()
+
+
+def _is_over(pool: Pool) -> bool:
+    state = inside.state(pool)
+    return state.closed and not state.slots

@@ -58,7 +58,7 @@ def standstill_alarm(pool: Pool) -> Nested:
 
 def count_of_predecessors(pool: Pool) -> int:
     """Return how many predecessors the pool has."""
-    return len(pool._predecessors._before)
+    return len(pool._predecessors.before)
 
 
 # The pool's lock
