@@ -63,10 +63,10 @@ class Connector:
             self._lock.run(self._state.counters.count, "failed_connects")
             raise
         self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
+        # It may just have been opened so that it is known how many others may be.
+        with contextlib.suppress(self._driver.error):  # Else the holder finds out.
+            self._lookout.look_if_due(connection)
         if self._state.waiting:
-            # The first look is over the first connection: then it is known how many others may connect.
-            with contextlib.suppress(self._driver.error):  # Else the holder finds out.
-                self._lookout.look_if_due(connection)
             self._lock.run(self._state.dispatch)
 
     def _badge(self) -> str:

@@ -51,6 +51,12 @@ def server(driver: ScriptedDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     driver.always("look", None)
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list counts for longer, so that also a slow test sees what follows before the pool tries to have more."""
+    monkeypatch.setattr(policy, "STALE_AFTER", 6.0)
+
+
 def demand_told(driver: ScriptedDriver) -> int:
     """Return what the pool's newest badge says."""
     badges = [badge for badge in (read(each.badge) for each in driver.live) if badge is not None]
@@ -68,6 +74,7 @@ def test_the_first_connection_says_what_is_wanted(
     assert (badge.limit, badge.demand, badge.token) == (4, 1, inside.state(pool).server.fleet.token)
 
 
+@pytest.mark.usefixtures("patience")
 def test_it_grows_to_its_share_and_no_further(
     driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
 ) -> None:
@@ -78,10 +85,12 @@ def test_it_grows_to_its_share_and_no_further(
     eventually(lambda: demand_told(driver) == 10, "the demand told to others")
     server.others = 0
     next(each for each in borrowers if each.has_connection).give_back()
-    # The others are gone; one more is kept free for them.
-    await_stats(pool, in_use=8, waiting=1)
+    # The others are gone; one more is kept free for them. As nothing comes back, it may try to have that, too, later.
+    eventually(lambda: pool.stats().in_use >= 8, "its share, which is all that they leave")
+    assert pool.stats().fleet_limit == 8
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
     server.limit, server.others, server.wanted = 9, 4, 10
     pool = make_pool(MAX_CONNS=10, CONN_WAIT_TIMEOUT=None)
@@ -310,9 +319,8 @@ def test_a_connect_that_nobody_answers_does_not_hold_up_the_others_for_long(
     pool = make_pool(MAX_CONNS=4)
     stalled = borrow(pool)
     await_stats(pool, connecting=1)
-    others = [borrow(pool) for _ in range(3)]
-    for other in others:
-        other.taken()
+    for other in [borrow(pool) for _ in range(3)]:
+        other.taken().give_back()
     is_answered.set()
-    stalled.taken()
+    stalled.taken().give_back()
     assert_whole(pool)
