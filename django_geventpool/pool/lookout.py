@@ -60,7 +60,9 @@ class Lookout:
         state = self._state
         if len(state.slots) < 2 and not state.waiting:
             return False  # A pool that needs one connection never looks.
-        if state.closed or not state.server.may_look(len(state.slots), bool(state.waiting), state.limit):
+        if state.closed or not state.server.may_look(
+            len(state.slots), bool(state.waiting), state.limit, is_lacking=self._is_lacking()
+        ):
             return False
         try:
             badge, is_probe = self._lock.run(self._begin)
@@ -71,17 +73,22 @@ class Lookout:
         except ReentryError:
             return False  # In a finalizer, in the middle of the pool's own work: another time.
 
+    def _is_lacking(self) -> bool:
+        """Return whether somebody may lack a connection: here, or outside, as this pool has all that there are."""
+        state = self._state
+        return bool(state.waiting) or state.server.fleet.has_all(len(state.by_connection))
+
     def _begin(self) -> tuple[str | None, bool]:
         """Return the badge to wear from now on, None if no look is due, and whether to yield if the server is full."""
         state, fleet = self._state, self._state.server.fleet
         own = own_numbers(state)
-        is_probe = bool(state.waiting) and state.server.begin_probe_if_due(len(state.by_connection))
+        is_probe = self._is_lacking() and state.server.begin_probe_if_due(len(state.by_connection))
         return (fleet.begin_look(own) if is_probe else fleet.begin_look_if_due(own)), is_probe
 
     def _record(self, census: Census, is_probe: bool) -> bool:
         state = self._state
         state.server.fleet.record(census, own_numbers(state))
-        if is_probe and census.is_full and state.waiting:
+        if is_probe and census.is_full and self._is_lacking():
             state.server.record_yield(len(state.by_connection) - 1)
             return True
         state.dispatch()  # There may be room now.

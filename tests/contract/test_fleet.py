@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -112,6 +113,44 @@ def test_what_is_above_the_share_goes_as_connections_come_back(
     for waiter in waiters:
         waiter.taken().give_back()
     await_stats(pool, waiting=0, in_use=0)
+
+
+def test_who_has_all_that_there_are_leaves_one_to_whoever_may_stand_outside(
+    driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
+) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=4)
+    holders = [borrow(pool).taken() for _ in range(4)]
+    holders[0].give_back()
+    holders[0] = borrow(pool).taken()
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, math.inf)
+    holders[0].give_back()
+    assert server.looks
+    holders[0] = borrow(pool).taken()
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, 0.0)
+    holders[0].give_back()
+    await_stats(pool, size=3, in_use=3)
+    assert pool.stats().closed == {"yielded": 1}
+    for holder in holders[1:]:
+        holder.give_back()
+
+
+def test_who_has_all_that_there_are_leaves_an_idle_one_too(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=4)
+    for holder in [borrow(pool).taken() for _ in range(4)]:
+        holder.give_back()
+    inside.have_look_due(pool)
+    pool.wake()
+    eventually(lambda: pool.stats().fleet_limit == 4, "the first list")
+    await_stats(pool, idle=4)
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, 0.0)
+    pool.wake()
+    await_stats(pool, size=3, idle=3)
+    assert pool.stats().closed == {"yielded": 1}
 
 
 def test_idle_connections_go_while_others_want_them_even_if_nothing_happens_here(

@@ -225,6 +225,10 @@ class Fleet:
         """Whether the limit could be reached by the pools that were there not long ago, as far as is known."""
         return not self.is_readable or self._is_crowded(self._clock())
 
+    def has_all(self, size: int) -> bool:
+        """Return whether a pool with so many connections has all that there are for pools, by the last list."""
+        return bool(self.is_readable and self.standing and size >= self.standing.room)
+
     @property
     def is_followed(self) -> bool:
         """Whether the list is read, and not too old."""
