@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from .. import green
@@ -84,6 +84,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     def connect(self, opening: Callable[[Any], None], badge: str = "") -> C:
         """Connect, in autocommit mode, with the session configured, and a badge behind the user's name for it."""
         connection = self._open_named(opening, badge)
+        connection.record_address()
         self._configure(connection)
         connection.record_as_opened()
         self._failover.opened(connection)
@@ -217,6 +218,10 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         )
         self._reads_list = False
         return _UNKNOWN
+
+    def server_of(self, connection: C) -> Hashable:
+        """Return the address at the other end of the connection; None if that isn't known."""
+        return connection.server_address
 
     def is_interrupted(self, connection: C) -> bool:
         """Return whether a holder was interrupted in the middle of a query."""

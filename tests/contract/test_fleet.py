@@ -36,7 +36,11 @@ class Server:
 
     def census(self) -> Census:
         self.looks += 1
-        listed = [Sessions(1, True, True, 60.0, application_name("ours", each.badge)) for each in self.driver.live]
+        listed = [
+            Sessions(1, True, True, 60.0, application_name("ours", each.badge))
+            for each in list(self.driver.live)
+            if not each.server
+        ]
         if self.others:
             badge = Badge("others", 10, self.wanted, self.looks)
             listed.append(Sessions(self.others, True, True, self.age, str(badge)))
@@ -81,6 +85,21 @@ def test_it_grows_to_its_share_and_no_further(
     next(each for each in borrowers if each.has_connection).give_back()
     # The others are gone; one more is kept free for them.
     await_stats(pool, in_use=8, waiting=1)
+
+
+def test_connections_to_another_server_do_not_count_against_the_limit_of_this_one(
+    driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
+) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=8, CONN_WAIT_TIMEOUT=None)
+    borrowers = [borrow(pool) for _ in range(8)]
+    await_stats(pool, in_use=4, waiting=4)
+    here, *there = [each for each in borrowers if each.has_connection][:3]
+    for each in there:
+        each.connection.server = 1
+    inside.have_look_due(pool)
+    here.give_back()
+    await_stats(pool, in_use=6, waiting=1)
 
 
 def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:

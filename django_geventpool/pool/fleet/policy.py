@@ -177,8 +177,9 @@ class Fleet:
         self._next = max(self.soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
         is_lasting = not standing.is_contested and not self._is_crowded(now)
         self._plan = _Plan(
-            standing.cap if standing.cap < own.limit else math.inf,  # The limit may be raised meanwhile.
-            standing.target if standing.is_contested else math.inf,
+            # The limit may be raised meanwhile.
+            standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
+            standing.target + own.elsewhere if standing.is_contested else math.inf,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
