@@ -87,6 +87,9 @@ class _NoServer:
     def look(self, connection: _Connection, badge: str) -> None:
         """There is no list."""
 
+    def server_of(self, connection: _Connection) -> None:
+        """There is none."""
+
     def close(self, connection: _Connection) -> None:
         """Do nothing."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from .. import green
@@ -22,6 +22,7 @@ from .server import (
     add_check_interval,
     is_full,
     is_idle_too_long,
+    is_made_up,
     may_be_check_interval,
     session_list_query,
 )
@@ -30,8 +31,9 @@ from .session.state import SERVER
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
 
-#: The SQLSTATEs of statement_timeout (and others that cancel) and of lock_timeout.
-_OUT_OF_TIME = ("57014", "55P03")
+#: The classes of SQLSTATEs of what will pass: conflicts, also of a standby's queries with what it replays; a server
+#: that is short of something; timeouts and others that cancel; errors of its system.
+_PASSING = ("40", "53", "55", "57", "58")
 #: That of idle_session_timeout.
 _IDLE_TOO_LONG = "57P05"
 #: Those of a server, or of an administrator, that ends the session; None if it just hangs up.
@@ -75,16 +77,30 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
-        self._reads_list = True
+        self._reads_list = self._wears_badges = True
         self._has_told = False
         self._logger = logging.getLogger(f"geventpool.{self.name}")
 
     def connect(self, opening: Callable[[Any], None], badge: str = "") -> C:
         """Connect, in autocommit mode, with the session configured, and a badge behind the user's name for it."""
-        connection = self._open_checked(opening, badge)
+        connection = self._open_named(opening, badge)
+        connection.record_address()
         self._configure(connection)
         connection.record_as_opened()
         self._failover.opened(connection)
+        return connection
+
+    def _open_named(self, opening: Callable[[Any], None], badge: str) -> C:
+        """Connect, with a badge unless a pooler is in between.
+
+        There nobody could read it, and poolers that pass sessions on between clients rename them each time, which costs
+        a round trip: so who has found one connects once more.
+        """
+        connection = self._open_checked(opening, badge if self._wears_badges else "")
+        if badge and self._wears_badges and is_made_up(connection.server_pid()):
+            self._wears_badges = False
+            self.close_failed(connection, opening)
+            connection = self._open_checked(opening, "")
         return connection
 
     def _parameters(self, badge: str) -> dict[str, Any]:
@@ -184,7 +200,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         except connection.driver_error as error:
             if connection.closed:
                 raise
-            if _sqlstate(error) in _OUT_OF_TIME:
+            if (_sqlstate(error) or "").startswith(_PASSING):
                 return None
             refusal: Exception = error
         except ValueError as error:
@@ -202,6 +218,10 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         )
         self._reads_list = False
         return _UNKNOWN
+
+    def server_of(self, connection: C) -> Hashable:
+        """Return the address at the other end of the connection; None if that isn't known."""
+        return connection.server_address
 
     def is_interrupted(self, connection: C) -> bool:
         """Return whether a holder was interrupted in the middle of a query."""

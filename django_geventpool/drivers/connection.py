@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import weakref
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from .. import process
@@ -89,6 +90,8 @@ class PooledConnection(SessionConnection, _Connection):
     was_refused_write: bool = False
     #: Whether the server said nothing for as long as connecting may take, so that it has no session.
     is_unanswered: bool = False
+    #: The address at its other end, as the system writes it; None if that isn't known.
+    server_address: Hashable = None
     _socket: NativeSocket | None = None
     #: A socket that comes to its end when the server has been asked to cancel a query.
     _cancelling: NativeSocket | None = None
@@ -290,6 +293,15 @@ class PooledConnection(SessionConnection, _Connection):
             # There may be no socket: it was never opened, or is gone already.
             with Suppress(self.driver_error, OSError):
                 self._socket = NativeSocket(fileno=os.dup(self._descriptor()))
+
+    def record_address(self) -> None:
+        """Record which of several servers it is that has been connected to."""
+        with Suppress(self.driver_error, OSError):
+            copy = NativeSocket(fileno=os.dup(self._descriptor()))
+            try:
+                self.server_address = copy.getpeername()
+            finally:
+                copy.close()
 
     def _descriptor(self) -> int:
         return self.fileno()

@@ -9,7 +9,8 @@ from typing import Any
 
 #: Parameters that point to settings elsewhere.
 _ELSEWHERE = ("conninfo", "dsn", "service")
-_IN_OPTIONS = re.compile(r"application_name=((?:\\.|[^\s\\])*)")
+#: The server takes both cases and both signs.
+_IN_OPTIONS = re.compile(r"application[_-]name=((?:\\.|[^\s\\])*)", re.IGNORECASE)
 
 Settings = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -20,10 +21,10 @@ def users_application_name(parameters: Mapping[str, Any], effective_settings: Se
     :param parameters: what is given to the driver.
     :param effective_settings: returns what libpq would connect with; empty if it can't be asked.
     """
-    in_options = _IN_OPTIONS.search(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
+    in_options = _IN_OPTIONS.findall(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
     own = parameters.get("application_name")
-    if own is None and in_options is not None:
-        return re.sub(r"\\(.)", r"\1", in_options[1])
+    if own is None and in_options:
+        return re.sub(r"\\(.)", r"\1", in_options[-1])  # The last one holds.
     if own is None:
         elsewhere = {name: parameters[name] for name in _ELSEWHERE if name in parameters}
         if elsewhere or "PGSERVICE" in os.environ:

@@ -14,6 +14,9 @@ from .connect_call import ConnectCall
 from .conninfo import effective_settings
 from .psycopg2_connection import Psycopg2Connection
 
+#: The driver's own typecasters of what the pool asks for: code may have registered others for the whole process.
+_OWN_TYPES = {oid: cast for cast in (extensions.BOOLEAN, extensions.UNICODE) for oid in cast.values}
+
 
 class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
     """The driver of psycopg2; its isolation levels are constants of ``psycopg2.extensions``."""
@@ -92,6 +95,7 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
     def _fetch_value(self, connection: Psycopg2Connection, sql: str) -> Any:
         connection.session.uses += 1
         with extensions.cursor(connection) as cursor:
+            cursor.string_types = _OWN_TYPES
             cursor.execute(sql)
             row = cursor.fetchone()
         return None if row is None else row[0]

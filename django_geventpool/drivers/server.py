@@ -15,6 +15,9 @@ CLOSE_TIMEOUT = 5.0
 #: has said nothing at all is not waited for.
 FAILED_CLOSE_TIMEOUT = 2.0
 
+#: On Linux; other systems' are lower.
+_HIGHEST_PID = 2**22
+
 _FULL = re.compile(
     r"sorry, too many clients already"
     r"|too many connections for (role|database)"
@@ -72,6 +75,11 @@ def add_check_interval(parameters: dict[str, Any], seconds: float) -> bool:
     return True
 
 
+def is_made_up(pid: int) -> bool:
+    """Return whether no process has the id that a server has told: poolers tell a random number of 32 bits."""
+    return not 0 < pid <= _HIGHEST_PID
+
+
 def is_idle_too_long(message: str) -> bool:
     """Return whether the server ended a session for having been idle (57P05)."""
     return "terminating connection due to idle-session timeout" in message
@@ -83,6 +91,7 @@ def is_idle_too_long(message: str) -> bool:
 #: as bytes in ASCII, as they may be in the encoding of another database. It needs no rights. Without the right to see
 #: them, other roles' background workers may be taken for clients, or the other way round; the numbers of the own role
 #: are exact. An age of less than 0 is hidden, as all are from a session that has assumed a role without that right.
+#: Types have their schema too: a temporary table may have the name of one.
 _SESSION_LIST_QUERY = """
 SELECT pg_catalog.concat_ws(
     pg_catalog.chr(10),
@@ -100,8 +109,8 @@ SELECT pg_catalog.concat_ws(
             pg_catalog.concat_ws(
                 ' ', number, role = r.oid, is_own_database, age, CASE WHEN role = r.oid THEN name ELSE
                     pg_catalog.encode(pg_catalog.replace(pg_catalog.replace(
-                        pg_catalog.pg_get_userbyid(role)::text, pg_catalog.chr(92), '?'
-                    ), pg_catalog.chr(10), '?')::bytea, 'escape')
+                        pg_catalog.pg_get_userbyid(role)::pg_catalog.text, pg_catalog.chr(92), '?'
+                    ), pg_catalog.chr(10), '?')::pg_catalog.bytea, 'escape')
                 END
             ), pg_catalog.chr(10)
         )

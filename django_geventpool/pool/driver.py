@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, Literal, Protocol
 
 from .counters import StateKind
@@ -62,6 +62,9 @@ class Driver(Protocol):
 
         :param badge: what the session says of the pool from now on, unless its holder has named it; empty for nothing.
         """
+
+    def server_of(self, connection: Any) -> Hashable:
+        """Return what tells the server of an open connection from those of others, without a round trip."""
 
     def close(self, connection: Any) -> None:
         """Close a connection in whatever state it is, and return when the server has let go of it.

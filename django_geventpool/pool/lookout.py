@@ -18,26 +18,34 @@ from .state import PoolState
 logger = logging.getLogger("geventpool.pool")
 
 
-def own_numbers(state: PoolState) -> Own:
-    """Return what a pool tells others of itself, and compares with the list."""
+def own_numbers(state: PoolState, is_here: Callable[[Any], bool] = lambda _connection: True) -> Own:
+    """Return what a pool tells others of itself, and compares with the list.
+
+    :param is_here: whether a connection is to the server that is told; others don't count.
+    """
     now = time.monotonic()
     recently = now - IDLE_GRACE
-    size = busy = opened = 0
+    size = busy = opened = elsewhere = 0
     for slot in state.slots:
-        opened += slot.state in (State.IDLE, State.IN_USE)
+        is_open = slot.state in (State.IDLE, State.IN_USE)
+        if is_open and not is_here(slot.connection):
+            elsewhere += 1
+            continue
+        opened += is_open
         if slot.state is State.CLOSING or slot.is_stalled(now):
             continue
         size += 1
         is_lent = slot.request is not None and slot.request is not state.renewal_request
         busy += is_lent or (slot.state is State.IDLE and slot.since > recently)
     return Own(
-        limit=state.limit,
+        limit=max(1, state.limit - elsewhere),
         size=size,
-        slots=len(state.slots) + state.count_predecessors(),
+        slots=len(state.slots) + state.count_predecessors() - elsewhere,
         opened=opened,
         busy=busy,
         waiting=len(state.waiting),
         held_for=state.server.held_for,
+        elsewhere=elsewhere,
     )
 
 
@@ -61,28 +69,42 @@ class Lookout:
         state = self._state
         if len(state.slots) < 2 and not state.waiting:
             return False  # A pool that needs one connection never looks.
-        if state.closed or not state.server.may_look(len(state.slots), bool(state.waiting), state.limit):
+        if state.closed or not state.server.may_look(
+            len(state.slots), bool(state.waiting), state.limit, is_lacking=self._is_lacking()
+        ):
             return False
         try:
-            badge, is_probe = self._lock.run(self._begin)
+            badge, is_probe = self._lock.run(self._begin, connection)
             if badge is None:
                 return False
             census = self._driver.look(connection, badge)
-            return census is not None and self._lock.run(self._record, census, is_probe)
+            return census is not None and self._lock.run(self._record, connection, census, is_probe)
         except ReentryError:
             return False  # In a finalizer, in the middle of the pool's own work: another time.
 
-    def _begin(self) -> tuple[str | None, bool]:
+    def _is_lacking(self) -> bool:
+        """Return whether somebody may lack a connection: here, or outside, as this pool has all that there are."""
+        state = self._state
+        size = len(state.by_connection)
+        return bool(state.waiting) or (size > state.options.MIN_CONNS and state.server.fleet.has_all(size))
+
+    def _own(self, connection: Any) -> Own:
+        """Return the pool's numbers at the server of a connection: there may be several, behind one name or given."""
+        server_of = self._driver.server_of
+        server = server_of(connection)
+        return own_numbers(self._state, lambda other: server_of(other) == server)
+
+    def _begin(self, connection: Any) -> tuple[str | None, bool]:
         """Return the badge to wear from now on, None if no look is due, and whether to yield if the server is full."""
         state, fleet = self._state, self._state.server.fleet
-        own = own_numbers(state)
-        is_probe = bool(state.waiting) and state.server.begin_probe_if_due(len(state.by_connection))
+        own = self._own(connection)
+        is_probe = self._is_lacking() and state.server.begin_probe_if_due(len(state.by_connection))
         return (fleet.begin_look(own) if is_probe else fleet.begin_look_if_due(own)), is_probe
 
-    def _record(self, census: Census, is_probe: bool) -> bool:
+    def _record(self, connection: Any, census: Census, is_probe: bool) -> bool:
         state = self._state
-        state.server.fleet.record(census, own_numbers(state))
-        if is_probe and census.is_full and state.waiting:
+        state.server.fleet.record(census, self._own(connection))
+        if is_probe and census.is_full and self._is_lacking():
             state.server.record_yield(len(state.by_connection) - 1)
             return True
         state.dispatch()  # There may be room now.

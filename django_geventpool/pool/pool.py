@@ -362,13 +362,14 @@ class Pool:
         """Read the server's session list over an idle connection."""
         self._use_idle(slot, lambda: self._lookout.look_if_due(slot.connection))
 
-    def _use_idle(self, slot: Slot, use: Callable[[], object]) -> None:
+    def _use_idle(self, slot: Slot, use: Callable[[], bool | None]) -> None:
+        """Take an idle connection, use it, and put it back, or close it for others if that returns True."""
         request = self._state.renewal_request
         try:
             if not self._lock.run(self._state.begin_to_renew, slot):
                 return
-            use()
-            self._returns.put_back(slot, request, None)
+            is_yielded = use()
+            self._returns.put_back(slot, request, "yielded" if is_yielded else None)
         except self.driver.error:
             logger.debug('Pool "%s": an idle connection could not be used', self.name, exc_info=True)
             self._returns.put_back(slot, request, "broken")

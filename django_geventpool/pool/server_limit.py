@@ -151,11 +151,14 @@ class ServerLimit:
         """For how long the pool has had connections (seconds)."""
         return 0.0 if self._inside_since is None else self._clock() - self._inside_since
 
-    def may_look(self, size: int, is_waited_for: bool, limit: int) -> bool:
-        """Return whether a look at the session list may be due."""
+    def may_look(self, size: int, is_waited_for: bool, limit: int, *, is_lacking: bool) -> bool:
+        """Return whether a look at the session list may be due.
+
+        :param is_lacking: whether a task waits, or somebody may who isn't known.
+        """
         now = self._clock()
         return now >= self.fleet.look_at(size, is_waited_for, limit) or (
-            is_waited_for and now >= self.share.probe_at and self._may_probe(now)
+            is_lacking and now >= self.share.probe_at and self._may_probe(now)
         )
 
     def _may_probe(self, now: float) -> bool:
@@ -200,14 +203,14 @@ class ServerLimit:
 
 
 class FairShare:
-    """When a pool that knows of no others yields a connection, although tasks of its own wait for it.
+    """When a pool that knows of no others yields a connection, although tasks of its own may want it.
 
     A pool that has all connections it may have opens no more, and so hears nothing of others that find the server full:
     they would wait until it has nothing to do. So now and then, when a connection comes back and somebody waits for it,
-    the pool probes over it whether the server is full. If so, it closes the connection, and leaves the room to others
-    for longer than a pool with few connections pauses between its attempts. If somebody has taken the room, the next
-    probe comes soon, sooner for a pool with many connections than for one with few. If the pool gets all its
-    connections back, it probes less and less often.
+    or the pool has all that the server has for it, the pool probes over it whether the server is full. If so, it closes
+    the connection, and leaves the room to others for longer than a pool with few connections pauses between its
+    attempts. If somebody has taken the room, the next probe comes soon, sooner for a pool with many connections than
+    for one with few. If the pool gets all its connections back, it probes less and less often.
 
     The only connection is never given up: each process needs room for one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -35,7 +36,11 @@ class Server:
 
     def census(self) -> Census:
         self.looks += 1
-        listed = [Sessions(1, True, True, 60.0, application_name("ours", each.badge)) for each in self.driver.live]
+        listed = [
+            Sessions(1, True, True, 60.0, application_name("ours", each.badge))
+            for each in list(self.driver.live)
+            if not each.server
+        ]
         if self.others:
             badge = Badge("others", 10, self.wanted, self.looks)
             listed.append(Sessions(self.others, True, True, self.age, str(badge)))
@@ -90,6 +95,21 @@ def test_it_grows_to_its_share_and_no_further(
     assert pool.stats().fleet_limit == 8
 
 
+def test_connections_to_another_server_do_not_count_against_the_limit_of_this_one(
+    driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
+) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=8, CONN_WAIT_TIMEOUT=None)
+    borrowers = [borrow(pool) for _ in range(8)]
+    await_stats(pool, in_use=4, waiting=4)
+    here, *there = [each for each in borrowers if each.has_connection][:3]
+    for each in there:
+        each.connection.server = 1
+    inside.have_look_due(pool)
+    here.give_back()
+    await_stats(pool, in_use=6, waiting=1)
+
+
 @pytest.mark.usefixtures("patience")
 def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
     server.limit, server.others, server.wanted = 9, 4, 10
@@ -121,6 +141,44 @@ def test_what_is_above_the_share_goes_as_connections_come_back(
     for waiter in waiters:
         waiter.taken().give_back()
     await_stats(pool, waiting=0, in_use=0)
+
+
+def test_who_has_all_that_there_are_leaves_one_to_whoever_may_stand_outside(
+    driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
+) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=4)
+    holders = [borrow(pool).taken() for _ in range(4)]
+    holders[0].give_back()
+    holders[0] = borrow(pool).taken()
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, math.inf)
+    holders[0].give_back()
+    assert server.looks
+    holders[0] = borrow(pool).taken()
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, 0.0)
+    holders[0].give_back()
+    await_stats(pool, size=3, in_use=3)
+    assert pool.stats().closed == {"yielded": 1}
+    for holder in holders[1:]:
+        holder.give_back()
+
+
+def test_who_has_all_that_there_are_leaves_an_idle_one_too(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
+    server.limit = 4
+    pool = make_pool(MAX_CONNS=4)
+    for holder in [borrow(pool).taken() for _ in range(4)]:
+        holder.give_back()
+    inside.have_look_due(pool)
+    pool.wake()
+    eventually(lambda: pool.stats().fleet_limit == 4, "the first list")
+    await_stats(pool, idle=4)
+    inside.have_look_due(pool)
+    inside.probe_full_server_at(pool, 0.0)
+    pool.wake()
+    await_stats(pool, size=3, idle=3)
+    assert pool.stats().closed == {"yielded": 1}
 
 
 def test_idle_connections_go_while_others_want_them_even_if_nothing_happens_here(

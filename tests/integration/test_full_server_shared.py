@@ -89,6 +89,7 @@ def test_the_list_says_who_has_how_many_and_what_the_limits_are(make_database: M
         ({}, ""),
         ({"application_name": "shop's 100%"}, "shop's 100% "),
         ({"options": "-c application_name=in\\ options"}, "in options "),
+        ({"options": "-c Application_Name=first --application-name=last"}, "last "),
         ({"fallback_application_name": "else"}, "else "),
     ],
 )
@@ -165,6 +166,18 @@ def test_behind_pgbouncer_the_list_is_not_believed_and_no_badge_worn(
     assert read(slot.connection.reported("application_name")) is None
 
 
+def test_behind_pgbouncer_no_session_is_renamed_for_a_client(
+    make_database: MakeDatabase, put_pgbouncer_before: PutPgBouncerBefore
+) -> None:
+    """Not for the first connection either, which may remain the only one."""
+    database = make_database(MAX_CONNS=1, role_limit=4, application_name="shop")
+    pooler = put_pgbouncer_before(database, "transaction", size=2)
+    database.fetch("select 1")
+    assert names(database) == ["shop"]
+    eventually(lambda: len(pooler.show("CLIENTS")) == 2, "one client beside the console")
+    database.give_back()
+
+
 def test_a_server_that_does_not_answer_is_asked_once(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +206,24 @@ def test_a_server_that_is_too_slow_once_is_asked_again(
     with monkeypatch.context() as patch:
         patch.setattr(base, "session_list_query", lambda name: "select pg_sleep(600)")
         assert look(database) is None
+    assert is_full(database)
+
+
+@pytest.mark.parametrize("state", ["40001", "53200", "57014"])
+def test_a_server_that_fails_in_passing_is_asked_again(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=1)
+    failure = f"do $$ begin raise exception 'not now' using errcode = '{state}'; end $$"
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "session_list_query", lambda name: failure)
+        assert look(database) is None
+    assert is_full(database)
+
+
+def test_temporary_tables_do_not_hide_the_servers_own_types(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=1, role_limit=1, ON_RELEASE_DISCARD_ALL=False)
+    database.answer("create temporary table text (a int); create temporary table bytea (a int)")
     assert is_full(database)
 
 

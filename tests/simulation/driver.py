@@ -216,6 +216,9 @@ class SimulatedDriver:
             session.end_watchers.remove(task)
         return True
 
+    def server_of(self, connection: Connection) -> int:
+        return 0
+
     def is_interrupted(self, connection: Connection) -> bool:
         return connection.is_severed
 

@@ -224,8 +224,11 @@ class SimulatedPool:
         if not self._look(session, lambda: self._take_back(session)):
             self._take_back(session)
 
+    def _is_lacking(self) -> bool:
+        return self.waiting > 0 or self.server.fleet.has_all(len(self.open))
+
     def _look(self, session: Session, then: Callable[[], None]) -> bool:
-        is_probe = self.waiting > 0 and self.server.begin_probe_if_due(len(self.open))
+        is_probe = self._is_lacking() and self.server.begin_probe_if_due(len(self.open))
         own = self.own()
         badge = self.server.fleet.begin_look(own) if is_probe else self.server.fleet.begin_look_if_due(own)
         if badge is None:
@@ -240,7 +243,7 @@ class SimulatedPool:
                 census = self.world.census()
                 self.server.fleet.record(census, self.own())
                 assert read(session.name)
-                if is_probe and census.is_full and self.waiting:
+                if is_probe and census.is_full and self._is_lacking():
                     self._close(session, leaves=True)
                     self.server.record_yield(self.size)
                     self.dispatch()

@@ -33,6 +33,8 @@ class ScriptedConnection:
 
     def __init__(self, number: int, badge: str) -> None:
         self.number = number
+        #: Which of several servers it is connected to.
+        self.server = 0
         #: What it says of its pool.
         self.badge = badge
         #: Whether the server has hung up.
@@ -123,6 +125,9 @@ class ScriptedDriver:
         connection.closed += 1
         with self._lock:
             self.live.discard(connection)
+
+    def server_of(self, connection: ScriptedConnection) -> int:
+        return connection.server
 
     def is_interrupted(self, connection: ScriptedConnection) -> bool:
         assert isinstance(connection, ScriptedConnection), "asked of what is no connection"

@@ -72,6 +72,9 @@ class Established:
     def own(self) -> None:
         pass
 
+    def record_address(self) -> None:
+        pass
+
     def record_as_opened(self) -> None:
         pass
 

@@ -177,8 +177,9 @@ class Fleet:
         self._next = max(self.soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
         is_lasting = not standing.is_contested and not self._is_crowded(now)
         self._plan = _Plan(
-            standing.cap if standing.cap < own.limit else math.inf,  # The limit may be raised meanwhile.
-            standing.target if standing.is_contested else math.inf,
+            # The limit may be raised meanwhile.
+            standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
+            standing.target + own.elsewhere if standing.is_contested else math.inf,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
@@ -224,6 +225,10 @@ class Fleet:
     def may_be_full(self) -> bool:
         """Whether the limit could be reached by the pools that were there not long ago, as far as is known."""
         return not self.is_readable or self._is_crowded(self._clock())
+
+    def has_all(self, size: int) -> bool:
+        """Return whether a pool with so many connections has all that there are for pools, by the last list."""
+        return bool(self.is_readable and self.standing and size >= self.standing.room)
 
     @property
     def is_followed(self) -> bool:

@@ -40,6 +40,8 @@ class Own:
     waiting: int
     #: For how long it has had connections (seconds).
     held_for: float
+    #: Connections to other servers, each of which has its own limit, so that none of the above counts them.
+    elsewhere: int = 0
 
     @property
     def demand(self) -> int:
