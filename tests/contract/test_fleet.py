@@ -56,15 +56,9 @@ def server(driver: ScriptedDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     driver.always("look", None)
 
 
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list counts for longer, so that also a slow test sees what follows before the pool tries to have more."""
-    monkeypatch.setattr(policy, "STALE_AFTER", 6.0)
-
-
 def demand_told(driver: ScriptedDriver) -> int:
     """Return what the pool's newest badge says."""
-    badges = [badge for badge in (read(each.badge) for each in driver.live) if badge is not None]
+    badges = [badge for badge in (read(each.badge) for each in tuple(driver.live)) if badge is not None]
     return max(badges, key=lambda badge: badge.sequence).demand
 
 
@@ -79,7 +73,6 @@ def test_the_first_connection_says_what_is_wanted(
     assert (badge.limit, badge.demand, badge.token) == (4, 1, inside.state(pool).server.fleet.token)
 
 
-@pytest.mark.usefixtures("patience")
 def test_it_grows_to_its_share_and_no_further(
     driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow
 ) -> None:
@@ -110,7 +103,6 @@ def test_connections_to_another_server_do_not_count_against_the_limit_of_this_on
     await_stats(pool, in_use=6, waiting=1)
 
 
-@pytest.mark.usefixtures("patience")
 def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
     server.limit, server.others, server.wanted = 9, 4, 10
     pool = make_pool(MAX_CONNS=10, CONN_WAIT_TIMEOUT=None)
