@@ -78,7 +78,8 @@ def test_it_grows_to_its_share_and_no_further(
 ) -> None:
     server.limit, server.others, server.wanted = 9, 4, 10
     pool = make_pool(MAX_CONNS=10, CONN_WAIT_TIMEOUT=None)
-    borrowers = [borrow(pool) for _ in range(10)]
+    # Over the second connection the list is read.
+    borrowers = [*(borrow(pool).taken() for _ in range(2)), *(borrow(pool) for _ in range(8))]
     eventually(lambda: pool.stats().waiting == 6, "its share, which is half of the eight beside what is kept free")
     eventually(lambda: demand_told(driver) == 10, "the demand told to others")
     server.others = 0
@@ -106,7 +107,9 @@ def test_connections_to_another_server_do_not_count_against_the_limit_of_this_on
 def test_a_timeout_says_what_the_share_is(server: Server, make_pool: MakePool, borrow: Borrow) -> None:
     server.limit, server.others, server.wanted = 9, 4, 10
     pool = make_pool(MAX_CONNS=10, CONN_WAIT_TIMEOUT=None)
-    for _ in range(10):
+    for _ in range(2):
+        borrow(pool).taken()
+    for _ in range(8):
         borrow(pool)
     eventually(lambda: pool.stats().waiting == 6, "its share")
     with pytest.raises(PoolTimeout, match="this one's fair share is 4 of the 8 that the server's limits leave"):
