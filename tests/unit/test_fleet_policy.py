@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -273,3 +274,11 @@ def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
     assert not limit.begin_to_yield(1, 0)
     clock.now += policy.LEAST_TURN
     assert limit.begin_to_yield(1, 0)
+
+
+def test_a_list_that_leaves_less_than_all_is_not_relied_on_for_ever(fleet: Fleet, clock: Clock) -> None:
+    most_are_closing = dataclasses.replace(own(3, 10), slots=10)
+    look(fleet, most_are_closing, limit=11)
+    assert not fleet.may_grow(4)
+    clock.now += policy.STALE_AFTER
+    assert fleet.may_grow(4)

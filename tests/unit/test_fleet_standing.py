@@ -160,3 +160,8 @@ def test_a_pool_is_silent_when_it_has_told_nothing_new_for_a_while() -> None:
     assert silence.is_silent(badge, 10.0 + SILENT_AFTER)
     silence.observe(census(2), 11.0 + SILENT_AFTER)
     assert not silence.is_silent(badge, 11.0 + SILENT_AFTER)
+
+
+def test_newcomers_hold_nobody_up_where_there_is_room_for_all() -> None:
+    standing = judge_list(own(1, 3, 3), pool("m", 1, 3, 3), pool("a", 1, 5, 5, age=0.1), limit=300)
+    assert (standing.has_newcomers, standing.cap) == (False, 3)

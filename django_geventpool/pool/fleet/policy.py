@@ -175,7 +175,8 @@ class Fleet:
             0.0 if standing.is_contested else min(self._longest_pause(standing, now), 2 * self._calm_pause or pause)
         )
         self._next = max(self.soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
-        is_lasting = not standing.is_contested and not self._is_crowded(now)
+        has_room = standing.cap >= own.limit and not standing.is_contested
+        is_lasting = has_room and not self._is_crowded(now)
         self._plan = _Plan(
             # The limit may be raised meanwhile.
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,

@@ -159,7 +159,10 @@ class _View:
         self._age_of_own = own.held_for if mine is None or mine.age < 0 else mine.age
         #: Whether there is no more than one for each, so that pools may leave to let others in.
         has_turns = bool(self.live) and wanting >= self.budget
-        self.has_newcomers = not has_turns and any(0 <= member.age < YOUNG for member in self.live)
+        #: Whether others have come in a moment ago, and not all may find room.
+        self.has_newcomers = (
+            not has_turns and self.could_take(1) and any(0 <= member.age < YOUNG for member in self.live)
+        )
         self._judge()
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
