@@ -63,7 +63,7 @@ class Connector:
             self._lock.run(self._state.counters.count, "failed_connects")
             raise
         self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
-        # It may just have been opened so that it is known how many others may be.
+        # Where others may want connections, one is opened first: over it the list says how many more may be.
         with contextlib.suppress(self._driver.error):  # Else the holder finds out.
             self._lookout.look_if_due(connection)
         if self._state.waiting:

@@ -15,6 +15,7 @@ from tests.support.scripted import ScriptedDriver, ScriptedError
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
+from .interrupted_look import assert_costs_one_connection
 
 
 @pytest.fixture(autouse=True)
@@ -155,17 +156,4 @@ def test_a_connection_that_is_yet_to_be_opened_does_not_count(
 
 @pytest.mark.parametrize("error", [*interruptions(), ScriptedError("gone")], ids=lambda error: type(error).__name__)
 def test_out_of_the_question(driver: ScriptedDriver, make_pool: MakePool, borrow: Borrow, error: BaseException) -> None:
-    pool = make_pool(MAX_CONNS=2)
-    first, second = borrow(pool).taken(), borrow(pool).taken()
-    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    driver.script("look", error)
-    have_probe_due(pool)
-    first.tell()
-    first.task.wait()
-    assert first.error is (None if isinstance(error, ScriptedError) else error)
-    assert waiter.taken().connection is not first.connection
-    assert first.connection.closed
-    second.give_back()
-    waiter.give_back()
-    assert driver.peak == 2
-    assert_whole(pool)
+    assert_costs_one_connection(error, driver, make_pool(MAX_CONNS=2), borrow, have_probe_due)

@@ -20,6 +20,7 @@ from tests.support.scripted import ScriptedDriver, ScriptedError
 from tests.support.waiting import eventually
 
 from .conftest import Borrow, MakePool
+from .interrupted_look import assert_costs_one_connection
 
 
 class Server:
@@ -258,20 +259,7 @@ def test_a_waiter_gets_in_although_no_connection_comes_back(
 def test_out_of_a_look_over_what_comes_back(
     driver: ScriptedDriver, server: Server, make_pool: MakePool, borrow: Borrow, error: BaseException
 ) -> None:
-    pool = make_pool(MAX_CONNS=2)
-    first, second = borrow(pool).taken(), borrow(pool).taken()
-    (waiter,) = queue_up(pool, lambda: borrow(pool), 1)
-    driver.script("look", error)
-    inside.have_look_due(pool)
-    first.tell()
-    first.task.wait()
-    assert first.error is (None if isinstance(error, ScriptedError) else error)
-    assert waiter.taken().connection is not first.connection
-    assert first.connection.closed
-    second.give_back()
-    waiter.give_back()
-    assert driver.peak == 2
-    assert_whole(pool)
+    assert_costs_one_connection(error, driver, make_pool(MAX_CONNS=2), borrow, inside.have_look_due)
 
 
 @pytest.mark.parametrize("error", interruptions(), ids=lambda error: type(error).__name__)
