@@ -25,16 +25,18 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 #: Pauses of a pool without any connection: the first, from which they double, the longest, and the least, to which they
 #: fall in the time that is the last; all in seconds. The first are short, as others make room within a look; the last
 #: get shorter again, so that who has been outside for longest tries most often.
-OUTSIDE = (0.25, 0.5, 0.3, 4.0)
+OUTSIDE = (0.2, 0.35, 0.3, 4.0)
 
 #: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: longer than the
 #: pause of a pool without any connection.
 DOOR_OPEN = (0.6, 0.8)
+#: The same for a pool that does so in the name of a fleet, which has others for the next time.
+DOOR_OPEN_IN_COMPANY = (0.35, 0.45)
 
 #: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
 #: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, fewer
 #: are refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
-AFTER_TURN = (0.4, 0.5)
+AFTER_TURN = (0.3, 0.4)
 LONGEST_OUTSIDE = 10.0
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.
@@ -162,7 +164,8 @@ class ServerLimit:
         )
 
     def _may_probe(self, now: float) -> bool:
-        return not self.fleet.has_reserve and self.fleet.may_be_full and now >= self.fleet.soon
+        fleet = self.fleet
+        return not fleet.has_reserve and not fleet.has_company and fleet.may_be_full and now >= fleet.soon
 
     def begin_probe_if_due(self, size: int) -> bool:
         """Return whether a pool that keeps nothing free is to yield if the server is full, as somebody may wait."""
@@ -178,7 +181,7 @@ class ServerLimit:
         :param busy: how many are in use or being opened, this one too.
         :param left: how many the pool has beside it.
         """
-        is_yielded = self.fleet.is_to_yield(busy, self.held_for)
+        is_yielded = self.fleet.begin_to_yield(busy, self.held_for)
         if is_yielded:
             self.record_yield(left)
         return is_yielded
@@ -188,9 +191,11 @@ class ServerLimit:
 
         Where one is kept free, the session list says what room there is.
         """
-        if not self.fleet.has_reserve or not self.fleet.is_followed:
-            self.fleet.expect_company()
-            self._pause(BACKOFF[1], self._uniform(*(LEFT_TO_OTHERS if self.fleet.is_readable is False else DOOR_OPEN)))
+        fleet = self.fleet
+        if not fleet.has_reserve or not fleet.is_followed:
+            fleet.expect_company()
+            open_for = DOOR_OPEN_IN_COMPANY if fleet.has_company and fleet.is_followed else DOOR_OPEN
+            self._pause(BACKOFF[1], self._uniform(*(LEFT_TO_OTHERS if fleet.is_readable is False else open_for)))
 
     def _pause(self, backoff: float, part: float) -> None:
         self.backoff = backoff

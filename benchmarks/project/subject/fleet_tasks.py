@@ -80,6 +80,11 @@ def prepare_driver() -> None:
 
 def await_start() -> Record:
     """Say that this worker is ready, and wait for the start of the run."""
+    from django.db import connections
+    from django.db.utils import load_backend
+
+    # Engine and driver are imported here, as they are when a Celery worker has started: not in the time that is measured.
+    load_backend(connections.settings["default"]["ENGINE"])
     (FOLDER / f"{FLEET['number']}.ready").touch()
     path = FOLDER / "start"
     while not path.exists():

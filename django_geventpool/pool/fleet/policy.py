@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .badge import Badge, new_token
 from .census import Census
+from .company import FLEET_MEMORY, Company
 from .standing import Own, Silence, Standing, judge
 
 #: Least time between two looks of a pool at the list, in seconds: at the most two looks a second.
@@ -39,18 +40,14 @@ TRY_INTERVAL = (10.0, 60.0)
 #: How many connect at the same time when others may be doing the same: few, as all of them may be refused, and more
 #: than one, as a lone pool is to have its share soon, however long a connect takes.
 CONNECTING_IN_CROWD = 2
-#: For how long other pools, and pools that could reach the limit together, are taken to come back after they have
-#: closed their connections, in seconds.
-FLEET_MEMORY = 600.0
 #: For how long a connection is idle until others may have it, in seconds.
 IDLE_GRACE = 0.4
 #: For how long a pool keeps its only connection at least: if there are more pools than connections, and if there is
 #: one for each, as far as is known; in seconds.
-LEAST_TURN = 1.0
+LEAST_TURN = 0.7
 LONG_TURN = 20.0
-#: For how long a pool that has left is taken to stand outside, and others are expected when a new one has come,
-#: in seconds.
-OUTSIDE_MEMORY = 20.0
+#: The time between two moments in which a full server's pools leave room to some that they don't know, in seconds.
+DOOR_INTERVAL = 1.5
 
 Uniform = Callable[[float, float], float]
 
@@ -63,6 +60,8 @@ class _Plan:
     cap: float = math.inf
     #: How many it keeps while others lack some.
     target: float = math.inf
+    #: Whether it is for this pool to leave room to others that aren't known.
+    is_doorkeeper: bool = False
     #: When it was read (monotonic seconds).
     made_at: float = -math.inf
     #: For how long it is relied on (seconds).
@@ -90,13 +89,9 @@ class Fleet:
         self._silence = Silence()
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
-        #: The other pools in the last list, and when there last were any (monotonic seconds).
-        self._company: set[str] = set()
-        self._met_at = -math.inf
-        #: When each other pool was last in a list (monotonic seconds).
-        self._seen: dict[str, float] = {}
-        #: When one that wasn't among those was.
-        self._news_at = -math.inf
+        self._company = Company()
+        #: When to leave room to others that aren't known (monotonic seconds).
+        self._door_at = -math.inf
         #: When all pools together could last reach the limit.
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
@@ -158,13 +153,15 @@ class Fleet:
             return
         now = self._clock()
         self._silence.observe(census, now)
-        self._meet({token for scope in census.scopes for token in scope.members} - {self.token}, now)
+        if self._company.meet({token for scope in census.scopes for token in scope.members} - {self.token}, now):
+            self._calm_pause = 0.0
         standing = judge(
             census,
             self.token,
             own,
             lambda badge: self._silence.is_silent(badge, now),
-            is_company_expected=now - self._met_at <= FLEET_MEMORY,
+            is_company_expected=self._company.is_expected(now),
+            absent=self._company.count_absent(now),
         )
         self.standing = standing
         if standing.is_crowded:
@@ -181,6 +178,7 @@ class Fleet:
             # The limit may be raised meanwhile.
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
             standing.target + own.elsewhere if standing.is_contested else math.inf,
+            standing.is_doorkeeper,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
@@ -189,17 +187,6 @@ class Fleet:
             self._try_at = now + self._plan.good_for
         else:
             self._try_at = now + self._try_pause * self._uniform(1, 1 + _JITTER)
-
-    def _meet(self, company: set[str], now: float) -> None:
-        if company - self._company:
-            self._calm_pause = 0.0
-        if company:
-            self._met_at = now
-        self._company = company
-        if company - self._seen.keys() or self._news_at == -math.inf:
-            self._news_at = now
-        seen = {token: when for token, when in self._seen.items() if now - when < OUTSIDE_MEMORY}
-        self._seen = seen | dict.fromkeys(company, now)
 
     def _is_crowded(self, now: float) -> bool:
         """Return whether the pools that were there not long ago could reach the limit."""
@@ -221,6 +208,11 @@ class Fleet:
     def has_reserve(self) -> bool:
         """Whether a connection is kept free for others, as the last list demands."""
         return bool(self.is_readable and self.standing and self.standing.has_reserve)
+
+    @property
+    def has_company(self) -> bool:
+        """Whether other pools were in the last list, one of which leaves room to some that aren't known."""
+        return bool(self.is_readable and self._company.present)
 
     @property
     def may_be_full(self) -> bool:
@@ -270,27 +262,31 @@ class Fleet:
     @property
     def target(self) -> float:
         """How many connections to keep while others lack some; infinite if none does, as far as is known."""
-        return self._plan.target
+        return self._plan.target - self._is_door_due() if self._plan.is_doorkeeper else self._plan.target
 
-    def is_to_yield(self, busy: int, held_for: float) -> bool:
-        """Return whether a connection that comes back is to be closed, as others lack it.
+    def _is_door_due(self) -> bool:
+        """Return whether it is time to leave room to others that aren't known."""
+        return self._clock() >= self._door_at
+
+    def begin_to_yield(self, busy: int, held_for: float) -> bool:
+        """Return whether a connection that comes back is to be closed, as others lack it, or may.
 
         :param busy: how many are in use, this one too.
         :param held_for: for how long the pool has had connections (seconds).
         """
-        if busy <= self._plan.target or not self.is_followed:
+        if busy <= self.target or not self.is_followed or not (busy > 1 or held_for >= self._turn()):
             return False
-        return busy > 1 or held_for >= self._turn()
+        self._door_at = self._clock() + DOOR_INTERVAL * self._uniform(1, 1 + _JITTER)
+        return True
 
     @property
     def outside(self) -> int:
         """How many pools there are more than connections, as far as is known; 0 or less for none."""
-        return len(self._seen) + 1 - (0 if self.standing is None else self.standing.room)
+        return self._company.count(self._clock()) + 1 - (0 if self.standing is None else self.standing.room)
 
     def _turn(self) -> float:
         """Return for how long the only connection is kept (seconds)."""
-        others_may_come = self._clock() - self._news_at < OUTSIDE_MEMORY
-        return LEAST_TURN if self.outside > 0 or others_may_come else LONG_TURN
+        return LEAST_TURN if self.outside > 0 or self._company.has_news(self._clock()) else LONG_TURN
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""

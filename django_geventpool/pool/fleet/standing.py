@@ -14,6 +14,8 @@ SILENT_AFTER = 4.0
 #: For how long a pool that has come in is taken as a sign that others may follow, in seconds: those outside have tried
 #: two or three times by then.
 YOUNG = 1.0
+#: How many pools that were there before are taken to come back in the wake of each that has just come, at the most.
+FOLLOWERS = 2
 #: Kept free, so that a pool that has none comes in at once, and is seen: one, as all the others pay for it.
 RESERVE = 1
 #: From this limit on that is kept free also by a pool that knows of nobody else: it costs two percent at the most.
@@ -67,6 +69,8 @@ class Standing:
     cap: int
     #: Whether a connection is kept free for others.
     has_reserve: bool
+    #: Whether it is for this pool to leave room to others now and then, as all is taken, and none kept free.
+    is_doorkeeper: bool
     #: Whether others have come in a moment ago.
     has_newcomers: bool
     #: The time until the next look, in parts of the usual.
@@ -100,13 +104,19 @@ class Silence:
 
 
 def judge(
-    census: Census, token: str, own: Own, is_silent: Callable[[Badge], bool], *, is_company_expected: bool
+    census: Census,
+    token: str,
+    own: Own,
+    is_silent: Callable[[Badge], bool],
+    *,
+    is_company_expected: bool,
+    absent: int = 0,
 ) -> Standing:
     """Return how the pool with this token stands, by the limit that is the tightest for it.
 
     :param is_company_expected: whether other pools were in the list not long ago.
     """
-    views = [_View(scope, token, own, is_silent, is_company_expected) for scope in census.scopes]
+    views = [_View(scope, token, own, is_silent, is_company_expected, absent) for scope in census.scopes]
     tightest = min(views, key=lambda view: (view.target, view.cap))
     narrowest = min(views, key=lambda view: view.budget)
     return Standing(
@@ -118,6 +128,7 @@ def judge(
         target=tightest.target,
         cap=min(view.cap for view in views),
         has_reserve=all(view.reserve for view in views),
+        is_doorkeeper=any(view.is_doorkeeper for view in views),
         has_newcomers=tightest.has_newcomers,
         pace=tightest.pace,
         is_contested=any(view.is_contested for view in views),
@@ -130,7 +141,13 @@ class _View:
     """One limit as one pool sees it."""
 
     def __init__(
-        self, scope: Scope, token: str, own: Own, is_silent: Callable[[Badge], bool], is_company_expected: bool
+        self,
+        scope: Scope,
+        token: str,
+        own: Own,
+        is_silent: Callable[[Badge], bool],
+        is_company_expected: bool,
+        absent: int,
     ) -> None:
         self.scope = scope
         self._token = token
@@ -146,7 +163,12 @@ class _View:
         self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
         wanting = sum(member.badge.demand > 0 for member in self.live) + 1
-        is_kept = others or strangers or is_company_expected or scope.limit >= ALWAYS_KEPT_FROM
+        is_kept = (
+            strangers
+            or is_company_expected
+            or wanting + RESERVE >= scope.limit
+            or (not others and scope.limit >= ALWAYS_KEPT_FROM)
+        )
         #: How much is kept free.
         self.reserve = RESERVE if is_kept else 0
         self._left = scope.limit - fixed - self.reserve
@@ -159,10 +181,11 @@ class _View:
         self._age_of_own = own.held_for if mine is None or mine.age < 0 else mine.age
         #: Whether there is no more than one for each, so that pools may leave to let others in.
         has_turns = bool(self.live) and wanting >= self.budget
+        young = sum(0 <= member.age < YOUNG for member in self.live)
+        #: How many more are taken to come in their wake, with a wish for one each.
+        self._followers = min(absent, FOLLOWERS * young)
         #: Whether others have come in a moment ago, and not all may find room.
-        self.has_newcomers = (
-            not has_turns and self.could_take(1) and any(0 <= member.age < YOUNG for member in self.live)
-        )
+        self.has_newcomers = not has_turns and self.could_take(1) and young > 0
         self._judge()
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
@@ -186,6 +209,10 @@ class _View:
             ]
         )
         self._place = next(index for index, row in enumerate(self._rows) if row[0] == self._token)
+        _, doorkeeper = max((sessions, token) for token, _, sessions, _, _ in self._rows)
+        self.is_doorkeeper = bool(
+            self.live and not self.reserve and self.scope.sessions >= self.scope.limit and doorkeeper == self._token
+        )
         taken = [max(demand, sessions) for _, demand, sessions, _, _ in self._rows]
         self.is_contested = sum(taken) > self.budget
         if self.is_contested:
@@ -213,7 +240,7 @@ class _View:
         wishes[self._place] = self._own.limit
         wanting = [index for index, wish in enumerate(wishes) if wish]
         if len(wanting) <= self.budget:
-            return fill(wishes, self.budget)
+            return fill(wishes + [1] * self._followers, self.budget)[: len(wishes)]
         # One each, and not for all: those that have had theirs for longest are to leave it.
         wanting.sort(key=lambda index: (self._rows[index][4], self._rows[index][0]))
         stay = set(wanting[: self.budget])
