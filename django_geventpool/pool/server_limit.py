@@ -36,7 +36,7 @@ DOOR_OPEN_IN_COMPANY = (0.35, 0.45)
 #: How long a pool that has left its only connection to others stays outside, for each that is known to be there, and at
 #: most, in parts of the longest pause: about as long as those need to come in before it. While it doesn't try, fewer
 #: are refused. The most is less than tasks usually wait (CONN_WAIT_TIMEOUT).
-AFTER_TURN = (0.3, 0.4)
+AFTER_TURN = (0.35, 0.45)
 LONGEST_OUTSIDE = 10.0
 
 #: For how long at least a pool keeps each of its connections while others are known to want it, in seconds.

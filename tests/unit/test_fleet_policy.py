@@ -138,14 +138,14 @@ def test_it_grows_into_its_own_part_only(fleet: Fleet) -> None:
 
 def test_above_its_share_it_yields_and_at_its_share_it_keeps(fleet: Fleet) -> None:
     look(fleet, own(10, 10), ("a", 4, 10))
-    assert fleet.is_to_yield(8, 60.0)
-    assert not fleet.is_to_yield(7, 60.0)
+    assert fleet.begin_to_yield(8, 60.0)
+    assert not fleet.begin_to_yield(7, 60.0)
 
 
 def test_an_old_list_makes_nobody_yield(fleet: Fleet, clock: Clock) -> None:
     look(fleet, own(10, 10), ("a", 4, 10))
     clock.now += policy.STALE_AFTER
-    assert not fleet.is_to_yield(8, 60.0)
+    assert not fleet.begin_to_yield(8, 60.0)
 
 
 def test_idle_connections_go_while_others_lack_some(fleet: Fleet) -> None:
@@ -180,7 +180,7 @@ def test_a_lost_look_changes_nothing(fleet: Fleet, clock: Clock) -> None:
     look(fleet, own(10, 10), ("a", 4, 10))
     clock.now += 1
     fleet.begin_look(own(10, 10))
-    assert fleet.is_to_yield(8, 60.0)
+    assert fleet.begin_to_yield(8, 60.0)
 
 
 def test_a_list_that_cannot_be_read_is_not_asked_for_again(fleet: Fleet) -> None:
@@ -190,7 +190,7 @@ def test_a_list_that_cannot_be_read_is_not_asked_for_again(fleet: Fleet) -> None
     assert fleet.badge(own(2, 10)) == ""
     assert fleet.may_grow(9)
     assert fleet.max_connecting(0) == math.inf
-    assert not fleet.is_to_yield(10, 60.0)
+    assert not fleet.begin_to_yield(10, 60.0)
 
 
 def test_the_first_connects_alone_and_in_a_crowd_few_do_at_a_time(fleet: Fleet) -> None:

@@ -72,10 +72,12 @@ def test_all_busy_one_busy_all_busy(seed: int) -> None:
     seconds = 2 * WATCHED if has_turns else WATCHED
     watched = fleet.watch(seconds)
     queries = [each.queries / seconds for each in watched]
-    assert sum(queries) >= 0.93 * possible
-    assert min(queries) >= (0.5 if has_turns else 0.79) * possible / count
+    assert sum(queries) >= 0.95 * possible
+    # Of 50 connections, 20 pools have two or three each.
+    assert min(queries) >= (0.5 if has_turns else 0.77) * possible / count
     if not has_turns:
-        assert not sum(each.connects + each.refused for each in watched), "quiet, as long as nothing changes"
+        assert sum(each.connects for each in watched) / seconds <= 0.7, "one pool leaves room now and then"
+        assert not sum(each.refused for each in watched), "quiet, as long as nothing changes"
     refused += sum(each.refused for each in watched)
 
     for pool in others:
@@ -133,7 +135,8 @@ def test_those_that_start_later_get_their_share_of_what_the_first_has_all_of(see
         fleet.make_busy(fleet.pools[-1])
     fleet.time_until(lambda: min(pool.in_use for pool in fleet.pools) >= 1, 14.0)
     fleet.world.run(SETTLED)
-    assert sorted(pool.in_use for pool in fleet.pools) == [1, 1, 1, 2]
+    # The last is free now and then.
+    assert sorted(pool.in_use for pool in fleet.pools) in ([1, 1, 1, 2], [1, 1, 2, 2])
     fleet.assert_bound()
 
 

@@ -21,9 +21,13 @@ def own(size: int, demand: int, limit: int = 25) -> Own:
     return Own(limit=limit, size=size, slots=size, opened=size, busy=size, waiting=demand - size, held_for=60)
 
 
-def judge_list(mine: Own, *listed: Sessions, limit: int = 25, silent: str = "", company: bool = False) -> Standing:
+def judge_list(
+    mine: Own, *listed: Sessions, limit: int = 25, silent: str = "", company: bool = False, absent: int = 0
+) -> Standing:
     census = take([("role", limit)], listed, is_readable=True)
-    return judge(census, "m" * 6, mine, lambda badge: badge.token[0] in silent, is_company_expected=company)
+    return judge(
+        census, "m" * 6, mine, lambda badge: badge.token[0] in silent, is_company_expected=company, absent=absent
+    )
 
 
 def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
@@ -39,7 +43,7 @@ def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
 def test_below_its_share_it_grows_into_its_part_of_what_is_free() -> None:
     standing = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 2, 25), pool("b", 13, 25))
     assert (standing.target, standing.is_contested) == (8, True)
-    assert standing.cap == 2 + 3, "its part of the seven that are free, beside the reserve"
+    assert standing.cap == 2 + 4, "its part of the eight that are free"
 
 
 def test_above_its_share_it_does_not_grow() -> None:
@@ -81,7 +85,40 @@ def test_without_a_look_it_grows_by_its_part_of_what_nobody_has() -> None:
     standing = judge_list(own(4, 4, 20), pool("m", 4, 4, 20), pool("a", 10, 10, 20))
     assert not standing.is_contested
     assert standing.is_crowded
-    assert standing.cap == 4 + 5, "half of the ten that are free, beside the reserve"
+    assert standing.cap == 4 + 5, "its part of the eleven that are free; the other has the odd one"
+
+
+def test_one_is_kept_free_for_those_that_were_there_and_are_expected_back() -> None:
+    others = [pool("a", 12, 25), pool("b", 4, 25)]
+    everybody_is_here = judge_list(own(8, 25), pool("m", 8, 25), *others)
+    assert (everybody_is_here.budget, everybody_is_here.has_reserve) == (25, False)
+    somebody_is_away = judge_list(own(8, 25), pool("m", 8, 25), *others, company=True)
+    assert (somebody_is_away.budget, somebody_is_away.has_reserve) == (24, True)
+
+
+def test_who_has_most_of_a_full_server_leaves_room_now_and_then_if_none_is_kept_free() -> None:
+    def is_doorkeeper(mine: int, others: int, *, company: bool = False) -> bool:
+        listed = [pool("m", mine, 25), pool("a", others, 25)]
+        return judge_list(own(mine, 25), *listed, company=company).is_doorkeeper
+
+    assert is_doorkeeper(13, 12)
+    assert not is_doorkeeper(12, 13), "the other one is"
+    assert not is_doorkeeper(13, 11), "there is room"
+    assert not is_doorkeeper(13, 12, company=True), "one is kept free"
+    assert not judge_list(own(25, 25), pool("m", 25, 25)).is_doorkeeper, "alone, it probes"
+
+
+def test_those_that_follow_one_that_has_come_back_are_counted_with_it() -> None:
+    listed = [pool("m", 20, 25), pool("a", 1, 25, age=0.1)]
+    assert judge_list(own(20, 25), *listed, company=True).target == 12
+    assert judge_list(own(20, 25), *listed, company=True, absent=1).target == 11, "of 23, the other has 12"
+    assert judge_list(own(20, 25), *listed, company=True, absent=9).target == 11, "two follow each, at the most"
+
+
+def test_where_strangers_have_more_none_is_kept_free_for_them() -> None:
+    assert judge_list(own(1, 25), pool("m", 1, 25), strangers(8), limit=9).has_reserve is False
+    assert judge_list(own(4, 25), pool("m", 4, 25), strangers(4), limit=9).has_reserve is True
+    assert judge_list(own(1, 25), pool("m", 1, 25), pool("a", 1, 25), strangers(7), limit=9).has_reserve is True
 
 
 def test_strangers_count_as_what_they_are() -> None:
@@ -142,7 +179,7 @@ def test_in_turns_those_look_more_often_that_are_next_to_leave() -> None:
 def test_the_tightest_limit_counts() -> None:
     listed = [pool("m", 4, 25), pool("a", 4, 25), Sessions(10, False, True, OLD, "")]
     census = take([("role", 25), ("database", 21), ("server", 97)], listed, is_readable=True)
-    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False, is_company_expected=False)
+    standing = judge(census, "m" * 6, own(4, 25), lambda badge: False, is_company_expected=False, absent=0)
     assert (standing.target, standing.cap) == (5, 5)
 
 

@@ -83,7 +83,7 @@ def await_start() -> Record:
     from django.db import connections
     from django.db.utils import load_backend
 
-    # Engine and driver are imported here, as they are when a Celery worker has started: not in the time that is measured.
+    # Engine and driver are imported before the time that is measured, as they are when a Celery worker starts.
     load_backend(connections.settings["default"]["ENGINE"])
     (FOLDER / f"{FLEET['number']}.ready").touch()
     path = FOLDER / "start"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 
 #: For how long a pool that has closed its connections is taken to come back, in seconds.
 FLEET_MEMORY = 600.0
@@ -20,13 +20,13 @@ class Company:
 
     def __init__(self) -> None:
         #: Those in the last list.
-        self.present: Set[str] = frozenset()
+        self.present: AbstractSet[str] = frozenset()
         #: When each was last in a list.
         self._seen: dict[str, float] = {}
         #: When one was that hadn't been in any for a while; before, when the first list was read.
         self._news_at = -math.inf
 
-    def meet(self, present: Set[str], now: float) -> bool:
+    def meet(self, present: AbstractSet[str], now: float) -> bool:
         """Record who is in a list; return whether somebody is who wasn't in the one before."""
         has_come = bool(present - self.present)
         recent = {token for token, seen in self._seen.items() if now - seen < OUTSIDE_MEMORY}

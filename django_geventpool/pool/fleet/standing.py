@@ -110,11 +110,12 @@ def judge(
     is_silent: Callable[[Badge], bool],
     *,
     is_company_expected: bool,
-    absent: int = 0,
+    absent: int,
 ) -> Standing:
     """Return how the pool with this token stands, by the limit that is the tightest for it.
 
-    :param is_company_expected: whether other pools were in the list not long ago.
+    :param is_company_expected: whether pools may want to come in that aren't in the list.
+    :param absent: how many were in a list not long ago, and aren't in this one.
     """
     views = [_View(scope, token, own, is_silent, is_company_expected, absent) for scope in census.scopes]
     tightest = min(views, key=lambda view: (view.target, view.cap))
@@ -163,8 +164,10 @@ class _View:
         self._limits = own.limit + sum(member.badge.limit for member in others)
         fixed = strangers + sum(member.sessions for member in others) - self._sessions_of_live()
         wanting = sum(member.badge.demand > 0 for member in self.live) + 1
+        # Strangers that have more may be another role's pools, whose names are hidden: those keep one free.
+        are_strangers_ahead = not others and own.size + RESERVE < strangers
         is_kept = (
-            strangers
+            (strangers and not are_strangers_ahead)
             or is_company_expected
             or wanting + RESERVE >= scope.limit
             or (not others and scope.limit >= ALWAYS_KEPT_FROM)
