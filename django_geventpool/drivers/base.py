@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import green
 from ..options import DiscardAll
-from ..pool.driver import ConnectionState, Driver
+from ..pool.driver import ConnectionState, Driver, Use
 from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
 from .connection import PooledConnection
@@ -174,6 +174,10 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     def state(self, connection: C) -> ConnectionState:
         """Return what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
+
+    def use(self, connection: C) -> Use:
+        """Return how far the use of a connection has got."""
+        return Use(connection.session.ended, connection.session.uses)
 
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.

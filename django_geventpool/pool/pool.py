@@ -246,8 +246,8 @@ class Pool:
         holder.watch()
         if holder.poll_end is not None:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
-        if self.options.LEAK_WARNING_AFTER is not None:
-            self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
+        if self._upkeep.look_after != math.inf:
+            self._wake_by(slot.since + self._upkeep.look_after)
 
     def count_pins(self, kinds: Iterable[StateKind]) -> None:
         """Count that a connection stays with its holder, for session state of these kinds."""
