@@ -7,6 +7,7 @@ import pytest
 from django_geventpool.pool import Pool
 from django_geventpool.pool.driver import Use
 from django_geventpool.pool.idle_transactions import IdleTransactions
+from tests.support import inside
 from tests.support.scripted import ScriptedConnection, ScriptedDriver
 
 from .conftest import MakePool
@@ -20,7 +21,7 @@ def pool(make_pool: MakePool) -> Pool:
 @pytest.fixture
 def watched(make_pool: MakePool, driver: ScriptedDriver, pool: Pool) -> IdleTransactions:
     """What looks at the pool's connections when the test says so, with the time in whole minutes."""
-    state = pool._state
+    state = inside.state(pool)
     state.options = make_pool(IDLE_IN_TRANSACTION_WARNING_AFTER=60).options
     return IdleTransactions(driver, state)
 
