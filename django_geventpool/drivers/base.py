@@ -12,6 +12,7 @@ from ..options import DiscardAll
 from ..pool.driver import ConnectionState, Driver, Use
 from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
+from .answers import WHERE, answers
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .naming import users_application_name
@@ -166,6 +167,15 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     def time_zone(self, connection: C) -> str | None:
         """Return the session's time zone, which the server reports with each change."""
         return connection.reported("TimeZone")
+
+    def answers(self, parameters: Mapping[str, Any], timeout: float) -> bool | None:
+        """Return whether a server answers in time, without a session of its own; None if that can't be told.
+
+        :param parameters: what connections are opened with; of these only those that say where the server is.
+        :param timeout: in seconds.
+        """
+        where = {name: parameters[name] for name in WHERE if parameters.get(name)}
+        return answers(self._effective_settings(where), timeout)
 
     def is_in_transaction(self, connection: C) -> bool:
         """Return whether the server has a transaction open; a closed connection has none."""
