@@ -40,6 +40,8 @@ def _answers(host: str, port: str, timeout: float) -> bool:
         with _connect(host, port, timeout) as connection:
             connection.sendall(_QUESTION)
             return bool(connection.recv(1))
+    except TimeoutError:
+        return False  # The socket's own.
     except (OSError, ValueError, OverflowError) as error:  # The latter two are for what is no port.
         if is_foreign(error):
             raise
