@@ -50,8 +50,8 @@ db.client.connection.wait_time Histogram s pool.name
 
 INSPECT = """\
 alias cancelled checkouts closed closing connect_failed_ago connecting connects create_time failed_connects fleet
-fleet_limit fleet_share idle in_use is_fleet_readable limit longest_held longest_holder longest_wait pid pinned reclaimed
-reconnects size timeouts use_time wait_time waiting waits
+fleet_limit fleet_share idle in_use is_fleet_readable limit longest_held longest_holder longest_wait pid pinned
+reclaimed reconnects size timeouts use_time wait_time waiting waits
 """
 
 
