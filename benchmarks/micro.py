@@ -28,6 +28,7 @@ from django_geventpool import green  # noqa: E402
 from django_geventpool.options import PoolOptions  # noqa: E402
 from django_geventpool.pool import Pool  # noqa: E402
 from django_geventpool.pool.counters import Histogram  # noqa: E402
+from django_geventpool.pool.driver import Use  # noqa: E402
 
 #: A function of the numbers of waiters and of checkouts.
 Cost = Callable[[int, int], float]
@@ -100,6 +101,10 @@ class _NoServer:
     def state(self, connection: _Connection) -> Literal["active", "idle", "idle in transaction"]:
         """They do nothing."""
         return "idle"
+
+    def use(self, connection: _Connection) -> Use:
+        """They aren't used."""
+        return Use(0, 0)
 
     def is_server_full(self, error: BaseException) -> bool:
         """There is no server."""

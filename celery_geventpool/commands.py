@@ -56,3 +56,20 @@ def top(context: click.Context, /, once: bool, interval: float, timeout: float, 
             raise
         raise click.ClickException('top needs rich: pip install "celery-geventpool[top]"') from error
     command.run(context.obj.app, command.make_console(), once=once, interval=interval, timeout=timeout)
+
+
+@geventpool.command()
+@click.option("-d", "--destination", help="Names of workers, separated by commas; all of these must be ready.")
+@click.option("--live", is_flag=True, help="Only ask whether they answer, not whether they are ready.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds to wait for answers."
+)
+@click.pass_context
+def check(context: click.Context, /, destination: str | None, live: bool, timeout: float, **_kwargs: Any) -> None:
+    """Exit with 0 if workers are ready: their servers answer, and tasks don't wait for connections too long; else 1."""
+    from . import check as checking
+
+    names = None if destination is None else [name.strip() for name in destination.split(",")]
+    is_good, lines = checking.check(context.obj.app, names, is_live_enough=live, timeout=timeout)
+    click.echo("\n".join(lines), err=not is_good)
+    context.exit(0 if is_good else 1)

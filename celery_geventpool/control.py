@@ -1,4 +1,4 @@
-"""Remote control commands: ``inspect pools``, ``control pool_resize`` and ``control pool_close_idle``.
+"""Remote commands: ``inspect pools`` and ``pool_check``, ``control pool_resize`` and ``pool_close_idle``.
 
 Importing this module registers them, in workers and in the process of the command line alike.
 """
@@ -49,6 +49,15 @@ def _checked(options: object) -> list[str]:
         shown = ", ".join(option if isinstance(option, str) else show(option) for option in unknown)
         raise operations.Refused(f"inspect pools knows no {printable(shown)}; it takes: {', '.join(_OPTIONS)}.")
     return [str(option) for option in wanted]
+
+
+@inspect_command()
+def pool_check(state: Any, **_kwargs: Any) -> dict[str, Any]:
+    """Say whether the worker is ready: its servers answer, and tasks don't wait for connections too long."""
+    from .readiness import readiness
+
+    verdict = readiness.verdict()
+    return {"ok": str(verdict), "ready": verdict.is_ready, "reasons": list(verdict.reasons)}
 
 
 @control_command(args=[("alias", str), ("limit", str)], signature="ALIAS N")

@@ -41,6 +41,14 @@ def limits() -> dict[str, int]:
     return {alias: options.split(database.get("OPTIONS", {}))[0].MAX_CONNS for alias, database in databases.items()}
 
 
+def wait_timeouts() -> dict[str, float | None]:
+    """Return CONN_WAIT_TIMEOUT by alias, of all databases that have a pool or will have one."""
+    databases = pooled_databases() if settings.configured else {}
+    return {
+        alias: options.split(database.get("OPTIONS", {}))[0].CONN_WAIT_TIMEOUT for alias, database in databases.items()
+    }
+
+
 def show(more: Collection[str] = ()) -> list[Answer]:
     """Return the numbers of the pools of this process, each with its alias and the process id.
 

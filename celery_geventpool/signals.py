@@ -15,6 +15,7 @@ from django_geventpool.utils import end_task, give_back_all
 
 from . import control, outside_tasks, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
+from .readiness import readiness
 from .task import describe_current_task, describe_current_work
 
 
@@ -28,6 +29,7 @@ def connect() -> None:
         (signals.celeryd_init, on_worker_creation),
         (signals.worker_init, on_worker_init),
         (signals.celeryd_after_setup, on_worker_logging),
+        (signals.worker_ready, on_worker_ready),
         (signals.worker_process_init, on_process_init),
         (signals.task_prerun, on_task_prerun),
         (signals.task_postrun, on_task_postrun),
@@ -76,6 +78,11 @@ def on_worker_logging(instance: WorkController, **_kwargs: Any) -> None:
     worker.log_start(instance)
 
 
+def on_worker_ready(**_kwargs: Any) -> None:
+    """Record that the worker consumes tasks."""
+    readiness.has_started = True
+
+
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
     """Label a task's greenlet: those that it starts are named after it, also when it has ended."""
     if not task.request.is_eager:
@@ -94,3 +101,4 @@ def on_shutdown(**_kwargs: Any) -> None:
     steps.finish()
     pools.close_all()
     processes.forget_children()
+    endpoint.close()

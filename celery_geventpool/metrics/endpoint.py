@@ -1,12 +1,15 @@
-"""The worker option ``--pool-metrics-port``: a page that Prometheus scrapes."""
+"""The worker option ``--pool-metrics-port``: a page that Prometheus scrapes, and probes."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 from celery import bootsteps
 from celery.worker import WorkController
+
+from . import server
 
 logger = logging.getLogger("geventpool.worker")
 
@@ -17,7 +20,7 @@ _server: Any = None
 
 
 class PoolMetrics(bootsteps.StartStopStep):
-    """Serves /metrics in the worker's main process, for as long as the worker runs."""
+    """Serves /metrics, /livez and /readyz in the worker's main process, until its last task has ended."""
 
     # Prefork's first children are forked by then, and don't inherit the socket.
     requires = ("celery.worker.components:Pool",)
@@ -38,7 +41,7 @@ class PoolMetrics(bootsteps.StartStopStep):
         """Start to serve; a worker that can't open the port logs it, and goes on without."""
         global _server
         try:
-            from prometheus_client import CollectorRegistry, start_http_server
+            from prometheus_client import CollectorRegistry, make_wsgi_app
 
             from .prometheus import PoolCollector
         except ModuleNotFoundError:
@@ -48,7 +51,7 @@ class PoolMetrics(bootsteps.StartStopStep):
         registry.register(PoolCollector(parent.hostname))  # type: ignore[attr-defined]
         assert self._port is not None
         try:
-            _server, _ = start_http_server(self._port, self._host, registry)
+            _server = server.start(self._host, self._port, make_wsgi_app(registry))
         except OSError as error:
             logger.error(
                 "No metrics are served on %s:%d: %s. The worker goes on without; "
@@ -58,19 +61,20 @@ class PoolMetrics(bootsteps.StartStopStep):
                 error,
             )
             return
+        threading.Thread(target=_server.serve_forever, name="pool-metrics", daemon=True).start()
         logger.info("Metrics of the pools: http://%s:%d/metrics", self._host, _server.server_port)
 
     def stop(self, parent: WorkController) -> None:
-        """Stop serving."""
-        global _server
-        if _server is not None:
-            _server.shutdown()
-            _server.server_close()
-            _server = None
+        """Serve on: this is stopped before the worker's pool, which waits for the running tasks. See ``close``."""
 
-    def terminate(self, parent: WorkController) -> None:
-        """Stop serving, when the worker ends in a hurry."""
-        self.stop(parent)
+
+def close() -> None:
+    """Stop serving, at the end of the worker."""
+    global _server
+    if _server is not None:
+        _server.shutdown()
+        _server.server_close()
+        _server = None
 
 
 def leave_to_parent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -22,23 +23,42 @@ _PAUSE = 0.5
 
 
 class Asker:
-    """Asks all workers for the numbers of their pools.
+    """Asks workers by a remote command.
 
     :param app: whose workers they are.
+    :param command: the command; by default the one for the numbers of their pools.
+    :param arguments: its arguments.
+    :param destination: the names of the workers that are asked, None for all.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        command: str = "pools",
+        arguments: Mapping[str, Any] | None = None,
+        destination: Sequence[str] | None = None,
+    ) -> None:
         self._app = app
+        self._command = command
+        self._arguments = {"options": ["buckets"]} if arguments is None else dict(arguments)
+        self._destination = destination
         self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # One thread for all questions: with some transports, a connection can't be used from another thread.
         threading.Thread(target=self._serve_questions, name="asker", daemon=True).start()
 
     def ask(self, timeout: float, now: float) -> dict[str, Sample]:
+        """Return the pools' numbers that come in time, by worker.
+
+        :param now: when the question is asked (monotonic seconds); for the rest see ``replies``.
+        """
+        answers = self.replies(timeout)
+        return {worker: Sample(worker, now, _cleaned(answer)) for worker, answer in answers.items()}
+
+    def replies(self, timeout: float) -> dict[str, Any]:
         """Return the answers that come in time, by worker.
 
         :param timeout: how long the workers have, in seconds.
-        :param now: when the question is asked (monotonic seconds).
         :raises CeleryCommandException: when the broker can't be reached; the asker can't be used again then.
         """
         self._timeouts.put(timeout)
@@ -50,11 +70,7 @@ class Asker:
             raise _unreachable(outcome) from outcome
         if isinstance(outcome, Exception):
             raise outcome
-        return {
-            printable(worker): Sample(printable(worker), now, _cleaned(answer))
-            for reply in outcome
-            for worker, answer in reply.items()
-        }
+        return {printable(worker): answer for reply in outcome for worker, answer in reply.items()}
 
     def _serve_questions(self) -> None:
         while True:
@@ -69,7 +85,14 @@ class Asker:
             # Kombu's own retries take longer than anybody looks at an empty screen. Each host is tried at least once.
             connection.ensure_connection(max_retries=max(1, len(connection.alt)), interval_start=_PAUSE)
             replies = self._app.control.broadcast(
-                "pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout, connection=connection
+                self._command,
+                destination=self._destination,
+                arguments=self._arguments,
+                reply=True,
+                timeout=timeout,
+                # Else it waits until the time is over.
+                limit=None if self._destination is None else len(self._destination),
+                connection=connection,
             )
         return list(replies or ())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connections
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from .. import passwords
@@ -21,6 +22,17 @@ def make_pool(wrapper: PooledWrapper) -> Pool:
     return Pool(wrapper.alias, _make_driver(wrapper), wrapper.pool_options)
 
 
+def server_answers(alias: str, timeout: float) -> bool | None:
+    """Return whether the server of an alias answers in time; None if that can't be told.
+
+    It is asked without a session, and so without a password.
+
+    :param timeout: in seconds.
+    """
+    wrapper: Any = connections[alias]
+    return _driver_of(wrapper).answers(wrapper.get_connection_params(), timeout)
+
+
 def open_with(pool: Pool, parameters: dict[str, Any]) -> None:
     """Make a pool open its connections with these parameters from now on.
 
@@ -34,7 +46,10 @@ def open_with(pool: Pool, parameters: dict[str, Any]) -> None:
 
 def _make_driver(wrapper: PooledWrapper) -> Driver:
     passwords.check(wrapper.alias, wrapper.settings_dict)
+    return _driver_of(wrapper)
 
+
+def _driver_of(wrapper: PooledWrapper) -> BaseDriver[Any]:
     def parameters() -> dict[str, Any]:
         return passwords.resolve_in(wrapper.alias, wrapper.get_connection_params())
 

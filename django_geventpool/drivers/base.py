@@ -9,9 +9,10 @@ from typing import Any
 
 from .. import green
 from ..options import DiscardAll
-from ..pool.driver import ConnectionState, Driver
+from ..pool.driver import ConnectionState, Driver, Use
 from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
+from .answers import WHERE, answers
 from .connection import PooledConnection
 from .failover import STANDBY, FailoverWatch
 from .naming import users_application_name
@@ -167,6 +168,15 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         """Return the session's time zone, which the server reports with each change."""
         return connection.reported("TimeZone")
 
+    def answers(self, parameters: Mapping[str, Any], timeout: float) -> bool | None:
+        """Return whether a server answers in time, without a session of its own; None if that can't be told.
+
+        :param parameters: what connections are opened with; of these only those that say where the server is.
+        :param timeout: in seconds.
+        """
+        where = {name: parameters[name] for name in WHERE if parameters.get(name)}
+        return answers(self._effective_settings(where), timeout)
+
     def is_in_transaction(self, connection: C) -> bool:
         """Return whether the server has a transaction open; a closed connection has none."""
         return not connection.closed and self._transaction_status(connection) != 0
@@ -174,6 +184,10 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     def state(self, connection: C) -> ConnectionState:
         """Return what a lent connection is doing; a closed one is idle."""
         return "idle" if connection.closed else _STATES.get(self._transaction_status(connection), "idle")
+
+    def use(self, connection: C) -> Use:
+        """Return how far the use of a connection has got."""
+        return Use(connection.session.ended, connection.session.uses)
 
     def has_not_begun(self, connection: C, error: BaseException) -> bool:
         """Return whether the error of a statement proves that the connection was lost before the server began it.

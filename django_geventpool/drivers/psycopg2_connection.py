@@ -256,6 +256,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         self._check_lock()
         session = self.session
         session.uses += 1
+        session.ended += 1
         if not session.undone:
             super().commit()
             return
@@ -275,6 +276,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
         """Roll the transaction back."""
         self._check_lock()
         self.session.uses += 1
+        self.session.ended += 1
         self.session.note_rollback()
         super().rollback()  # type: ignore[safe-super]
 

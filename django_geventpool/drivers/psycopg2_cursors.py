@@ -125,7 +125,7 @@ class WatchedServerCursor(WatchedCursor):
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Open the cursor on the server with a query."""
-        self._check()
+        self._use()
         try:
             super().execute(query, *args, **kwargs)
         except psycopg2.Error as error:
@@ -142,32 +142,34 @@ class WatchedServerCursor(WatchedCursor):
             connection.session.changes |= CURSORS  # psycopg2 will close it on its own side only.
         super().close()
 
-    def _check(self) -> None:
+    def _use(self) -> None:
+        """Record a use of the connection, for the server may be asked for rows."""
         if self.is_gone:
             raise psycopg2.InterfaceError("cursor already closed")
+        self.connection.session.uses += 1
 
     def fetchone(self) -> Any:
         """Fetch a row."""
-        self._check()
+        self._use()
         return super().fetchone()
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Fetch some rows."""
-        self._check()
+        self._use()
         return super().fetchmany(*args, **kwargs)
 
     def fetchall(self) -> list[Any]:
         """Fetch all rows that are left."""
-        self._check()
+        self._use()
         return super().fetchall()
 
     def scroll(self, *args: Any, **kwargs: Any) -> None:
         """Move in the result."""
-        self._check()
+        self._use()
         super().scroll(*args, **kwargs)
 
     def __next__(self) -> Any:
-        self._check()
+        self._use()
         return super().__next__()
 
 

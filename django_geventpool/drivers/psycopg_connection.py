@@ -127,6 +127,7 @@ class PsycopgConnection(RestoredConnection):
         user = threading.get_ident()
         self._users[user] = inspect.currentframe()
         self._statements.noted = NOTHING
+        self.session.uses += 1
         try:
             self._check_not_revoked()
             wait = green_wait()
@@ -216,6 +217,7 @@ class PsycopgConnection(RestoredConnection):
     def commit(self) -> None:
         """Commit the transaction."""
         session = self.session
+        session.ended += 1
         if not session.undone:
             super().commit()
             return

@@ -43,6 +43,7 @@ class WatchedStatements(PrepareManager):
 
     def clear(self) -> bool:
         """Forget all prepared statements, as psycopg does at each of its rollbacks."""
+        self._session.ended += 1
         self._session.note_rollback()
         return super().clear()
 

@@ -102,6 +102,13 @@ class PoolOptions:
         "warn once of a connection held for longer, with its holder and the lines of your code that took it",
         synonyms="leak_warning leak_timeout leak_detection_threshold remove_abandoned_timeout",
     )
+    IDLE_IN_TRANSACTION_WARNING_AFTER: float | None = _option(
+        None,
+        Seconds(),
+        "warn once of a transaction that has been open for so long without doing anything, with its holder and the "
+        "lines of your code where that is now",
+        synonyms="idle_in_transaction_warning idle_in_transaction_timeout idle_transaction_timeout",
+    )
     CLIENT_CHECK_INTERVAL: float | None = _option(
         2,
         Seconds(),

@@ -6,12 +6,13 @@ import logging
 import math
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import messages
 from .abandoned import Abandoned
 from .driver import Driver
 from .housekeeper import log_in_background
+from .idle_transactions import IdleTransaction, IdleTransactions
 from .nested import Nested, Scene, Standstill, holder_above
 from .slot import Request
 from .state import PoolState
@@ -34,6 +35,8 @@ class Observed:
     scene: Scene | None
     #: What to say of the longest wait, None if nothing.
     wait: str | None = None
+    #: Transactions that are open and have done nothing for too long.
+    idle_transactions: list[IdleTransaction] = field(default_factory=list)
 
 
 class Alarms:
@@ -51,23 +54,25 @@ class Alarms:
         #: When waits, and standstills, may be warned about again (monotonic seconds).
         self._wait_quiet_until = self._nested_quiet_until = -math.inf
         self._nested = Nested(driver)
+        self._idle_transactions = IdleTransactions(driver, state)
         self._abandoned = Abandoned(ABANDONED_WARNING_PAUSE)
 
     # Called under the pool's lock
 
     def due_at(self, since: float | None) -> float:
         """Return when to observe again (monotonic seconds), given since when somebody has waited; infinite for None."""
-        return min(self._wait_due_at(since), self._nested.due_at(since))
+        return min(self._wait_due_at(since), self._nested.due_at(since), self._idle_transactions.due_at)
 
     def observe(self, now: float) -> Observed:
         """Return what ``report`` is to warn of or look into, and mark it as told until the next pause ends."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
+        idle = self._idle_transactions.observe(now)
         if since is None or self._wait_due_at(since) > now:
-            return Observed(scene)
+            return Observed(scene, idle_transactions=idle)
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
         what_to_do = messages.of_full(self._state, self._driver, self._nested.current(now))
-        return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}")
+        return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}", idle)
 
     def advise(self, request: Request) -> str:
         """Return what to do about a request whose time is over, in words."""
@@ -86,6 +91,8 @@ class Alarms:
             log_in_background(logger.warning, text, self._name, observed.wait)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
+        for transaction in observed.idle_transactions:
+            self._warn_of_idle_transaction(transaction)
         for number, last in self._abandoned.pop_due(time.monotonic()):
             self._warn_of_more_abandoned(number, last)
         return self._abandoned.due_at()
@@ -95,6 +102,19 @@ class Alarms:
             self._nested_quiet_until = standstill.seen + WAIT_WARNING_PAUSE
             what_to_do = messages.of_nested(standstill, self._state.options.POOL_MODE)
             log_in_background(logger.warning, 'Pool "%s" stands still: %s', self._name, what_to_do)
+
+    def _warn_of_idle_transaction(self, transaction: IdleTransaction) -> None:
+        log_in_background(
+            logger.warning,
+            'Pool "%s": %s has done nothing in its open transaction for %.1f s (IDLE_IN_TRANSACTION_WARNING_AFTER is '
+            "%s s). Until it ends, it keeps its connection and its locks, and the server can't remove old rows. It is "
+            "here:\n%s",
+            self._name,
+            transaction.who,
+            transaction.seconds,
+            self._state.options.IDLE_IN_TRANSACTION_WARNING_AFTER,
+            "".join(traceback.format_list(reversed(transaction.place()))),
+        )
 
     def _warn_of_more_abandoned(self, number: int, last: str) -> None:
         log_in_background(

@@ -28,10 +28,11 @@ class Closer:
         self._state = state
         self._process = process.mark()
 
-    def close_soon(self, *slots: Slot) -> None:
-        """Close the connections of evicted slots, without waiting for the server."""
+    def close_soon(self, *slots: Slot | None) -> None:
+        """Close the connections of evicted slots, without waiting for the server; None stands for nothing to close."""
         for slot in slots:
-            self.start(self.close, slot)
+            if slot is not None:
+                self.start(self.close, slot)
 
     def start(self, function: Callable[[Slot], None], slot: Slot) -> None:
         """Run a function in a greenlet or thread of its own."""

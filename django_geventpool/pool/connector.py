@@ -59,8 +59,10 @@ class Connector:
         start = time.monotonic()
         try:
             connection = self._driver.connect(functools.partial(self._on_opening, slot), badge)
-        except self._driver.error:
+        except self._driver.error as error:
             self._lock.run(self._state.counters.count, "failed_connects")
+            if not self._driver.is_server_full(error):
+                self._lock.run(self._state.server.failed)
             raise
         self._lock.run(self._state.record_opened, slot, connection, time.monotonic() - start)
         # Where others may want connections, one is opened first: over it the list says how many more may be.

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .counters import StateKind
 from .fleet.census import Census
 
 #: In the server's words, those of pg_stat_activity.
 ConnectionState = Literal["active", "idle", "idle in transaction"]
+
+
+class Use(NamedTuple):
+    """How far the use of a connection has got. Between two equal ones, nothing was sent to the server."""
+
+    #: How many transactions were ended by the driver's ``commit`` or ``rollback``.
+    ended: int
+    #: How often something was begun to be sent.
+    uses: int
 
 
 class Driver(Protocol):
@@ -77,6 +86,9 @@ class Driver(Protocol):
 
     def state(self, connection: Any) -> ConnectionState:
         """Return what a lent connection is doing, without a round trip."""
+
+    def use(self, connection: Any) -> Use:
+        """Return how far the use of a lent connection has got, without a round trip."""
 
     def is_server_full(self, error: BaseException) -> bool:
         """Return whether connecting failed because the server or the role has no connection left (53300)."""

@@ -63,13 +63,13 @@ class Kin:
         Python doesn't say who started a thread. But code that waits for one has it in a variable.
         """
         threads = sys._current_frames()  # noqa: SLF001
-        at_hand = [(holder, [*_waited_for(_frame(holder, threads))]) for holder in holders]
+        at_hand = [(holder, [*_waited_for(innermost_frame(holder, threads))]) for holder in holders]
         if any(not things and id(holder) not in self.parents for holder, things in at_hand):
             return  # A holder that waits for nobody will go on: no need to look at the waiters, which may be many.
         self._match(at_hand, {id(waiter): waiter for waiter in waiters})
         unmatched = [waiter for waiter in waiters if id(waiter) not in self.children]
         if any(issubclass(type(thing), Future) for _, things in at_hand for thing in things):
-            futures = ((_future(_frame(waiter, threads)), waiter) for waiter in unmatched)
+            futures = ((_future(innermost_frame(waiter, threads)), waiter) for waiter in unmatched)
             self._match(at_hand, {id(future): waiter for future, waiter in futures if future is not None})
 
     def _match(self, at_hand: list[tuple[Any, list[Any]]], waiters: dict[int, Any]) -> None:
@@ -85,8 +85,11 @@ class Kin:
                     self.add(holder, waiter)
 
 
-def _frame(running: Any, threads: dict[int, FrameType]) -> FrameType | None:
-    """Return the innermost frame of a greenlet or thread that isn't running."""
+def innermost_frame(running: Any, threads: dict[int, FrameType]) -> FrameType | None:
+    """Return the innermost frame of a thread, or of a greenlet that isn't running; None of one that has ended.
+
+    :param threads: the innermost frames of all threads, by their idents.
+    """
     if issubclass(type(running), threading.Thread):
         return threads.get(running.ident or 0)
     frame: FrameType | None = running.gr_frame

@@ -17,6 +17,7 @@ from ..errors import ClientBusy
 from ..options import PoolOptions
 from . import holder as holders
 from . import stack as stacks
+from . import waits
 from .alarms import Alarms
 from .closer import Closer
 from .connector import Connector
@@ -130,8 +131,10 @@ class Pool:
         )
         try:
             return self._serve(request)
-        except BaseException:
+        except BaseException as error:
             self._withdraw(request)
+            if request.waited_from is not None:
+                waits.report(self.name, request, error)
             raise
         finally:
             # Their tracebacks would keep the frames of this call and of its callers.
@@ -158,12 +161,14 @@ class Pool:
                     raise
                 logger.debug('Pool "%s": the server has no connection left; waiting for one', self.name)
                 # To its old place in the queue. `ServerLimit` says when the next attempt may be.
-                self._close_soon(self._lock.run(self._state.requeue, request, error))
+                self._closer.close_soon(self._lock.run(self._state.requeue, request, error))
                 self._wake_by(self._state.server.retry_at)
             else:
                 if request.since is not None:
                     self._lock.run(self._state.record_wait, request)
                 request.is_served = True
+                if request.waited_from is not None:
+                    waits.report(self.name, request)
                 return slot.connection
 
     def _announce(self, request: Request) -> None:
@@ -193,11 +198,7 @@ class Pool:
     def _withdraw(self, request: Request) -> None:
         """Cancel a request: take it out of the queue, and take back what it was given."""
         if process.is_current(self._process):
-            self._close_soon(self._lock.run(self._state.withdraw, request))
-
-    def _close_soon(self, slot: Slot | None) -> None:
-        if slot is not None:
-            self._closer.close_soon(slot)
+            self._closer.close_soon(self._lock.run(self._state.withdraw, request))
 
     # What was lent: taken back, reassigned, watched
 
@@ -246,8 +247,8 @@ class Pool:
         holder.watch()
         if holder.poll_end is not None:
             self._wake_by(slot.since + HOLDER_POLL_INTERVAL)
-        if self.options.LEAK_WARNING_AFTER is not None:
-            self._wake_by(slot.since + self.options.LEAK_WARNING_AFTER)
+        if self._upkeep.look_after != math.inf:
+            self._wake_by(slot.since + self._upkeep.look_after)
 
     def count_pins(self, kinds: Iterable[StateKind]) -> None:
         """Count that a connection stays with its holder, for session state of these kinds."""

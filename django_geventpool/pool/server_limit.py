@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 from .fleet.policy import Fleet
+from .fleet.view import fleet_numbers
 
 #: Least and most pause between attempts to connect to a full server, in seconds.
 BACKOFF = (0.05, 1.0)
@@ -75,6 +77,8 @@ class ServerLimit:
         #: While the server is full: the last pause between attempts (seconds), and no connect before this time.
         self.backoff = 0.0
         self.retry_at = 0.0
+        #: When connecting failed last (monotonic seconds); None if it has succeeded since, or has not failed.
+        self.failed_at: float | None = None
         #: Since when the pool stands outside, without a connection (monotonic seconds); None if it doesn't.
         self._outside_since: float | None = None
         #: Since when it has had connections (monotonic seconds); None if it has had none since it left the last.
@@ -104,7 +108,17 @@ class ServerLimit:
             self._inside_since = self._clock()
         self._outside_since = None
         self.backoff = self.retry_at = 0.0
+        self.failed_at = None
         self.max_connecting += 1
+
+    def failed(self) -> None:
+        """Record that connecting failed for another reason than a full server."""
+        self.failed_at = self._clock()
+
+    def numbers(self, now: float) -> dict[str, Any]:
+        """Return what is known of the server, by the names of ``PoolStats``."""
+        failed_ago = None if self.failed_at is None else now - self.failed_at
+        return {"connect_failed_ago": failed_ago, **fleet_numbers(self.fleet, now)}
 
     def refused(self, size: int, limit: int) -> None:
         """Record that the server was full: nobody connects before a pause, while our own connections are lent on.
@@ -114,6 +128,7 @@ class ServerLimit:
         """
         if self.backoff and self._clock() < self.retry_at:
             return  # Several tried at the same time.
+        self.failed_at = None
         self.share.refused(size)
         self.fleet.refused(size)
         if size == 0 and self.fleet.is_readable is not False:

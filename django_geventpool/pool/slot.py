@@ -173,6 +173,7 @@ class Request:
         "stack",
         "ticket",
         "timeout",
+        "waited_from",
         "waking_thread",
     )
 
@@ -203,6 +204,8 @@ class Request:
         self.is_answered = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
+        #: The same, until the wait was reported.
+        self.waited_from: float | None = None
         #: The slot assigned last; ``held`` says whether it is still this request's.
         self.slot: Slot | None = None
         #: Whether the holder has received the slot.
@@ -241,6 +244,8 @@ class Request:
         self.is_received = self.is_answered = False
         if self.since is None:
             self.since = time.monotonic()
+        if self.waited_from is None:
+            self.waited_from = self.since
         self.gate = threading.Lock()
         self.gate.acquire()
         self.waking_thread = green.waking_thread()

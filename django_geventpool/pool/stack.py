@@ -34,7 +34,12 @@ def capture() -> StackSummary:
 
     Cheap, as it is done for each checkout: no line of source is read, and no file looked at, until it is shown.
     """
-    frames = list(_frames(sys._getframe(1)))  # noqa: SLF001
+    return summary_of(sys._getframe(1))  # noqa: SLF001
+
+
+def summary_of(frame: FrameType | None) -> StackSummary:
+    """Return the same for what is running in a frame, and of what called it."""
+    frames = list(_frames(frame))
     users = [frame for frame in frames if not is_library_frame(frame)]
     return StackSummary(
         FrameSummary(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, lookup_line=False)

@@ -10,7 +10,6 @@ from typing import Any
 
 from ..options import PoolOptions
 from .counters import Counters, Reason
-from .fleet.view import fleet_numbers
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
@@ -374,7 +373,8 @@ class PoolState:
             size=len(self.slots),
             **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},
             waiting=len(self.waiting),
+            longest_wait=now - (self.waiting_since() or now),
             longest_holder=None if longest is None else longest.who(),
             longest_held=0.0 if longest is None else now - longest.since,
-            **fleet_numbers(self.server.fleet, now),
+            **self.server.numbers(now),
         )

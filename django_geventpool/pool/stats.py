@@ -28,11 +28,15 @@ class PoolStats:
     in_use: int = metric("gauge", "connection", "Lent to greenlets or threads", part_of="size")
     idle: int = metric("gauge", "connection", "Open, and waiting for work", part_of="size")
     waiting: int = metric("gauge", "request", "Greenlets or threads that wait for a connection")
+    longest_wait: float = metric("gauge", "s", "For how long the first of them has waited")
     connecting: int = metric("gauge", "connection", "Being opened", part_of="size")
     closing: int = metric("gauge", "connection", "Being closed", part_of="size")
     #: Who has held a connection for longest, None when nobody holds one.
     longest_holder: str | None
     longest_held: float = metric("gauge", "s", "For how long the longest holder has had its connection")
+
+    #: Seconds since connecting failed, unless it has succeeded since, or the server was only full; None if it hasn't.
+    connect_failed_ago: float | None = None
 
     #: By the last look at the server's session list, 0 if there was none: a pool looks only when it may have to share.
     fleet_limit: int = metric(

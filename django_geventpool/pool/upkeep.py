@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from . import idle_transactions
 from .slot import Slot, State
 from .state import PoolState
 
@@ -31,6 +32,9 @@ class Upkeep:
 
     def __init__(self, state: PoolState) -> None:
         self.state = state
+        leak_after, idle_after = state.options.LEAK_WARNING_AFTER, state.options.IDLE_IN_TRANSACTION_WARNING_AFTER
+        #: How soon to look at a slot that was lent, for the warnings, in seconds. Kept, as each checkout reads it.
+        self.look_after = min(leak_after or math.inf, idle_transactions.pause(idle_after))
 
     def _idle_timeout(self) -> float | None:
         return self.state.server.idle_timeout(self.state.options.CONN_IDLE_TIMEOUT)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from django_geventpool.pool.driver import Use
 from django_geventpool.pool.fleet.badge import application_name, read, renamed
 from django_geventpool.pool.fleet.census import Census
 
@@ -224,6 +225,9 @@ class SimulatedDriver:
 
     def state(self, connection: Connection) -> Literal["active", "idle", "idle in transaction"]:
         return "active" if connection.is_active else "idle"
+
+    def use(self, connection: Connection) -> Use:
+        return Use(0, 0)
 
     def is_server_full(self, error: BaseException) -> bool:
         return isinstance(error, ServerFull)

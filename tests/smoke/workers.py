@@ -28,6 +28,7 @@ class Worker(WatchedWorker, CeleryWorker):
     :param options: DATABASES["default"]["OPTIONS"].
     :param database: further settings of DATABASES["default"].
     :param aliases: the OPTIONS of further databases, by alias.
+    :param others: the whole settings of databases elsewhere, by alias.
     :param settings: Celery's settings.
     :param apps: INSTALLED_APPS.
     :param install: whether the Celery module calls celery_geventpool.install.
@@ -45,6 +46,7 @@ class Worker(WatchedWorker, CeleryWorker):
         options: Mapping[str, Any],
         database: Mapping[str, Any] | None = None,
         aliases: Mapping[str, Mapping[str, Any]] | None = None,
+        others: Mapping[str, Mapping[str, Any]] | None = None,
         settings: Mapping[str, Any] | None = None,
         apps: Sequence[str] = ("celery_geventpool",),
         install: bool = False,
@@ -72,7 +74,7 @@ class Worker(WatchedWorker, CeleryWorker):
             alias: {**database_settings(server, name, its_options), **(database or {})}
             for alias, its_options in {"default": options, **(aliases or {})}.items()
         }
-        django_settings = {"INSTALLED_APPS": list(apps), "DATABASES": databases, **(django or {})}
+        django_settings = {"INSTALLED_APPS": list(apps), "DATABASES": {**databases, **(others or {})}, **(django or {})}
         own_environment = {**project_environment(django_settings, celery_settings, install=install), **python_path()}
         self.environment = {**os.environ, **own_environment}
         super().__init__(

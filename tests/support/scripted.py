@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Literal
 
+from django_geventpool.pool.driver import Use
 from django_geventpool.pool.fleet.census import Census, Scope
 
 Step = Literal["connect", "opened", "is_alive", "reset", "look", "close"]
@@ -44,6 +45,9 @@ class ScriptedConnection:
         self.closed = 0
         #: Whether a query runs on it.
         self.is_active = False
+        #: Whether a transaction is open, and how far its use has got.
+        self.is_in_transaction = False
+        self.use = Use(0, 0)
 
     def __repr__(self) -> str:
         return f"<connection {self.number}>"
@@ -134,7 +138,12 @@ class ScriptedDriver:
         return False
 
     def state(self, connection: ScriptedConnection) -> Literal["active", "idle", "idle in transaction"]:
-        return "active" if connection.is_active else "idle"
+        if connection.is_active:
+            return "active"
+        return "idle in transaction" if connection.is_in_transaction else "idle"
+
+    def use(self, connection: ScriptedConnection) -> Use:
+        return connection.use
 
     def is_server_full(self, error: BaseException) -> bool:
         return isinstance(error, ServerFull)

@@ -1,10 +1,12 @@
-"""The compose file and systemd unit of the example project, checked without running them."""
+"""The compose file, systemd units and Kubernetes manifest of the example project, checked without a deployment."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -109,17 +111,18 @@ def test_the_image_is_made_of_files_that_are_there(compose: dict[str, Any]) -> N
     assert yaml.safe_load(command) == compose["services"]["worker"]["command"]
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["library-worker@.service", "library-worker-check@.service", "library-worker-check@.timer"]
+)
+def test_systemd_takes_the_units(tmp_path: Path, name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on PATH: apt-get install systemd")
     program = "/srv/library/venv/bin/celery"
-    text = UNIT.read_text()
-    assert text.count(f"ExecStart={program} ") == 1
-    # systemd-analyze checks that the program exists.
-    unit = tmp_path / UNIT.name
-    unit.write_text(text.replace(program, sys.executable))
+    for unit in DEPLOY.glob("*@.*"):
+        # systemd-analyze checks that the program exists.
+        (tmp_path / unit.name).write_text(unit.read_text().replace(program, sys.executable))
     result = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)], capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
@@ -132,3 +135,56 @@ def test_the_unit_starts_a_worker_that_ends_with_its_tasks() -> None:
     assert (unit["KillSignal"], unit["KillMode"], unit["Restart"]) == ("SIGTERM", "mixed", "on-failure")
     assert int(unit["TimeoutStopSec"]) > 90
     assert unit["EnvironmentFile"].endswith("/worker.env")
+
+
+def test_kubernetes_asks_the_port_that_the_worker_opens() -> None:
+    deployment: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes.yaml").read_text())
+    pod = deployment["spec"]["template"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (worker,) = pod["spec"]["containers"]
+    command = [*worker["command"], *worker["args"]]
+    check_command(command)
+    port = command[command.index("--pool-metrics-port") + 1]
+    assert command[command.index("--pool-metrics-host") + 1] == "0.0.0.0"
+    assert worker["ports"] == [{"name": "metrics", "containerPort": int(port)}]
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == port
+    probes = {name: worker[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert all(probe["port"] == "metrics" for probe in probes.values())
+    assert [probe["path"] for probe in probes.values()] == ["/livez", "/livez", "/readyz"]
+    # A probe of the server's answer may take a second, and most time is the hub's.
+    assert all(worker[name]["timeoutSeconds"] >= 5 for name in probes)
+    assert pod["spec"]["terminationGracePeriodSeconds"] > 90
+
+
+def test_the_other_probes_ask_the_port_that_the_worker_opens(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    port = worker["command"][worker["command"].index("--pool-metrics-port") + 1]
+    assert f"http://127.0.0.1:{port}/readyz" in worker["healthcheck"]["test"][-1]
+    compile(worker["healthcheck"]["test"][-1], "healthcheck", "exec")
+    check = (DEPLOY / "library-worker-check@.service").read_text()
+    (unit_port,) = re.findall(r"--pool-metrics-port (\S+)", UNIT.read_text())
+    assert f"http://127.0.0.1:{unit_port}/livez" in check
+    assert "prometheus" in (DEPLOY / "requirements.txt").read_text()
+
+
+def test_the_check_of_systemd_kills_a_worker_that_does_not_answer_and_no_other(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on PATH: apt-get install curl")
+    (line,) = re.findall(r"^ExecStart=(.*)", (DEPLOY / "library-worker-check@.service").read_text(), re.MULTILINE)
+    killed = tmp_path / "killed"
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {killed}\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def run(port: int) -> None:
+        command = line.replace("$$", "$").replace("--max-time 60", "--max-time 0.3")
+        command = command.replace("980%i", str(port)).replace("%i", "1")
+        subprocess.run(shlex.split(command), env=environment, check=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        run(port)  # It accepts, and says nothing.
+    assert killed.read_text() == "kill --signal=SIGKILL library-worker@1.service\n"
+    killed.unlink()
+    run(port)  # Nobody listens.
+    assert not killed.exists()

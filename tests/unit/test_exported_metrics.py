@@ -26,6 +26,7 @@ geventpool_fleet_limit gauge alias worker
 geventpool_fleet_share gauge alias worker
 geventpool_limit gauge alias worker
 geventpool_longest_held_seconds gauge alias worker
+geventpool_longest_wait_seconds gauge alias worker
 geventpool_pinned counter alias kind worker
 geventpool_reclaimed counter alias worker
 geventpool_reconnects counter alias worker
@@ -48,9 +49,9 @@ db.client.connection.wait_time Histogram s pool.name
 """
 
 INSPECT = """\
-alias cancelled checkouts closed closing connecting connects create_time failed_connects fleet fleet_limit fleet_share
-idle in_use is_fleet_readable limit longest_held longest_holder pid pinned reclaimed reconnects size timeouts use_time
-wait_time waiting waits
+alias cancelled checkouts closed closing connect_failed_ago connecting connects create_time failed_connects fleet
+fleet_limit fleet_share idle in_use is_fleet_readable limit longest_held longest_holder longest_wait pid pinned
+reclaimed reconnects size timeouts use_time wait_time waiting waits
 """
 
 

@@ -21,6 +21,7 @@ QUIET = PoolStats.of(
     in_use=0,
     idle=3,
     waiting=0,
+    longest_wait=0.0,
     connecting=0,
     closing=0,
     longest_holder=None,

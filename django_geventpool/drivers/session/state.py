@@ -98,6 +98,7 @@ class SessionState:
         "_set_again",
         "changes",
         "counted",
+        "ended",
         "has_more_set_up",
         "owner",
         "refuses",
@@ -107,8 +108,10 @@ class SessionState:
     )
 
     def __init__(self) -> None:
-        #: How often the connection was used. Only psycopg2's counts, where it costs much to read the server's reports.
+        #: How often the connection was used: it grows before anything is sent.
         self.uses = 0
+        #: How many transactions were ended, by the driver's methods; an executed COMMIT isn't seen.
+        self.ended = 0
         #: IDENTITY, CHARACTERISTICS, CURSORS and RECORDED, as far as they apply.
         self.changes = 0
         #: Returns the present owner, None if it is gone; None while nobody has the session.

@@ -14,7 +14,7 @@ from typing import Any
 from celery import Task, chord, shared_task
 from django.db import OperationalError, connection, transaction
 
-from django_geventpool import pools
+from django_geventpool import green, pools
 from django_geventpool.utils import close_connection
 
 Numbers = dict[str, Any]
@@ -265,3 +265,26 @@ def run_event_loop_until(begun: str, path: str) -> None:
         await loop.run_in_executor(None, wait_for_file, path)
 
     asyncio.run(wait())
+
+
+@shared_task
+def spin_until(begun: str, path: str) -> None:
+    """Keep the processor, and so the hub, until a file exists."""
+    Path(begun).touch()
+    while not Path(path).exists():
+        pass
+
+
+@shared_task
+def block_until(begun: str, path: str) -> None:
+    """Sleep as a library does that wasn't patched, which blocks the hub, until a file exists."""
+    Path(begun).touch()
+    while not Path(path).exists():
+        green.original("time", "sleep")(0.01)
+
+
+@shared_task
+def wait_until(begun: str, path: str) -> None:
+    """Wait as a task should, until a file exists."""
+    Path(begun).touch()
+    wait_for_file(path)
