@@ -44,6 +44,7 @@ def _make_driver(wrapper: PooledWrapper) -> Driver:
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
         wrapper.pool_options.CLIENT_CHECK_INTERVAL,
+        limits_statements=wrapper.pool_options.STATEMENT_TIMEOUT_FROM_TASK,
     )
 
 

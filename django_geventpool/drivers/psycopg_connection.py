@@ -31,6 +31,7 @@ from .connect_call import ConnectCall
 from .connection import REVOKED
 from .psycopg_cursors import WatchedStatements, watch
 from .psycopg_libpq import library
+from .psycopg_limited import limit
 from .psycopg_restored import RestoredConnection
 from .session.changes import CURSORS
 from .session.state import NOTHING, REPORTED, Noted
@@ -208,10 +209,16 @@ class PsycopgConnection(RestoredConnection):
         """Make a cursor show its statements before they are sent; else they are seen just after that."""
         watch(cursor)
 
+    def limit(self, cursor: Any) -> None:
+        """Make a cursor obey the ``statement_limit``."""
+        limit(cursor)
+
     def remember(self, cursor: Any) -> None:
         """Remember a cursor on the server, and make it show its query, which nothing else sees."""
         super().remember(cursor)
         self.watch(cursor)
+        if self.statement_limit is not None:
+            limit(cursor)
 
     def commit(self) -> None:
         """Commit the transaction."""

@@ -13,8 +13,8 @@ from . import holder as holders
 #: Stands for a timeout that was not given.
 AS_CONFIGURED: Any = object()
 
-#: How long before a time limit strikes its task is told, so that it can still act: at the most this (seconds), and at
-#: the most this part of the limit.
+#: How long before a time limit strikes waits and statements end, so that their task can still act, or its outcome be
+#: stored: at the most this (seconds), and at the most this part of the limit.
 _NOTICE, _PART = 0.5, 0.1
 
 
@@ -57,9 +57,10 @@ class TimeLimits:
         return self._left(self._hard) if self._hard else None
 
     def _left(self, limit: float) -> float | None:
-        """Return the seconds until shortly before a limit, 0 from then on, None when it has passed."""
+        """Return the seconds until shortly before a limit; from then on until it strikes; None when it has passed."""
         left = self._start + limit - time.monotonic()
-        return None if left <= 0 else max(0.0, left - min(_NOTICE, limit * _PART))
+        notice = min(_NOTICE, limit * _PART)
+        return None if left <= 0 else left - notice if left > notice else left
 
 
 def _no_limits() -> TimeLimits | None:
