@@ -27,7 +27,7 @@ from .server import (
     session_list_query,
 )
 from .session.state import SERVER
-from .statement_limit import StatementLimit
+from .statement_limit import QUESTION, StatementLimit
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -93,7 +93,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         self._configure(connection)
         connection.record_as_opened()
         if self._limits_statements:
-            connection.statement_limit = StatementLimit()
+            connection.statement_limit = StatementLimit(self._fetch_own_text(connection, QUESTION))
         self._failover.opened(connection)
         return connection
 

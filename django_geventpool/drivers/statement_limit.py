@@ -28,21 +28,35 @@ _LIMITED = re.compile(
     r"(?:[\s(]|/\*(?:[^*]|\*(?!/))*\*/|--[^\n]*\n)*(?:select|insert|update|delete|merge|with|values|table)\b",
     re.IGNORECASE,
 )
-#: A lower timeout that is in force stays. On a line of its own, for the server's messages to show the user's line only.
-_SQL = (
+#: What may set a timeout of the user's own.
+_OWN = re.compile(r"statement_timeout|set_config|pg_settings|\A\W*(?:do|call|execute)\b", re.IGNORECASE)
+
+#: What the server is asked when a connection is opened.
+QUESTION = "SHOW statement_timeout"
+#: The usual SQL; and that before which a lower timeout of the user's stays, which takes the server several times as
+#: long. On a line of its own, for the server's messages to show the user's line only.
+_SET = "SET LOCAL statement_timeout = {};\n"
+_LOWER = (
     "SELECT pg_catalog.set_config('statement_timeout', least({}, nullif(extract(epoch from"
     " pg_catalog.current_setting('statement_timeout')::interval) * 1000, 0))::int::text, true);\n"
 )
-_BEFORE = re.compile(rb"\A" + re.escape(_SQL.encode()).replace(rb"\{\}", rb"\d+"))
+_BEFORE = re.compile(
+    rb"\A(?:%b)" % b"|".join(re.escape(sql.encode()).replace(rb"\{\}", rb"\d+") for sql in (_SET, _LOWER))
+)
 
 
 class StatementLimit:
-    """What is known of the ``statement_timeout`` that was set in one connection's transaction."""
+    """What is known of one connection's ``statement_timeout``.
 
-    __slots__ = ("_set_at", "drops_result")
+    :param configured: what the server has answered to QUESTION when it was opened.
+    """
 
-    def __init__(self) -> None:
-        #: When it was set (monotonic seconds); None if it isn't.
+    __slots__ = ("_may_be_lower", "_set_at", "drops_result")
+
+    def __init__(self, configured: str) -> None:
+        #: Whether the role or the user may have set a timeout that is lower.
+        self._may_be_lower = configured != "0"
+        #: When one was set for the transaction (monotonic seconds); None if it isn't.
         self._set_at: float | None = None
         #: Whether the first result of what was sent last is not the user's. Only psycopg 3 needs to know.
         self.drops_result = False
@@ -60,6 +74,7 @@ class StatementLimit:
 
         :param status: libpq's, as for ``begin``, or after the BEGIN.
         """
+        self._may_be_lower = self._may_be_lower or _OWN.search(statement) is not None
         if not _LIMITED.match(statement):
             self._set_at = None  # It may undo that, as ROLLBACK TO SAVEPOINT does.
             return ""
@@ -71,7 +86,8 @@ class StatementLimit:
         if left is None:
             return ""
         self._set_at = now
-        return _SQL.format(max(1, math.floor(min(left, _LONGEST) * 1000)))
+        milliseconds = max(1, math.floor(min(left, _LONGEST) * 1000))
+        return (_LOWER if self._may_be_lower else _SET).format(milliseconds)
 
 
 def without_limit(sent: bytes | None) -> bytes | None:
