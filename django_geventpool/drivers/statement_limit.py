@@ -28,8 +28,9 @@ _LIMITED = re.compile(
     r"(?:[\s(]|/\*(?:[^*]|\*(?!/))*\*/|--[^\n]*\n)*(?:select|insert|update|delete|merge|with|values|table)\b",
     re.IGNORECASE,
 )
-#: What may set a timeout of the user's own.
-_OWN = re.compile(r"statement_timeout|set_config|pg_settings|\A\W*(?:do|call|execute)\b", re.IGNORECASE)
+#: What may set a timeout of the user's own: names anywhere in a statement, and how others begin.
+_SETTING = ("statement_timeout", "set_config", "pg_settings")
+_CALLING = re.compile(r"\W*(?:do|call|execute)\b")
 
 #: What the server is asked when a connection is opened.
 QUESTION = "SHOW statement_timeout"
@@ -74,7 +75,7 @@ class StatementLimit:
 
         :param status: libpq's, as for ``begin``, or after the BEGIN.
         """
-        self._may_be_lower = self._may_be_lower or _OWN.search(statement) is not None
+        self._may_be_lower = self._may_be_lower or _may_set_timeout(statement.lower())
         if not _LIMITED.match(statement):
             self._set_at = None  # It may undo that, as ROLLBACK TO SAVEPOINT does.
             return ""
@@ -88,6 +89,10 @@ class StatementLimit:
         self._set_at = now
         milliseconds = max(1, math.floor(min(left, _LONGEST) * 1000))
         return (_LOWER if self._may_be_lower else _SET).format(milliseconds)
+
+
+def _may_set_timeout(statement: str) -> bool:
+    return any(name in statement for name in _SETTING) or _CALLING.match(statement) is not None
 
 
 def without_limit(sent: bytes | None) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,15 @@ def test_a_statement_has_what_is_left(database: Database, set_limit: SetLimit) -
     with transaction.atomic(database.alias):
         assert 55_000 < timeout(database) <= 59_500
         assert 55_000 < timeout(database) <= 59_500
+
+
+def test_it_is_in_the_same_message_as_the_statement(database: Database, set_limit: SetLimit) -> None:
+    set_limit(100)
+    message = "select current_query()"
+    assert re.fullmatch(rf"SET LOCAL statement_timeout = 99\d+;\n{re.escape(message)}", database.fetch(message)[0][0])
+    with transaction.atomic(database.alias):
+        assert database.fetch(message)[0][0].startswith("SET LOCAL statement_timeout")
+        assert database.fetch(message) == [(message,)]
 
 
 def test_the_next_holder_never_sees_it(
