@@ -10,10 +10,10 @@ from celery.utils.dispatch import Signal
 from celery.worker import WorkController
 
 from django_geventpool import patch_psycopg, pools, web_request
-from django_geventpool.pool import holder, naming
+from django_geventpool.pool import holder, naming, time_limits
 from django_geventpool.utils import end_task, give_back_all
 
-from . import control, outside_tasks, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
+from . import control, deadlines, outside_tasks, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
 from .metrics import endpoint
 from .readiness import readiness
 from .task import describe_current_task, describe_current_work
@@ -25,6 +25,7 @@ def connect() -> None:
     holder.describe = describe_current_work
     holder.begin_request = own_work.begin_request
     holder.limit_wait = own_work.limit_wait
+    time_limits.current = deadlines.current
     handlers: tuple[tuple[Signal, Callable[..., None]], ...] = (
         (signals.celeryd_init, on_worker_creation),
         (signals.worker_init, on_worker_init),
@@ -48,6 +49,7 @@ def on_worker_creation(instance: WorkController, **_kwargs: Any) -> None:
 def on_worker_init(sender: WorkController, **_kwargs: Any) -> None:
     """Check the worker, wrap Celery's functions and start without connections, in the main process, before its pool."""
     worker.check()
+    deadlines.read_worker(sender)
     if worker.is_prefork(sender):
         processes.expect_children()
     outside_tasks.install()
@@ -84,8 +86,10 @@ def on_worker_ready(**_kwargs: Any) -> None:
 
 
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
-    """Label a task's greenlet: those that it starts are named after it, also when it has ended."""
+    """Record a task's time limits, and label its greenlet: those that it starts are named after it for good."""
+    # An eager task runs in its caller's time, and has none of its own.
     if not task.request.is_eager:
+        deadlines.begin(task)
         naming.mark(describe_current_task())
 
 

@@ -102,6 +102,11 @@ def is_prefork(worker: WorkController) -> bool:
     return any(name in _pool_module(worker) for name in ("prefork", "processes"))
 
 
+def has_time_limits(worker: WorkController) -> bool:
+    """Return whether time limits mean something in a worker's pool, as they don't in threads and solo."""
+    return is_prefork(worker) or _framework_of(worker) != "threads"
+
+
 def shares_process(pool_class: type | str) -> bool:
     """Return whether a pool class runs tasks in the worker's main process, in greenlets or threads."""
     names_one = any(name in _module(pool_class) for name in ("gevent", "eventlet", "thread"))

@@ -20,9 +20,9 @@ class PoolError(OperationalError):
 
 
 class PoolTimeout(PoolError):
-    """No connection came free within ``CONN_WAIT_TIMEOUT`` seconds, or within the caller's own timeout.
+    """No connection came free in time: within ``CONN_WAIT_TIMEOUT``, ``wait_timeout``, or a time limit of the task's.
 
-    The message carries the pool's numbers: limit, in use, idle, waiting and the longest holder.
+    The message says which, and carries the pool's numbers: limit, in use, idle, waiting and the longest holder.
     """
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import _thread
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.utils.connection import ConnectionDoesNotExist
 
 from . import taken
+from .options.declared import DECLARED
+from .pool.time_limits import WaitBlock
+from .text import show
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -73,6 +77,32 @@ def pinned(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
         yield
     finally:
         connection.unpin()
+
+
+def wait_timeout(using: str, seconds: float | None) -> AbstractContextManager[None]:
+    """Set how long the code of a block waits for a connection, instead of CONN_WAIT_TIMEOUT.
+
+    For example::
+
+        with wait_timeout("default", 2):
+            price = Price.objects.get(pk=1)
+
+    It holds for the greenlet, thread or asyncio task, each time that one waits. Inside another block it replaces that
+    one's; a time limit of the task's that strikes earlier counts all the same. For an alias of another engine it does
+    nothing.
+
+    :param using: the database alias.
+    :param seconds: 0 fails at once when the pool is full; None waits without limit.
+    :raises ConnectionDoesNotExist: for an alias that DATABASES doesn't have.
+    :raises ValueError: for anything but seconds.
+    """
+    if using not in connections.settings:
+        known = ", ".join(f'"{alias}"' for alias in connections.settings)
+        raise ConnectionDoesNotExist(f"wait_timeout: DATABASES has no {show(using)}, but {known}.")
+    expected = DECLARED["CONN_WAIT_TIMEOUT"].kind.instead_of(seconds)
+    if expected is not None:
+        raise ValueError(f"wait_timeout must be {expected}, not {show(seconds)}.")
+    return WaitBlock(using, seconds)
 
 
 def give_back_all() -> None:

@@ -59,6 +59,7 @@ def _driver_of(wrapper: PooledWrapper) -> BaseDriver[Any]:
         wrapper.settings_dict["OPTIONS"].get("isolation_level"),
         wrapper.pool_options.ON_RELEASE_DISCARD_ALL,
         wrapper.pool_options.CLIENT_CHECK_INTERVAL,
+        limits_statements=wrapper.pool_options.STATEMENT_TIMEOUT_FROM_TASK,
     )
 
 

@@ -28,6 +28,7 @@ from .server import (
     session_list_query,
 )
 from .session.state import SERVER
+from .statement_limit import QUESTION, StatementLimit
 
 #: By libpq's PQTransactionStatus: active, in a transaction, in a failed one.
 _STATES: dict[int, ConnectionState] = {1: "active", 2: "idle in transaction", 3: "idle in transaction"}
@@ -55,6 +56,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
     :param discard_all: whether to run DISCARD ALL on a connection that comes back; "dirty": if its session was changed.
     :param check_interval: how often the server is to look whether the client of a running query is still there
         (seconds); None for not at all.
+    :param limits_statements: whether statements may take no longer than the time limits of their task leave.
     """
 
     name: str
@@ -69,12 +71,15 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         isolation_level: int | None = None,
         discard_all: DiscardAll = "dirty",
         check_interval: float | None = 2,
+        *,
+        limits_statements: bool = False,
     ) -> None:
         self.parameters = parameters
         self._configure = configure
         self._isolation_level = isolation_level
         self._discard_all = discard_all
         self._check_interval = check_interval
+        self._limits_statements = limits_statements
         #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
@@ -88,6 +93,8 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         connection.record_address()
         self._configure(connection)
         connection.record_as_opened()
+        if self._limits_statements:
+            connection.statement_limit = StatementLimit(self._fetch_own_text(connection, QUESTION))
         self._failover.opened(connection)
         return connection
 

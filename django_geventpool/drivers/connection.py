@@ -150,6 +150,8 @@ class PooledConnection(SessionConnection, _Connection):
             self.keep_track_of(cursor)
         if self.session.refuses:
             self.watch(cursor)
+        if self.statement_limit is not None:
+            self.limit(cursor)
         return cursor
 
     def watch(self, cursor: Any) -> None:

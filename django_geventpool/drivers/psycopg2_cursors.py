@@ -12,6 +12,7 @@ from psycopg2 import extensions, sql
 
 from .session.changes import CURSORS
 from .session.state import NOTHING, Noted, SessionState
+from .statement_limit import BEGINNING, without_limit
 
 if TYPE_CHECKING:
 
@@ -32,11 +33,14 @@ class WatchedCursor(_Cursor):
 
     def execute(self, query: Any, *args: Any, **kwargs: Any) -> None:
         """Execute SQL."""
-        session = self.connection.session
+        connection = self.connection
+        session = connection.session
         session.uses = uses = session.uses + 1
         noted = session.note(query if type(query) is str else _text_of(query, self))
-        if session.undone and self.connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
+        if session.undone and connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INERROR:
             session.note_rollback()  # A fetch or a COPY has failed.
+        if connection.statement_limit is not None:
+            query = self._limited(query)
         try:
             super().execute(query, *args, **kwargs)
         except psycopg2.Error as error:
@@ -52,6 +56,8 @@ class WatchedCursor(_Cursor):
         session = self.connection.session
         session.uses += 1
         noted = session.note(_text_of(query, self))
+        if self.connection.statement_limit is not None:
+            query = self._limited(query)
         try:
             super().executemany(query, *args, **kwargs)
         except psycopg2.Error:
@@ -101,6 +107,31 @@ class WatchedCursor(_Cursor):
             if isinstance(error, psycopg2.Error):
                 connection.session.note_failure()
             raise
+
+    @property
+    def query(self) -> bytes | None:
+        """What was sent last, without what limits its time."""
+        return without_limit(super().query)
+
+    def _limited(self, query: Any) -> Any:
+        """Return SQL that limits its own time (``statement_limit.py``).
+
+        That of a cursor on the server is declared by psycopg2, so its limit takes a round trip of its own before.
+        """
+        connection, text = self.connection, _text_of(query, self)
+        status = connection.get_transaction_status()
+        connection.statement_limit.begin(status)
+        beginning = text[:BEGINNING]
+        before = connection.statement_limit.sql_before(
+            beginning if isinstance(beginning, str) else beginning.decode("latin-1"), status
+        )
+        if self.name is None:
+            return query if not before else before + text if isinstance(text, str) else before.encode() + text
+        if before and (status or not connection.autocommit):
+            connection.session.uses += 1
+            with extensions.cursor(connection) as cursor:
+                cursor.execute(before)
+        return query
 
     def _confirm(self, session: SessionState, noted: Noted) -> None:
         status = self.connection.get_transaction_status()

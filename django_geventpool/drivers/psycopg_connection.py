@@ -31,6 +31,7 @@ from .connect_call import ConnectCall
 from .connection import REVOKED
 from .psycopg_cursors import WatchedStatements, watch
 from .psycopg_libpq import library
+from .psycopg_limited import limit
 from .psycopg_restored import RestoredConnection
 from .session.changes import CURSORS
 from .session.state import NOTHING, REPORTED, Noted
@@ -209,10 +210,16 @@ class PsycopgConnection(RestoredConnection):
         """Make a cursor show its statements before they are sent; else they are seen just after that."""
         watch(cursor)
 
+    def limit(self, cursor: Any) -> None:
+        """Make a cursor obey the ``statement_limit``."""
+        limit(cursor)
+
     def remember(self, cursor: Any) -> None:
         """Remember a cursor on the server, and make it show its query, which nothing else sees."""
         super().remember(cursor)
         self.watch(cursor)
+        if self.statement_limit is not None:
+            limit(cursor)
 
     def commit(self) -> None:
         """Commit the transaction."""
@@ -353,15 +360,6 @@ class PsycopgConnection(RestoredConnection):
 
     def _report(self) -> tuple[bytes | None, ...]:
         return tuple(map(self.pgconn.parameter_status, _REPORTED))
-
-    def forget_news(self) -> None:
-        """Forget the notifications that were received: they were for the last holder."""
-        if backlog := getattr(self, "_notifies_backlog", None):  # New in 3.2.4.
-            backlog.clear()
-
-    def forget_prepared_statements(self) -> None:
-        """Forget all prepared statements, as the server has at DISCARD ALL."""
-        self._prepared.clear()
 
     @property
     def isolation_level(self) -> IsolationLevel | None:

@@ -71,6 +71,15 @@ class RestoredConnection(PooledConnection, psycopg.Connection[Any]):
         self.pgconn.notice_handler = notice_handler
         self.pgconn.notify_handler = notify_handler
 
+    def forget_news(self) -> None:
+        """Forget the notifications that were received: they were for the last holder."""
+        if backlog := getattr(self, "_notifies_backlog", None):  # New in 3.2.4.
+            backlog.clear()
+
+    def forget_prepared_statements(self) -> None:
+        """Forget all prepared statements, as the server has at DISCARD ALL."""
+        self._prepared.clear()
+
 
 def _are_same(adapters: AdaptersMap, others: AdaptersMap) -> bool:
     """Return whether two maps, one made from the other, are still the same; they share what nobody has changed."""

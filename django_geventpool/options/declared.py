@@ -114,6 +114,12 @@ class PoolOptions:
         Seconds(),
         "how often the server looks whether the client of a running query is still there; None leaves it to the server",
     )
+    STATEMENT_TIMEOUT_FROM_TASK: bool = _option(
+        False,
+        Choice((True, False)),
+        "the server ends statements shortly before the hard time limit of their task does",
+        synonyms="statement_timeout query_timeout command_timeout",
+    )
     REUSE_CONNS: int | None = _option(
         None,
         Count(none="MAX_CONNS"),

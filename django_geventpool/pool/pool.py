@@ -36,12 +36,10 @@ from .returns import Returns
 from .slot import Request, Slot, State
 from .state import PoolState
 from .stats import HeldConnection, PoolStats
+from .time_limits import AS_CONFIGURED, wait_limit
 from .upkeep import HOLDER_POLL_INTERVAL, Upkeep
 
 logger = logging.getLogger("geventpool.pool")
-
-#: Stands for a timeout that was not given: CONN_WAIT_TIMEOUT applies.
-_DEFAULT: Any = object()
 
 
 class Pool:
@@ -100,10 +98,10 @@ class Pool:
 
     # Lending
 
-    def getconn(self, timeout: float | None = _DEFAULT, owner: Owner | None = None) -> Any:
+    def getconn(self, timeout: float | None = AS_CONFIGURED, owner: Owner | None = None) -> Any:
         """Lend a connection to the running greenlet or thread, waiting for one if there is none.
 
-        :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT.
+        :param timeout: seconds to wait instead of CONN_WAIT_TIMEOUT, or until a time limit of the task's.
         :param owner: on whose behalf. It has one connection at a time: one that it still has is taken back first.
         :raises PoolTimeout: when none comes free in time.
         :raises PoolClosed: when the pool is closed, also while waiting.
@@ -120,14 +118,15 @@ class Pool:
                     "Another greenlet or thread is taking a connection for the same database wrapper: use "
                     "django.db.connections, which has one for each of them."
                 )
+        seconds, source = wait_limit(self.name, timeout, self.options.CONN_WAIT_TIMEOUT)
         request = Request(
             holders.current(),
             holders.describe(),
-            holders.limit_wait(self.options.CONN_WAIT_TIMEOUT) if timeout is _DEFAULT else timeout,
+            seconds,
             None if self.options.LEAK_WARNING_AFTER is None else stacks.capture(),
             owner=owner,
             is_urgent=holders.begin_request(),
-            has_own_timeout=timeout is not _DEFAULT,
+            timeout_source=source,
         )
         try:
             return self._serve(request)

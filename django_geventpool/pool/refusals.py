@@ -29,9 +29,9 @@ class Refusals:
     def record_timeout(self, request: Request) -> PoolTimeout:
         """Count a timeout; return the error for the request whose time is over."""
         stats, advice = self._lock.run(self._count_timeout, request)
-        limit = "the caller's own timeout" if request.has_own_timeout else "CONN_WAIT_TIMEOUT"
         error = PoolTimeout(
-            f'Pool "{self._name}": no connection came free within {request.timeout} s ({limit}): {stats}. {advice}'
+            f'Pool "{self._name}": no connection came free within {request.timeout} s ({request.timeout_source}): '
+            f"{stats}. {advice}"
         )
         error.__cause__ = request.full_error
         return error

@@ -152,7 +152,7 @@ class Request:
     :param stack: where the connection is asked for, None if that isn't recorded.
     :param owner: on whose behalf the holder asks; None if only the end of the holder reclaims the connection.
     :param is_urgent: whether it goes before all that are not.
-    :param has_own_timeout: whether the timeout is the caller's own, and not CONN_WAIT_TIMEOUT.
+    :param timeout_source: what sets the timeout, in words.
     """
 
     __slots__ = (
@@ -160,7 +160,6 @@ class Request:
         "error",
         "full_error",
         "gate",
-        "has_own_timeout",
         "holder",
         "is_answered",
         "is_received",
@@ -173,6 +172,7 @@ class Request:
         "stack",
         "ticket",
         "timeout",
+        "timeout_source",
         "waited_from",
         "waking_thread",
     )
@@ -186,12 +186,12 @@ class Request:
         *,
         owner: Owner | None = None,
         is_urgent: bool = False,
-        has_own_timeout: bool = False,
+        timeout_source: str = "CONN_WAIT_TIMEOUT",
     ) -> None:
         self.holder = holder
         self.label = label
         self.timeout = timeout
-        self.has_own_timeout = has_own_timeout
+        self.timeout_source = timeout_source
         self.stack = stack
         self.owner = owner
         self.deadline = None if timeout is None else time.monotonic() + timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections import OrderedDict
@@ -48,46 +49,33 @@ class Waiters(OrderedDict[Request, None]):
 
 
 class Deadlines:
-    """The deadlines of the requests that wait.
+    """The deadlines of the requests that wait, in order.
 
-    Requests with the same timeout come in the order of their deadlines. So there is a queue for each timeout, nearly
-    always one, and adding a request costs the same however many wait.
+    Each request may have a timeout of its own, such as what a task's time limit leaves. To insert one moves only
+    pointers in memory: where ten thousand wait, that takes a few microseconds.
     """
 
     def __init__(self) -> None:
-        #: By seconds to wait, the earliest deadline first.
-        self._queues: dict[float, OrderedDict[Request, None]] = {}
+        #: Deadline (monotonic seconds), ticket and request, the earliest deadline first.
+        self._entries: list[tuple[float, tuple[bool, int], Request]] = []
 
     def add(self, request: Request) -> None:
         """Record the deadline of a request that is about to wait, if it has one."""
-        if request.timeout is None:
-            return
-        queue = self._queues.setdefault(request.timeout, OrderedDict())
-        last = next(reversed(queue), None)
-        queue[request] = None
-        if last is not None and _deadline(request) < _deadline(last):
-            # It has to wait once more, with an earlier deadline than the last.
-            self._queues[request.timeout] = OrderedDict.fromkeys(sorted(queue, key=_deadline))
+        if request.deadline is not None:
+            bisect.insort(self._entries, (request.deadline, request.ticket, request))
 
     def remove(self, request: Request) -> None:
         """Forget the deadline of a request that waits no more."""
-        if request.timeout is None:
+        if request.deadline is None:
             return
-        queue = self._queues[request.timeout]
-        del queue[request]
-        if not queue:
-            del self._queues[request.timeout]
+        index = bisect.bisect_left(self._entries, (request.deadline, request.ticket))
+        assert self._entries[index][-1] is request
+        del self._entries[index]
 
     def first(self) -> Request | None:
         """Return the request whose time is over next; None if all can wait for ever."""
-        return min((next(iter(queue)) for queue in self._queues.values()), key=_deadline, default=None)
+        return self._entries[0][-1] if self._entries else None
 
     def next(self) -> float:
         """Return the earliest deadline (monotonic seconds), infinite if there is none."""
-        first = self.first()
-        return math.inf if first is None else _deadline(first)
-
-
-def _deadline(request: Request) -> float:
-    assert request.deadline is not None
-    return request.deadline
+        return self._entries[0][0] if self._entries else math.inf

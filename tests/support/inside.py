@@ -166,9 +166,9 @@ def waited_for(frame: Any) -> Iterable[object]:
     return kinship._waited_for(frame)
 
 
-def count_by_timeout(deadlines: Deadlines) -> dict[float, int]:
-    """Return how many requests there are by timeout."""
-    return {timeout: len(queue) for timeout, queue in deadlines._queues.items()}
+def count_deadlines(deadlines: Deadlines) -> int:
+    """Return how many requests have a deadline."""
+    return len(deadlines._entries)
 
 
 def count_on_server(connection: Any) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 
 import pytest
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 
-from django_geventpool.utils import pinned
+from django_geventpool.pool import time_limits
+from django_geventpool.pool.time_limits import TimeLimits
+from django_geventpool.utils import pinned, wait_timeout
 from tests.testapp.models import Item
 
 from .program_registry import program
@@ -56,6 +59,22 @@ def failing_query(scene: Scene) -> None:
     with pytest.raises(DataError, match="division by zero"):
         scene.database.fetch("select 1 / 0")
     assert scene.rows.count() == ROWS
+
+
+@program(STATEMENT_TIMEOUT_FROM_TASK=True)
+def in_a_task_with_a_limit(scene: Scene) -> None:
+    limits, no_limits = TimeLimits(time.monotonic(), None, 100), time_limits.current
+    time_limits.current = lambda: limits
+    try:
+        with wait_timeout(scene.alias, 5):
+            assert scene.rows.get(number=7).number == 7
+            with transaction.atomic(using=scene.alias):
+                assert scene.rows.count() == ROWS
+                assert [item.number for item in scene.rows.iterator(10)] == list(range(ROWS))
+    finally:
+        time_limits.current = no_limits
+    # Whatever has interrupted it, the next task has no limit.
+    assert scene.database.fetch("show statement_timeout") == [("0",)]
 
 
 # Transactions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..statement_limit import StatementLimit
 from .state import REPORTED, SERVER, SETTING, SessionState
 
 
@@ -12,10 +13,15 @@ class SessionConnection:
 
     #: What holders have done on the server, as far as statements tell.
     session: SessionState
+    #: Limits the time of their statements; None if nothing does.
+    statement_limit: StatementLimit | None = None
     #: What the server had reported when the session was ready for use, of the names in REPORTED.
     _reported: tuple[Any, ...] = ()
     #: The same when the visitor that had it last had set it up.
     _reported_at_set_up: tuple[Any, ...] = ()
+
+    def limit(self, cursor: Any) -> None:
+        """Make a cursor obey the ``statement_limit``, if those of its class don't anyway."""
 
     def record_as_opened(self) -> None:
         """Record the present state of the session, in which each holder is to get it."""

@@ -171,6 +171,17 @@ def write_down(seconds: float) -> None:
 
 
 @shared_task
+def ask_for_two() -> None:
+    """Ask for a second connection while this task holds the only one."""
+    pool = connection.obtain_pool()  # type: ignore[attr-defined]
+    held = pool.getconn()
+    try:
+        fetch("select 1")
+    finally:
+        pool.putconn(held)
+
+
+@shared_task
 def hold_until(path: str) -> int:
     """Hold a connection, without a query, until a file exists."""
     pid = int(fetch("select pg_backend_pid()"))
