@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from .errors import is_foreign
 WHERE = ("service", "host", "hostaddr", "port")
 #: The question whether the server speaks TLS. It answers by a letter, before anybody has to log in; poolers do, too.
 _QUESTION = struct.pack("!ii", 8, 80877103)
+#: Its answer if it does.
+_TLS = b"S"
 
 
 def answers(settings: Mapping[str, Any], timeout: float) -> bool | None:
@@ -39,13 +42,25 @@ def _answers(host: str, port: str, timeout: float) -> bool:
     try:
         with _connect(host, port, timeout) as connection:
             connection.sendall(_QUESTION)
-            return bool(connection.recv(1))
+            answer = connection.recv(1)
+            if answer == _TLS:
+                _shake_hands(connection)
+            return bool(answer)
     except TimeoutError:
         return False  # The socket's own.
     except (OSError, ValueError, OverflowError) as error:  # The latter two are for what is no port.
         if is_foreign(error):
             raise
         return False
+
+
+def _shake_hands(connection: socket.socket) -> None:
+    """Begin TLS as the server now expects, which would log a client that goes away before as an error."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Nothing is told to the server, and nothing is believed but that it answers.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.wrap_socket(connection).close()
 
 
 def _connect(host: str, port: str, timeout: float) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ import pytest
 from django_geventpool.backends.pools import server_answers
 from django_geventpool.drivers.answers import answers
 from servers.postgres_address import Postgres
+from servers.process import wait_until
+from tests.support.tls import TlsServer
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
 
@@ -87,3 +90,14 @@ def test_a_pooler_answers_for_itself(make_database: MakeDatabase, put_pgbouncer_
     pooler.stop()
     assert server_answers(database.alias, 5) is False
     pooler.start()
+
+
+def test_a_server_with_tls_has_nothing_to_log(tls: TlsServer) -> None:
+    log = tls.postgres.log_file
+    before = len(log.read_text())
+    assert answers({"host": "127.0.0.1", "port": str(tls.postgres.port)}, 5) is True
+    with socket.create_connection(("127.0.0.1", tls.postgres.port), 5) as connection:
+        connection.sendall(struct.pack("!ii", 8, 80877103))
+        assert connection.recv(1) == b"S"
+    assert wait_until(lambda: "could not accept SSL" in log.read_text()[before:], 10), "of this one, which is rude"
+    assert log.read_text()[before:].count("could not accept SSL") == 1
