@@ -29,19 +29,20 @@ class Asker:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[tuple[float, list[str]]] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # One thread for all questions: with some transports, a connection can't be used from another thread.
         threading.Thread(target=self._serve_questions, name="asker", daemon=True).start()
 
-    def ask(self, timeout: float, now: float) -> dict[str, Sample]:
+    def ask(self, timeout: float, now: float, *, tasks: bool = False) -> dict[str, Sample]:
         """Return the answers that come in time, by worker.
 
         :param timeout: how long the workers have, in seconds.
         :param now: when the question is asked (monotonic seconds).
+        :param tasks: whether to ask for the use by task, too.
         :raises CeleryCommandException: when the broker can't be reached; the asker can't be used again then.
         """
-        self._timeouts.put(timeout)
+        self._questions.put((timeout, ["buckets", "tasks"] if tasks else ["buckets"]))
         try:
             outcome = self._outcomes.get(timeout=timeout + PATIENCE)
         except queue.Empty:
@@ -59,17 +60,17 @@ class Asker:
     def _serve_questions(self) -> None:
         while True:
             try:
-                outcome: Any = self._broadcast(self._timeouts.get())
+                outcome: Any = self._broadcast(*self._questions.get())
             except Exception as error:  # noqa: BLE001  raised again in the thread that asked
                 outcome = error
             self._outcomes.put(outcome)
 
-    def _broadcast(self, timeout: float) -> list[dict[str, Any]]:
+    def _broadcast(self, timeout: float, options: list[str]) -> list[dict[str, Any]]:
         with self._app.connection_or_acquire() as connection:
             # Kombu's own retries take longer than anybody looks at an empty screen. Each host is tried at least once.
             connection.ensure_connection(max_retries=max(1, len(connection.alt)), interval_start=_PAUSE)
             replies = self._app.control.broadcast(
-                "pools", arguments={"options": ["buckets"]}, reply=True, timeout=timeout, connection=connection
+                "pools", arguments={"options": options}, reply=True, timeout=timeout, connection=connection
             )
         return list(replies or ())
 
