@@ -28,7 +28,7 @@ _COUNTS_BY_TASK = ("in_use", "waiting", "timeouts", "killed", "pinned")
 def summarize(answer: Mapping[str, Any]) -> str:
     """Return the text of ``inspect pools``."""
     lines = [line for pool in answer["pools"] for line in _pool(pool, several=_is_in_several(pool, answer["pools"]))]
-    lines += [line for alias, uses in by_task.merged(answer["pools"]).items() for line in _tasks(alias, uses)]
+    lines += [line for alias, uses in by_task.merged(answer["pools"]).items() for line in describe_tasks(alias, uses)]
     lines += [f"{alias}: not used yet, limit {limit}" for alias, limit in answer["unused"].items()]
     return "\n".join([*(lines or ["no database with a pool"]), *_silence(answer["silent"])])
 
@@ -55,7 +55,7 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
         yield f"    held for {seconds(held['held'])} by {held['holder']}, {held['state']}"
 
 
-def _tasks(alias: str, uses: list[Mapping[str, Any]]) -> Iterator[str]:
+def describe_tasks(alias: str, uses: list[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each task that has used the pools of an alias, in all processes of the worker."""
     yield f"{alias} by task:"
     total = sum(use["held"] for use in uses)

@@ -89,8 +89,6 @@ def test_a_task_that_sleeps_in_a_transaction_is_named_everywhere(workers: list[W
     top = soon("top", lambda: (top := celery(worker, "geventpool", "top", "--tasks", "--once")).stdout and top)
     log = soon("log", lambda: next(filter(None, map(warned, workers)), None))
     assert max(seconds.values()) < SOON, seconds
-    print(seconds, log, top.stdout, worker.control("pools", options=["tasks"])["ok"], sep="\n")
-
     assert re.search(r"shorter transactions would free \d+% of the connections' time", log)
     assert "mode transaction would" not in log, "that keeps the connection in a transaction, too"
     first = top.stdout.splitlines()[3]
