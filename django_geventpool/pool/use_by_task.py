@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..text import printable
@@ -77,6 +77,19 @@ class Row:
         self.seen.update(other.seen)
 
 
+class _Rows(dict[str, Row]):
+    """The rows by name; asked for a name that has none, they call ``make``."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[str], Row]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, name: str) -> Row:
+        return self.make(name)
+
+
 class UseByTask:
     """The use of one pool by task. Used under the pool's lock.
 
@@ -84,20 +97,20 @@ class UseByTask:
     """
 
     def __init__(self) -> None:
-        self._rows = {NO_TASK: Row()}
+        self._rows = _Rows(self._make)
+        self._rows[NO_TASK] = Row()
 
     def of(self, request: Request) -> Row:
         """Return the row of whoever made a request."""
         # Each checkout comes here.
-        name = getattr(request.label, "name", None) or request.holder.starter_task
-        return self._rows.get(name) or self._row(name)
+        return self._rows[getattr(request.label, "name", None) or request.holder.starter_task]
 
     def name_of(self, request: Request) -> str:
         """Return the name under which a request is counted."""
         row = self.of(request)
         return next((name for name, other in self._rows.items() if other is row), OTHER)
 
-    def _row(self, name: object) -> Row:
+    def _make(self, name: object) -> Row:
         """Return the row of a name that has none, or isn't fit to be shown as it is."""
         shown = printable(str(name))
         if shown not in self._rows and len(self._rows) >= LIMIT:
@@ -107,7 +120,8 @@ class UseByTask:
     def _fold(self) -> None:
         """Add up as OTHER the half of the tasks that have used the pool least: so this is done seldom."""
         ranked = sorted(self._rows.items(), key=lambda item: item[1].use_time.total + item[1].wait_time.total)
-        rest = dict(ranked[len(ranked) // 2 :])
+        rest = _Rows(self._make)
+        rest.update(ranked[len(ranked) // 2 :])
         other = rest.setdefault(OTHER, self._rows.get(OTHER) or Row())
         rest.setdefault(NO_TASK, self._rows[NO_TASK])
         for name, row in ranked:
