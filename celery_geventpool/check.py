@@ -21,7 +21,7 @@ def check(app: Celery, names: Sequence[str] | None, *, is_live_enough: bool, tim
     :param timeout: how long they have, in seconds.
     """
     try:
-        answers = Asker(app, "pool_check", {}, names).replies(timeout)
+        answers = Asker(app, "pool_check", names).replies(timeout)
     except CeleryCommandException as error:
         return False, [printable(str(error), 500)]
     silent = [printable(name) for name in names or () if printable(name) not in answers]

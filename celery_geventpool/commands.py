@@ -42,20 +42,21 @@ def geventpool(**_kwargs: Any) -> None:
 
 @geventpool.command()
 @click.option("--once", is_flag=True, help="Print one table, of what happened since the workers started, and end.")
+@click.option("--tasks", is_flag=True, help="Begin with the use by task; the key t switches.")
 @click.option("--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds to refresh.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds to wait for answers."
 )
 @click.pass_context
-def top(context: click.Context, /, once: bool, interval: float, timeout: float, **_kwargs: Any) -> None:
-    """Show the pools of all workers: who waits, and for how long."""
+def top(context: click.Context, /, once: bool, tasks: bool, interval: float, timeout: float, **_kwargs: Any) -> None:
+    """Show the pools of all workers: who waits, and for how long; the key t switches to the use by task."""
     try:
         from .top import command
     except ModuleNotFoundError as error:
         if error.name != "rich":
             raise
         raise click.ClickException('top needs rich: pip install "celery-geventpool[top]"') from error
-    command.run(context.obj.app, command.make_console(), once=once, interval=interval, timeout=timeout)
+    command.run(context.obj.app, command.make_console(), once=once, tasks=tasks, interval=interval, timeout=timeout)
 
 
 @geventpool.command()

@@ -13,12 +13,12 @@ from celery.worker.control import control_command, inspect_command
 
 # The commands import the rest when they run: each of Celery's programs imports this module, but only workers run them.
 
-_OPTIONS = ("holders", "buckets")
+_OPTIONS = ("holders", "buckets", "tasks")
 
 
-@inspect_command(variadic="options", signature="[holders] [buckets]")
+@inspect_command(variadic="options", signature="[holders] [buckets] [tasks]")
 def pools(state: Any, options: object = (), **_kwargs: Any) -> dict[str, Any]:
-    """Show the numbers of the connection pools and, with "holders", who holds connections."""
+    """Show the numbers of the connection pools, and who holds connections ("holders"), or the use by task ("tasks")."""
     from . import operations, processes, summary
 
     try:

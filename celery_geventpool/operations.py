@@ -14,7 +14,7 @@ from django.db import connections
 from django_geventpool import options, pools
 from django_geventpool.engines import pooled_databases
 from django_geventpool.errors import InvalidOption
-from django_geventpool.pool import HeldConnection, Pool
+from django_geventpool.pool import HeldConnection, Pool, TaskUse
 from django_geventpool.pool.counters import HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
 from django_geventpool.text import printable
@@ -27,7 +27,7 @@ from .task import TaskLabel
 Answer = dict[str, Any]
 
 #: What ``show`` can add to the numbers.
-HOLDERS, BUCKETS = "holders", "buckets"
+HOLDERS, BUCKETS, TASKS = "holders", "buckets", "tasks"
 
 
 class Refused(ValueError):
@@ -52,7 +52,8 @@ def wait_timeouts() -> dict[str, float | None]:
 def show(more: Collection[str] = ()) -> list[Answer]:
     """Return the numbers of the pools of this process, each with its alias and the process id.
 
-    :param more: "holders" adds who holds connections now; "buckets" adds the histograms' counts by bucket.
+    :param more: "holders" adds who holds connections now; "buckets" adds the histograms' counts by bucket;
+        "tasks" adds the use by task, as ``use_by_task``.
     """
     return [_describe(alias, pool, more) for alias, pool in sorted(pools.items())]
 
@@ -67,7 +68,14 @@ def _describe(alias: str, pool: Pool, more: Collection[str]) -> Answer:
         answer["fleet"]["owner"] = fleets.owner_of(stats.fleet.scope, alias)
     if HOLDERS in more:
         answer[HOLDERS] = [_holder(held) for held in pool.holders()]
+    if TASKS in more:
+        answer["use_by_task"] = [_use(use) for use in pool.use_by_task()]
     return answer
+
+
+def _use(use: TaskUse) -> Answer:
+    times = {name: _times(getattr(use, name), [BUCKETS]) for name in ("use_time", "wait_time")}
+    return {**asdict(use), **times, "checkouts": use.checkouts, "idle_share": use.idle_share}
 
 
 def _times(times: HistogramSnapshot, more: Collection[str]) -> Answer:

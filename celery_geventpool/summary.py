@@ -9,7 +9,7 @@ from django_geventpool.pool.messages import count
 from django_geventpool.pool.metric import Metric
 from django_geventpool.pool.stats import METRICS
 
-from . import fleets
+from . import by_task, fleets
 from .text import quantile, seconds
 
 #: Gauges that are shown elsewhere in the text, or (as they are sums of others) nowhere.
@@ -21,11 +21,14 @@ _COUNTERS = sorted((each for each in METRICS if each.kind == "counter"), key=lam
 _RARE = {"pinned"}
 _HISTOGRAMS = [each for each in METRICS if each.kind == "histogram"]
 _IN_A_LINE = 5
+#: What of the use by task is left out while it is 0.
+_COUNTS_BY_TASK = ("in_use", "waiting", "timeouts", "killed", "pinned")
 
 
 def summarize(answer: Mapping[str, Any]) -> str:
     """Return the text of ``inspect pools``."""
     lines = [line for pool in answer["pools"] for line in _pool(pool, several=_is_in_several(pool, answer["pools"]))]
+    lines += [line for alias, uses in by_task.merged(answer["pools"]).items() for line in describe_tasks(alias, uses)]
     lines += [f"{alias}: not used yet, limit {limit}" for alias, limit in answer["unused"].items()]
     return "\n".join([*(lines or ["no database with a pool"]), *_silence(answer["silent"])])
 
@@ -50,6 +53,20 @@ def _pool(pool: Mapping[str, Any], *, several: bool) -> Iterator[str]:
         yield f"    fleet: {share}{fleet}"
     for held in pool.get("holders", ()):
         yield f"    held for {seconds(held['held'])} by {held['holder']}, {held['state']}"
+
+
+def describe_tasks(alias: str, uses: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each task that has used the pools of an alias, in all processes of the worker."""
+    yield f"{alias} by task:"
+    total = sum(use["held"] for use in uses)
+    for use in uses:
+        if by_task.is_used(use):
+            share = f"{use['held'] / total:.0%} of the use" if total else "no use"
+            counts = "".join(f", {use[name]} {name.replace('_', ' ')}" for name in _COUNTS_BY_TASK if use[name])
+            times = "; ".join(_times(each, use[each.name]) for each in _HISTOGRAMS if each.is_by_task)
+            yield f"    {by_task.shown(use['task'])}: {share}, {count(use['checkouts'], 'checkout')}{counts}; {times}"
+            if (idle := by_task.idle(use)) is not None:
+                yield f"        {idle}"
 
 
 def _gauge(metric: Metric, value: float) -> str:

@@ -35,11 +35,14 @@ from django_geventpool import pools
 from django_geventpool.pool import Pool
 from django_geventpool.pool.counters import BOUNDS, HistogramSnapshot
 from django_geventpool.pool.stats import METRICS
+from django_geventpool.pool.use_by_task import NO_TASK
 
 _SCOPE = "celery_geventpool"
 _PREFIX = "db.client.connection."
 _POOL_NAME = f"{_PREFIX}pool.name"
 _STATE = f"{_PREFIX}state"
+#: The conventions have no attribute for tasks: this is the one for the name of the code that runs.
+_TASK = "code.function.name"
 
 #: The conventions' names for the pool's metrics; metrics for which they have no name aren't exported.
 NAMES = {"limit": "max", "size": "count", "waiting": "pending_requests"}
@@ -124,17 +127,25 @@ class PoolHistogramExporter(MetricExporter):
 
     def _metrics(self) -> Iterator[Metric]:
         stats = {alias: pool.stats() for alias, pool in pools.items()}
+        by_task = {alias: pool.use_by_task() for alias, pool in pools.items()}
         now = time.time_ns()
         for metric in METRICS:
             if metric.name not in NAMES or metric.kind != "histogram":
                 continue
-            points = [self._point(alias, getattr(numbers, metric.name), now) for alias, numbers in stats.items()]
+            if metric.is_by_task:
+                points = [
+                    self._point(alias, getattr(use, metric.name), now, use.task)
+                    for alias, uses in by_task.items()
+                    for use in uses
+                ]
+            else:
+                points = [self._point(alias, getattr(numbers, metric.name), now) for alias, numbers in stats.items()]
             histogram = Histogram(points, AggregationTemporality.CUMULATIVE)
             yield Metric(f"{_PREFIX}{NAMES[metric.name]}", metric.description, metric.unit, histogram)
 
-    def _point(self, alias: str, times: HistogramSnapshot, now: int) -> HistogramDataPoint:
+    def _point(self, alias: str, times: HistogramSnapshot, now: int, task: str = NO_TASK) -> HistogramDataPoint:
         return HistogramDataPoint(
-            attributes={_POOL_NAME: alias},
+            attributes={_POOL_NAME: alias, **({_TASK: task} if task else {})},
             start_time_unix_nano=self._start,
             time_unix_nano=now,
             count=times.count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -27,7 +27,6 @@ class Asker:
 
     :param app: whose workers they are.
     :param command: the command; by default the one for the numbers of their pools.
-    :param arguments: its arguments.
     :param destination: the names of the workers that are asked, None for all.
     """
 
@@ -35,33 +34,33 @@ class Asker:
         self,
         app: Celery,
         command: str = "pools",
-        arguments: Mapping[str, Any] | None = None,
         destination: Sequence[str] | None = None,
     ) -> None:
         self._app = app
         self._command = command
-        self._arguments = {"options": ["buckets"]} if arguments is None else dict(arguments)
         self._destination = destination
-        self._timeouts: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[tuple[float, dict[str, Any]]] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # One thread for all questions: with some transports, a connection can't be used from another thread.
         threading.Thread(target=self._serve_questions, name="asker", daemon=True).start()
 
-    def ask(self, timeout: float, now: float) -> dict[str, Sample]:
+    def ask(self, timeout: float, now: float, *, tasks: bool = False) -> dict[str, Sample]:
         """Return the pools' numbers that come in time, by worker.
 
         :param now: when the question is asked (monotonic seconds); for the rest see ``replies``.
+        :param tasks: whether to ask for the use by task, too.
         """
-        answers = self.replies(timeout)
+        answers = self.replies(timeout, options=["buckets", "tasks"] if tasks else ["buckets"])
         return {worker: Sample(worker, now, _cleaned(answer)) for worker, answer in answers.items()}
 
-    def replies(self, timeout: float) -> dict[str, Any]:
+    def replies(self, timeout: float, **arguments: Any) -> dict[str, Any]:
         """Return the answers that come in time, by worker.
 
         :param timeout: how long the workers have, in seconds.
+        :param arguments: of the command.
         :raises CeleryCommandException: when the broker can't be reached; the asker can't be used again then.
         """
-        self._timeouts.put(timeout)
+        self._questions.put((timeout, arguments))
         try:
             outcome = self._outcomes.get(timeout=timeout + PATIENCE)
         except queue.Empty:
@@ -75,19 +74,19 @@ class Asker:
     def _serve_questions(self) -> None:
         while True:
             try:
-                outcome: Any = self._broadcast(self._timeouts.get())
+                outcome: Any = self._broadcast(*self._questions.get())
             except Exception as error:  # noqa: BLE001  raised again in the thread that asked
                 outcome = error
             self._outcomes.put(outcome)
 
-    def _broadcast(self, timeout: float) -> list[dict[str, Any]]:
+    def _broadcast(self, timeout: float, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         with self._app.connection_or_acquire() as connection:
             # Kombu's own retries take longer than anybody looks at an empty screen. Each host is tried at least once.
             connection.ensure_connection(max_retries=max(1, len(connection.alt)), interval_start=_PAUSE)
             replies = self._app.control.broadcast(
                 self._command,
                 destination=self._destination,
-                arguments=self._arguments,
+                arguments=arguments,
                 reply=True,
                 timeout=timeout,
                 # Else it waits until the time is over.

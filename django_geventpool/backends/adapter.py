@@ -124,7 +124,7 @@ class PoolAdapter:
         if not kinds:
             return False
         if (new := connection.session.count_new(kinds)) and self._pool is not None:
-            self._pool.count_pins(new)
+            self._pool.count_pins(new, self._owner.request)
         return True
 
     def who(self) -> str:

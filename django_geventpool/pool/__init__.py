@@ -3,5 +3,6 @@
 from .driver import Driver
 from .pool import Pool
 from .stats import HeldConnection, PoolStats
+from .use_by_task import TaskUse
 
-__all__ = ["Driver", "HeldConnection", "Pool", "PoolStats"]
+__all__ = ["Driver", "HeldConnection", "Pool", "PoolStats", "TaskUse"]

@@ -6,15 +6,17 @@ import logging
 import math
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import messages
 from .abandoned import Abandoned
 from .driver import Driver
 from .housekeeper import log_in_background
 from .idle_transactions import IdleTransaction, IdleTransactions
+from .idle_watch import IdleWatch
 from .nested import Nested, Scene, Standstill, holder_above
 from .slot import Request
+from .snapshots import snapshot
 from .state import PoolState
 
 logger = logging.getLogger("geventpool.pool")
@@ -35,6 +37,8 @@ class Observed:
     scene: Scene | None
     #: What to say of the longest wait, None if nothing.
     wait: str | None = None
+    #: What to say of a task that holds connections idle while others wait, None if nothing.
+    idle: str | None = None
     #: Transactions that are open and have done nothing for too long.
     idle_transactions: list[IdleTransaction] = field(default_factory=list)
 
@@ -55,24 +59,28 @@ class Alarms:
         self._wait_quiet_until = self._nested_quiet_until = -math.inf
         self._nested = Nested(driver)
         self._idle_transactions = IdleTransactions(driver, state)
+        self._idle_watch = IdleWatch(driver, state)
         self._abandoned = Abandoned(ABANDONED_WARNING_PAUSE)
 
     # Called under the pool's lock
 
     def due_at(self, since: float | None) -> float:
         """Return when to observe again (monotonic seconds), given since when somebody has waited; infinite for None."""
-        return min(self._wait_due_at(since), self._nested.due_at(since), self._idle_transactions.due_at)
+        own = self._nested.due_at(since), self._idle_watch.due_at(since), self._idle_transactions.due_at
+        return min(self._wait_due_at(since), *own)
 
     def observe(self, now: float) -> Observed:
         """Return what ``report`` is to warn of or look into, and mark it as told until the next pause ends."""
         since = self._state.waiting_since()
         scene = self._nested.observe(self._state, now)
-        idle = self._idle_transactions.observe(now)
+        observed = Observed(
+            scene, idle=self._idle_watch.look(now), idle_transactions=self._idle_transactions.observe(now)
+        )
         if since is None or self._wait_due_at(since) > now:
-            return Observed(scene, idle_transactions=idle)
+            return observed
         self._wait_quiet_until = now + WAIT_WARNING_PAUSE
         what_to_do = messages.of_full(self._state, self._driver, self._nested.current(now))
-        return Observed(scene, f"{now - since:.1f} s: {self._state.snapshot()}. {what_to_do}", idle)
+        return replace(observed, wait=f"{now - since:.1f} s: {snapshot(self._state)}. {what_to_do}")
 
     def advise(self, request: Request) -> str:
         """Return what to do about a request whose time is over, in words."""
@@ -89,6 +97,8 @@ class Alarms:
         if observed.wait is not None:
             text = 'Pool "%s": somebody has waited for a connection for %s'
             log_in_background(logger.warning, text, self._name, observed.wait)
+        if observed.idle is not None:
+            log_in_background(logger.warning, 'Pool "%s": %s.', self._name, observed.idle)
         if observed.scene is not None and (standstill := self._nested.judge(observed.scene)) is not None:
             self._warn_of_nested(standstill)
         for transaction in observed.idle_transactions:

@@ -44,6 +44,13 @@ class HistogramSnapshot:
         """How many times there were."""
         return sum(self.counts)
 
+    @classmethod
+    def sum(cls, snapshots: Iterable[HistogramSnapshot]) -> HistogramSnapshot:
+        """Return all times of several histograms, as if one had recorded them."""
+        several = list(snapshots) or [Histogram().snapshot()]
+        counts = tuple(map(sum, zip(*(each.counts for each in several), strict=True)))
+        return cls(counts, sum(each.total for each in several))
+
     def quantile(self, share: float) -> float:
         """Return the time that a share (0 to 1) of all times did not exceed, estimated within its bucket.
 
@@ -62,20 +69,26 @@ class HistogramSnapshot:
 class Histogram:
     """A histogram of times, in seconds."""
 
-    __slots__ = ("_counts", "_total")
+    __slots__ = ("_counts", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)
-        self._total = 0.0
+        #: The sum of all times.
+        self.total = 0.0
 
     def record(self, seconds: float) -> None:
         """Record one time."""
         self._counts[bisect_left(BOUNDS, seconds)] += 1
-        self._total += seconds
+        self.total += seconds
+
+    def add(self, other: Histogram) -> None:
+        """Add the times that another one has recorded."""
+        self._counts = list(map(sum, zip(self._counts, other._counts, strict=True)))
+        self.total += other.total
 
     def snapshot(self) -> HistogramSnapshot:
         """Return what was recorded until now."""
-        return HistogramSnapshot(tuple(self._counts), self._total)
+        return HistogramSnapshot(tuple(self._counts), self.total)
 
 
 class Counters:
@@ -88,7 +101,9 @@ class Counters:
         counted = [each for each in metrics if each.kind == "counter"]
         self._counts = {each.name: 0 for each in counted if each.label is None}
         self._parts: dict[str, Counter[str]] = {each.name: Counter() for each in counted if each.label is not None}
-        self.histograms = {each.name: Histogram() for each in metrics if each.kind == "histogram"}
+        self.histograms = {
+            each.name: Histogram() for each in metrics if each.kind == "histogram" and not each.is_by_task
+        }
 
     def count(self, name: str, part: str | None = None, number: int = 1) -> None:
         """Count an event, once or several times.

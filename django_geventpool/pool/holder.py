@@ -16,8 +16,9 @@ def _no_label() -> object | None:
     return None
 
 
-#: Returns who is asking for a connection: an object whose ``str`` names the task, or None where there is none. Called
-#: in the holder's own greenlet or thread; set by ``celery_geventpool``.
+#: Returns who is asking for a connection: an object whose ``str`` names this run of the task, and whose ``name`` names
+#: the task (for use by task); or None where there is none. Called in the holder's own greenlet or thread; set by
+#: ``celery_geventpool``.
 describe: Callable[[], object | None] = _no_label
 
 
@@ -50,7 +51,7 @@ class Holder:
     :param arrange_call: makes the framework call a function when the running greenlet ends, where it can.
     """
 
-    __slots__ = ("_arrange_call", "_end", "_has_ended", "name", "poll_end", "runner", "slots")
+    __slots__ = ("_arrange_call", "_end", "_has_ended", "name", "poll_end", "runner", "slots", "starter_task")
 
     def __init__(
         self,
@@ -59,6 +60,8 @@ class Holder:
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.name = name
+        #: The name of the task that started the greenlet, for use by task; empty if there is none.
+        self.starter_task = ""
         self.poll_end = poll_end
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
@@ -120,6 +123,8 @@ def current() -> Holder:
     framework = green.active()
     runner = naming.runner(framework)
     holder = _make(framework, runner)
+    if framework != "threads":
+        holder.starter_task = getattr(naming.label_of_starter(runner), "name", "")
     holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder

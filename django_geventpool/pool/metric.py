@@ -21,10 +21,12 @@ class Metric:
     description: str
     #: What its parts differ by; None for a single number.
     label: str | None = None
+    #: Whether it is kept by task (``use_by_task.py``).
+    is_by_task: bool = False
     #: The gauge that it is a part of.
     part_of: str | None = None
 
 
-def metric(kind: Kind, unit: str, description: str, **more: str) -> Any:
+def metric(kind: Kind, unit: str, description: str, **more: Any) -> Any:
     """Return a dataclass field that declares a metric; the parameters are those of Metric."""
     return field(metadata={"kind": kind, "unit": unit, "description": description, **more})

@@ -71,16 +71,24 @@ def starter_of(running: Any) -> Any:
     return None if reference is None else reference()
 
 
-def name_of_starter(running: Any) -> str | None:
-    """Return the name of the task that started this greenlet, itself or through others; else that of the starter."""
-    first = starter = starter_of(running)
+def label_of_starter(running: Any) -> object | None:
+    """Return the label of the task that started this greenlet, itself or through others; None if there is none."""
+    starter = starter_of(running)
     generations = 0
     while starter is not None and generations < GENERATIONS:
-        label = getattr(starter, _LABEL, None)
+        label: object | None = getattr(starter, _LABEL, None)
         if label is not None:
-            return str(label)
+            return label
         starter = starter_of(starter)
         generations += 1
+    return None
+
+
+def name_of_starter(running: Any) -> str | None:
+    """Return the name of the task that started this greenlet, itself or through others; else that of the starter."""
+    if (label := label_of_starter(running)) is not None:
+        return str(label)
+    first = starter_of(running)
     # That the main greenlet or a hub is the starter says nothing.
     if first is None or first.parent is None or (function := _function(first)) is None:
         return None

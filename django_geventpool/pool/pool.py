@@ -16,8 +16,8 @@ from .. import green, process
 from ..errors import ClientBusy
 from ..options import PoolOptions
 from . import holder as holders
+from . import snapshots, waits
 from . import stack as stacks
-from . import waits
 from .alarms import Alarms
 from .closer import Closer
 from .connector import Connector
@@ -38,6 +38,7 @@ from .state import PoolState
 from .stats import HeldConnection, PoolStats
 from .time_limits import AS_CONFIGURED, wait_limit
 from .upkeep import HOLDER_POLL_INTERVAL, Upkeep
+from .use_by_task import TaskUse
 
 logger = logging.getLogger("geventpool.pool")
 
@@ -249,11 +250,13 @@ class Pool:
         if self._upkeep.look_after != math.inf:
             self._wake_by(slot.since + self._upkeep.look_after)
 
-    def count_pins(self, kinds: Iterable[StateKind]) -> None:
-        """Count that a connection stays with its holder, for session state of these kinds."""
+    def count_pins(self, kinds: Iterable[StateKind], request: Request | None = None) -> None:
+        """Count that a connection stays with its holder, for session state of these kinds.
+
+        :param request: the holder's, for the use by task.
+        """
         with contextlib.suppress(ReentryError):  # In a finalizer, in the middle of the pool's own work.
-            for kind in kinds:
-                self._lock.run(self._state.counters.count, "pinned", kind)
+            self._lock.run(self._state.count_pins, kinds, request)
 
     # Operating: close, resize, numbers
 
@@ -293,20 +296,15 @@ class Pool:
 
     def stats(self) -> PoolStats:
         """Return the pool's numbers of this moment."""
-        return self._lock.run(self._state.snapshot)
+        return self._lock.run(snapshots.snapshot, self._state)
+
+    def use_by_task(self) -> list[TaskUse]:
+        """Return the use by task (in a web process, by view) since the pool was made, the longest held first."""
+        return self._lock.run(snapshots.use_by_task, self._state)
 
     def holders(self) -> list[HeldConnection]:
         """Return who holds connections now, the longest holder first."""
-        now = time.monotonic()
-        held = [
-            (slot.connection, slot.who(), request.label, now - slot.since)
-            for slot, request in self._lock.run(self._state.in_use)
-        ]
-        held.sort(key=lambda entry: entry[3], reverse=True)
-        return [
-            HeldConnection(who, label, seconds, self.driver.state(connection))
-            for connection, who, label, seconds in held
-        ]
+        return snapshots.held_connections(self._lock.run(self._state.in_use), self.driver, time.monotonic())
 
     def close_idle(self) -> int:
         """Close all idle connections, MIN_CONNS or not, without waiting; return how many."""

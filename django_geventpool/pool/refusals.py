@@ -6,6 +6,7 @@ from ..errors import PoolClosed, PoolTimeout
 from .alarms import Alarms
 from .lock import Lock
 from .slot import Request
+from .snapshots import snapshot
 from .state import PoolState
 from .stats import PoolStats
 
@@ -39,4 +40,5 @@ class Refusals:
     def _count_timeout(self, request: Request) -> tuple[PoolStats, str]:
         """Count a timeout, under the lock; return the pool's numbers, and advice."""
         self._state.counters.count("timeouts")
-        return self._state.snapshot(), self._alarms.advise(request)
+        self._state.uses.of(request).timeouts += 1
+        return snapshot(self._state), self._alarms.advise(request)

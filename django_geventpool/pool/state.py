@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..options import PoolOptions
-from .counters import Counters, Reason
+from .counters import Counters, Reason, StateKind
 from .holder import Holder, nobody
 from .server_limit import ServerLimit
 from .slot import Request, Slot, State
-from .stats import METRICS, PoolStats
+from .stats import METRICS
+from .use_by_task import UseByTask
 from .waiters import Waiters
 
 
@@ -53,8 +54,9 @@ class PoolState:
         self.on_slot_closed: Callable[[], object] = _none
         self.server = ServerLimit(clock)
         self.counters = Counters(METRICS)
+        self.uses = UseByTask()
         self._tell = tell
-        self._clock = clock
+        self.clock = clock
         #: Stands in for a holder while a slot is renewed.
         self.renewal_request = Request(nobody(), None, None)
 
@@ -69,7 +71,7 @@ class PoolState:
 
     def _queue(self, request: Request) -> None:
         """Queue a request, unless its time is over or the pool is closed."""
-        if self.closed or request.has_expired(self._clock()):
+        if self.closed or request.has_expired(self.clock()):
             request.gate = None
             self.record_wait(request)
         else:
@@ -88,7 +90,7 @@ class PoolState:
         else:
             return False
         request.holder.slots[slot] = self._tell
-        slot.lend_to(request, self._clock())
+        slot.lend_to(request, self.clock())
         if slot.was_lent_open:
             self.idle.pop()
         return True
@@ -101,7 +103,7 @@ class PoolState:
 
     def _sizes(self) -> tuple[int, int]:
         """Return how many connections are open or being opened, and how many of these are being opened."""
-        now = self._clock()
+        now = self.clock()
         counted = [slot for slot in self.slots if slot.state is not State.CLOSING and not slot.is_stalled(now)]
         return len(counted), sum(slot.state is State.CONNECTING for slot in counted)
 
@@ -141,7 +143,7 @@ class PoolState:
     def record_wait(self, request: Request) -> None:
         """Record how long a request has waited, once, when it is served for good or given up."""
         if request.since is not None:
-            self.counters.histograms["wait_time"].record(self._clock() - request.since)
+            self.uses.of(request).wait_time.record(self.clock() - request.since)
             request.since = None
 
     def waiting_since(self) -> float | None:
@@ -174,6 +176,13 @@ class PoolState:
         self.dispatch()  # One of our own may have come back meanwhile.
         return slot if to_close else None
 
+    def count_pins(self, kinds: Iterable[StateKind], request: Request | None) -> None:
+        """Count that a connection stays with its holder, for session state of these kinds."""
+        for kind in kinds:
+            self.counters.count("pinned", kind)
+        if request is not None:
+            self.uses.of(request).pinned += 1
+
     def reassign(self, request: Request, holder: Holder) -> None:
         """Make a request's slot another holder's."""
         slot, before = request.held, request.holder
@@ -193,7 +202,7 @@ class PoolState:
         left = None
         if slot.connection is not None and connection is not None:
             left = Slot(None)
-            left.connection, left.reason, left.since = slot.connection, "broken", self._clock()
+            left.connection, left.reason, left.since = slot.connection, "broken", self.clock()
             left.state = State.CLOSING
             self.slots.add(left)
         slot.connection = connection
@@ -202,7 +211,7 @@ class PoolState:
     def record_opened(self, slot: Slot, connection: Any, seconds: float) -> None:
         """Record that a slot's connection is open, and how long that took."""
         slot.connection = connection
-        slot.since = self._clock()
+        slot.since = self.clock()
         lifetime = self.options.CONN_MAX_LIFETIME
         if lifetime is not None:
             # Connections that were opened together should not all be replaced together.
@@ -212,7 +221,7 @@ class PoolState:
         self.counters.count("connects")
         self.counters.histograms["create_time"].record(seconds)
         self.server.connected()
-        if self._clock() < self.server.fleet.look_at(len(self.slots), len(self.waiting), self.limit):
+        if self.clock() < self.server.fleet.look_at(len(self.slots), len(self.waiting), self.limit):
             self.dispatch()  # Others may connect now; else after the look, which says how many.
 
     def _why_not_keep(self, slot: Slot) -> Reason | None:
@@ -224,10 +233,10 @@ class PoolState:
             self.waiting or len(self.idle) < self.options.reuse_conns
         ):
             return "surplus"
-        if slot.expires_at is not None and slot.expires_at <= self._clock():
+        if slot.expires_at is not None and slot.expires_at <= self.clock():
             return "lifetime"
         if len(self.slots) > self.server.fleet.target:
-            counted = (each for each in self.slots if not each.is_stalled(self._clock()))
+            counted = (each for each in self.slots if not each.is_stalled(self.clock()))
             busy = sum(each.request not in (None, self.renewal_request) for each in counted)
             return "yielded" if self.server.begin_to_yield(busy, self._sizes()[0] - 1) else None
         return None
@@ -252,8 +261,8 @@ class PoolState:
         slot.request = None
         request.holder.slots.pop(slot, None)
         if request is not self.renewal_request:
-            now = self._clock()
-            self.counters.histograms["use_time"].record(now - slot.since)
+            now = self.clock()
+            self.uses.of(request).use_time.record(now - slot.since)
             slot.since = now
         self.idle.append(slot)
         if self.waiting:
@@ -262,15 +271,16 @@ class PoolState:
 
     def evict(self, slot: Slot, reason: Reason, *, dispatch: bool = True) -> bool:
         """Take a slot from whoever has it, to be closed; return whether there is a connection to close."""
-        request, now = slot.request, self._clock()
+        request, now = slot.request, self.clock()
         was_connecting, was_used = slot.state is State.CONNECTING, slot.state is State.IN_USE or slot.was_lent_open
         slot.reason = reason
         slot.state = State.CLOSING
         slot.request = None
         if request is not None:
             request.holder.slots.pop(slot, None)
+            self.uses.of(request).killed += reason == "killed"
             if was_used and request is not self.renewal_request:
-                self.counters.histograms["use_time"].record(now - slot.since)
+                self.uses.of(request).use_time.record(now - slot.since)
         self._forget(slot, reason)
         slot.since = now
         if slot.connection is None:
@@ -354,27 +364,6 @@ class PoolState:
             self.idle.remove(slot)
         return slots
 
-    # Numbers for display
-
     def in_use(self) -> list[tuple[Slot, Request]]:
         """Return the slots whose connections are lent, each with the request that has it."""
         return [(slot, slot.request) for slot in self.slots if slot.state is State.IN_USE and slot.request is not None]
-
-    def snapshot(self) -> PoolStats:
-        """Return the numbers of this moment."""
-        now = self._clock()
-        held = [slot for slot in self.slots if slot.request not in (None, self.renewal_request)]
-        longest = min(held, key=lambda slot: slot.since, default=None)
-        states = Counter(slot.state.name.lower() for slot in self.slots)
-        return PoolStats.of(
-            self.counters,
-            lent=sum(slot.was_lent_open or slot.state is State.IN_USE for slot in held),
-            limit=self.limit,
-            size=len(self.slots),
-            **{name: states.get(name, 0) for name in ("in_use", "idle", "connecting", "closing")},
-            waiting=len(self.waiting),
-            longest_wait=now - (self.waiting_since() or now),
-            longest_holder=None if longest is None else longest.who(),
-            longest_held=0.0 if longest is None else now - longest.since,
-            **self.server.numbers(now),
-        )

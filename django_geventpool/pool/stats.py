@@ -17,8 +17,8 @@ class PoolStats:
     """A snapshot of one pool; counters and times are those since the pool was made.
 
     Its fields declare the pool's metrics. To add one, declare it here, and count it: ``counters.count(name)``, or
-    ``counters.histograms[name].record(seconds)``; a gauge is measured in ``PoolState.snapshot``.
-    Remote commands and exporters show all of them by themselves.
+    ``counters.histograms[name].record(seconds)``, or for one that is kept by task, in ``use_by_task.Row``; a gauge is
+    measured in ``snapshots.snapshot``. Remote commands and exporters show all of them by themselves.
 
     ``size`` is ``in_use + idle + connecting + closing``: a connection counts until the server has let go of it.
     """
@@ -65,8 +65,10 @@ class PoolStats:
         "counter", "connection", "Connections kept for session state, by kind, in mode transaction", label="kind"
     )
 
-    wait_time: HistogramSnapshot = metric("histogram", "s", "How long requests waited that were not served at once")
-    use_time: HistogramSnapshot = metric("histogram", "s", "How long connections were held")
+    wait_time: HistogramSnapshot = metric(
+        "histogram", "s", "How long requests waited that were not served at once", is_by_task=True
+    )
+    use_time: HistogramSnapshot = metric("histogram", "s", "How long connections were held", is_by_task=True)
     create_time: HistogramSnapshot = metric("histogram", "s", "How long it took to connect")
 
     @classmethod

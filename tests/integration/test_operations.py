@@ -123,7 +123,7 @@ def test_a_limit_without_its_alias_is_refused(database: Database, arguments: dic
 )
 def test_an_unknown_option_of_inspect_pools_is_refused(database: Database, options: object, shown: str) -> None:
     assert control.pools(None, options=options) == {
-        "error": f"inspect pools knows no {shown}; it takes: holders, buckets."
+        "error": f"inspect pools knows no {shown}; it takes: holders, buckets, tasks."
     }
 
 

@@ -12,11 +12,11 @@ from django.db import close_old_connections, transaction
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.signals import connection_created
 
-from django_geventpool.pool import PoolStats
+from django_geventpool.pool import PoolStats, snapshots
+from django_geventpool.pool.state import PoolState
 from django_geventpool.utils import pinned
 from servers.postgres import PostgresServer
 from servers.postgres_address import Postgres
-from tests.support import inside
 from tests.support.database import Database
 from tests.support.tasks import Task, results
 from tests.support.waiting import DEADLINE, eventually
@@ -320,18 +320,17 @@ def test_a_half_read_iterator_that_the_garbage_collector_ends_can_not_block_the_
         cycle.append(cycle)
 
     pool = database.pool
-    state = inside.state(database.pool)
-    snapshot, collected = state.snapshot, []
+    snapshot, collected = snapshots.snapshot, []
 
-    def collect_under_the_lock() -> PoolStats:
+    def collect_under_the_lock(state: PoolState) -> PoolStats:
         if not collected:
             collected.append(gc.collect())
-        return snapshot()
+        return snapshot(state)
 
     gc.disable()
     try:
         leave_half_read()
-        monkeypatch.setattr(state, "snapshot", collect_under_the_lock)
+        monkeypatch.setattr(snapshots, "snapshot", collect_under_the_lock)
         pool.stats()
     finally:
         gc.enable()

@@ -13,6 +13,7 @@ from django_geventpool.pool import holder as holders
 from django_geventpool.pool.closer import Closer
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.housekeeper import Housekeeper
+from django_geventpool.pool.idle_watch import IdleWatch
 from django_geventpool.pool.nested import Nested
 from django_geventpool.pool.slot import Slot
 from django_geventpool.pool.state import PoolState
@@ -49,6 +50,11 @@ def upkeep(pool: Pool) -> Upkeep:
 
 def closer(pool: Pool) -> Closer:
     return pool._closer
+
+
+def idle_watch(pool: Pool) -> IdleWatch:
+    """Return what looks at lent connections."""
+    return pool._alarms._idle_watch
 
 
 def standstill_alarm(pool: Pool) -> Nested:

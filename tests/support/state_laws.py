@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.slot import Request, Slot, State
+from django_geventpool.pool.snapshots import snapshot
 from django_geventpool.pool.state import PoolState
 from django_geventpool.pool.upkeep import Upkeep
 
@@ -104,7 +105,7 @@ class LawfulState(RuleBasedStateMachine):
 
     @invariant()
     def the_numbers_add_up(self) -> None:
-        stats = self.state.snapshot()
+        stats = snapshot(self.state)
         assert stats.size == stats.in_use + stats.idle + stats.connecting + stats.closing == len(self.state.slots)
         assert stats.waiting == len(self.queue)
         assert stats.connects == sum(stats.closed.values()) + len(self.state.by_connection)

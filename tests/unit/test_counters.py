@@ -65,4 +65,4 @@ def test_counters_are_those_that_are_declared() -> None:
 
 def test_a_gauge_that_nobody_measures_is_missed() -> None:
     with pytest.raises(TypeError, match="limit"):
-        PoolStats.of(Counters(METRICS), lent=0)
+        PoolStats.of(Counters(METRICS), lent=0, use_time=Histogram().snapshot(), wait_time=Histogram().snapshot())

@@ -8,7 +8,7 @@ import pytest
 
 from django_geventpool.options import PoolOptions
 from django_geventpool.pool import Pool, PoolStats
-from django_geventpool.pool.counters import Counters
+from django_geventpool.pool.counters import Counters, Histogram
 from django_geventpool.pool.stats import METRICS
 from tests.support import inside
 from tests.support.scripted import ScriptedDriver
@@ -28,6 +28,8 @@ QUIET = PoolStats.of(
     longest_held=0.0,
     fleet_limit=0,
     fleet_share=0,
+    use_time=Histogram().snapshot(),
+    wait_time=Histogram().snapshot(),
 )
 
 

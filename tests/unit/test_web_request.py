@@ -140,3 +140,43 @@ print(*asyncio.run(main()), sep="\\n")
 """
     )
     assert lines == [f"request GET /{kind}/{number}" for kind in "as" for number in range(3)]
+
+
+def test_a_request_is_counted_under_the_name_of_its_view() -> None:
+    run_fresh(
+        """
+import sys, types
+from django.conf import settings
+settings.configure(ROOT_URLCONF="urls", USE_I18N=False)
+from django.urls import path
+urls = types.ModuleType("urls")
+def shop(request): ...
+urls.urlpatterns = [path("orders/<int:number>/", shop, name="order"), path("all/", shop)]
+sys.modules["urls"] = urls
+from django_geventpool import web_request
+
+def name_of(*arguments):
+    label = web_request.RequestLabel("GET", *arguments)
+    label.find_view()
+    return label.name
+
+assert name_of("/shop/orders/17/", "/orders/17/") == "order"
+assert name_of("/all/", "/all/").endswith(".shop")
+assert name_of("/none/", "/none/") == "no view"
+settings.ROOT_URLCONF = "missing"
+from django.urls import clear_url_caches
+clear_url_caches()
+assert name_of("/all/", "/all/") == "no view"
+"""
+    )
+
+
+def test_the_view_is_found_by_the_path_below_the_sites_prefix() -> None:
+    request_started.send(None, environ=environ("/orders/17/", SCRIPT_NAME="/shop"))
+    label = web_request.describe_current_request()
+    assert label is not None
+    assert label.path_info == "/orders/17/"
+    request_started.send(None, scope={"method": "GET", "path": "/shop/orders/17/", "root_path": "/shop"})
+    label = web_request.describe_current_request()
+    assert label is not None
+    assert label.path_info == "/orders/17/"

@@ -96,7 +96,7 @@ def test_the_command_line_prints_a_summary_or_everything_as_json(worker: Worker,
 
 def test_an_unknown_option_is_named(worker: Worker) -> None:
     answer = worker.control("pools", options=["holder"])
-    assert answer == {"error": "inspect pools knows no holder; it takes: holders, buckets."}
+    assert answer == {"error": "inspect pools knows no holder; it takes: holders, buckets, tasks."}
 
 
 def test_the_limit_is_raised_at_once_and_lowered_as_connections_come_back(worker: Worker) -> None:

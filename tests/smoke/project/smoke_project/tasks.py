@@ -100,6 +100,14 @@ def hold_for(seconds: float) -> None:
 
 
 @shared_task
+def sleep_in_transaction(seconds: float) -> None:
+    """Keep a transaction open, and do nothing in it."""
+    with transaction.atomic():
+        fetch("select 1")
+        time.sleep(seconds)
+
+
+@shared_task
 def schedule(name: str, task: str, seconds: float) -> None:
     """Let beat send a task at intervals until ``unschedule``."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
