@@ -138,6 +138,7 @@ def test_alone_it_may_have_all_if_one_is_much_and_nobody_was_there_not_long_ago(
     standing = judge_list(own(20, 90), pool("m", 20, 90), limit=ALWAYS_KEPT_FROM)
     assert (standing.budget, standing.has_reserve) == (ALWAYS_KEPT_FROM - 1, True)
     assert judge_list(own(1, 30), pool("m", 1, 30), limit=1).target == 1, "the only one that there is"
+    assert judge_list(own(1, 30), pool("m", 1, 30), limit=2).cap == 2
 
 
 def test_own_connections_that_holders_have_renamed_are_no_strangers() -> None:

@@ -169,8 +169,7 @@ class _View:
         is_kept = (
             (strangers and not are_strangers_ahead)
             or is_company_expected
-            or wanting + RESERVE >= scope.limit
-            or (not others and scope.limit >= ALWAYS_KEPT_FROM)
+            or (wanting + RESERVE >= scope.limit if others else scope.limit >= ALWAYS_KEPT_FROM)
         )
         #: How much is kept free.
         self.reserve = RESERVE if is_kept else 0
