@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from django_geventpool.drivers.server import is_full
+
 from .options import DemoOptions
 from .pool_numbers import PoolNumbers
 
@@ -58,7 +60,7 @@ class Outcome:
         """Whether all is good or, without a pool, tasks have failed as the server was full, and in no other way."""
         if self.is_good or not self.options.stock:
             return self.is_good
-        refused = all(reason.startswith("OperationalError") for reason, _ in self.reasons)
+        refused = all(is_full(reason) for reason, _ in self.reasons)
         return refused and not self.lost and not self.wrong_modules
 
     @property

@@ -40,6 +40,7 @@ def test_tasks_that_a_full_server_refuses_are_expected_without_a_pool() -> None:
     [
         ((), {"failed": 5, "reasons": [(FULL, 5)]}),
         (("--stock",), {"failed": 5, "reasons": [(FULL, 4), ("ImportError: no library", 1)]}),
+        (("--stock",), {"failed": 5, "reasons": [("OperationalError: server closed the connection unexpectedly", 5)]}),
         (("--stock",), {"failed": 5, "reasons": [(FULL, 5)], "lost": 1}),
         (("--stock",), {"failed": 5, "reasons": [(FULL, 5)], "wrong_modules": 1}),
         ((), {"peak": 11}),
