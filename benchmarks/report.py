@@ -47,10 +47,10 @@ def as_markdown(summaries: Sequence[Summary], machine: Machine, notes: Sequence[
         *notes,
     ]
     for title, rows in _groups(summaries):
-        parts += [f"### {title}", _table(rows)]
+        parts += [f"## {title}", _table(rows)]
     reasons = [line for summary in order(summaries) for line in _reasons(summary)]
     if reasons:
-        parts += ["### Errors", "\n".join(reasons)]
+        parts += ["## Errors", "\n".join(reasons)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -10,6 +10,7 @@ from django.core import checks
 
 from django_geventpool import checks as backend_checks
 from django_geventpool.checks import ids
+from django_geventpool.checks.documentation import explained
 
 REUSE_WARNING = checks.Warning(
     "CELERY_DB_REUSE_MAX is set: Celery's Django fixup will not close connections after each task.",
@@ -18,6 +19,7 @@ REUSE_WARNING = checks.Warning(
 )
 
 
+@explained
 def check_reuse(**_kwargs: Any) -> Sequence[checks.CheckMessage]:
     """Check that Celery isn't told to keep connections from task to task."""
     return [REUSE_WARNING] if getattr(settings, "CELERY_DB_REUSE_MAX", None) else []

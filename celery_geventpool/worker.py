@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from django_geventpool import checks, engines, green
+from django_geventpool.checks.documentation import with_link
 from django_geventpool.options import PoolOptions
 
 from .checks import REUSE_WARNING
@@ -69,7 +70,7 @@ def log_start(worker: WorkController) -> None:
             green.active(),
             connections[alias].Database.__name__,  # type: ignore[attr-defined]
         )
-    reuse = [REUSE_WARNING] if worker.app.conf.get("CELERY_DB_REUSE_MAX") else []
+    reuse = [with_link(REUSE_WARNING)] if worker.app.conf.get("CELERY_DB_REUSE_MAX") else []
     for message in [*checks.check_databases(), *checks.check_session_apps(), *reuse]:
         logger.warning("%s %s (%s)", message.msg, message.hint, message.id)
     _warn_if_not_green(worker)

@@ -97,7 +97,7 @@ class Display:
                 complete_style=color,
                 finished_style=color,
             ),
-            f"{moment.connections} on the server, peak {moment.peak}",
+            f"{moment.connections} on the server, most {moment.peak}",
         )
         if moment.pool is not None:
             gauges.add_row("pool", "", str(moment.pool))
@@ -109,7 +109,7 @@ class Display:
         parts = [f"{moment.ended}/{self._tasks} tasks"]
         if moment.failed:
             parts.append(f"{moment.failed} failed")
-        parts.append(f"{moment.connections} connections on the server (peak {moment.peak})")
+        parts.append(f"{moment.connections} connections (most {moment.peak})")
         if moment.pool is not None:
             parts.append(f"pool: {moment.pool}")
         return ", ".join(parts)

@@ -75,6 +75,16 @@ class Environment:
         )
 
 
+def what_starts() -> str:
+    """Return what the demo starts by itself, in words."""
+    own = [
+        *([] if "DATABASE_URL" in os.environ else ["a PostgreSQL server, which came as a Python package"]),
+        *([] if "CELERY_BROKER_URL" in os.environ else ["a broker in a folder"]),
+        "a worker",
+    ]
+    return ", ".join(own)
+
+
 @contextmanager
 def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
     """Start the servers that the user doesn't provide, and stop them at the end."""
@@ -103,7 +113,9 @@ def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
     max_connections = max(_MAX_CONNECTIONS, options.limit + _OTHER_CONNECTIONS)
     with PostgresServer(max_connections=max_connections) as server:
         variables["DATABASE_URL"] = server.url
-        description = f"PostgreSQL with max_connections {max_connections}, {broker_description}"
+        description = (
+            f"PostgreSQL with room for {max_connections} connections (its max_connections), {broker_description}"
+        )
         yield Environment(description, name, folder, variables)
 
 

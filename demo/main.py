@@ -19,7 +19,7 @@ from rich.console import Console
 from servers.celery_worker import WorkerFailed
 from servers.postgres_binaries import PostgresNotFound
 
-from .environment import environment
+from .environment import environment, what_starts
 from .options import DemoOptions, parse_options
 from .outcome import Outcome
 
@@ -39,13 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"[red]{type(error).__name__}[/red]:", end=" ")
         console.print(str(error), markup=False)
         return 1
-    return 0 if outcome.is_good else 1
+    return 0 if outcome.is_as_expected else 1
 
 
 def _run(options: DemoOptions, console: Console) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="geventpool-demo-") as name:
         folder = Path(name)
         log_file = folder / "worker.log"
+        if options.stock:
+            console.print("Without a pool: tasks are expected to fail, when the server has no connection left.")
+        console.print(f"Starting {what_starts()} ...")
         with environment(options, folder) as surroundings:
             console.print(f"On {surroundings.description}.")
             os.environ.update(surroundings.variables)
@@ -55,7 +58,7 @@ def _run(options: DemoOptions, console: Console) -> Outcome:
 
             outcome = run(options, surroundings, console, log_file)
         outcome.print(console)
-        if outcome.lost or not (outcome.is_good or options.stock):
+        if not outcome.is_as_expected:
             _show_log(console, log_file)
         return outcome
 

@@ -33,10 +33,10 @@ def as_markdown(runs: Sequence[Run], summaries: Sequence[Summary], machine: str)
     """Return a table with a line for each run of "phases", and one for each scenario with a line for each phase."""
     parts = [machine]
     if summaries:
-        parts += ["### phases", _table(_SUMMARY_COLUMNS, [_summary_row(one, summaries) for one in summaries])]
+        parts += ["## phases", _table(_SUMMARY_COLUMNS, [_summary_row(one, summaries) for one in summaries])]
     for scenario in dict.fromkeys(run.scenario for run in runs):
         rows = [_phase_row(run, phase) for run in runs if run.scenario == scenario for phase in run.phases]
-        parts += [f"### {scenario}, each phase", _table(_PHASE_COLUMNS, rows)]
+        parts += [f"## {scenario}, each phase", _table(_PHASE_COLUMNS, rows)]
     return "\n\n".join(parts) + "\n"
 
 

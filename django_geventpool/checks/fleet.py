@@ -19,7 +19,7 @@ from . import ids
 
 _HINT = (
     "Pools share by demand, and the sum of their MAX_CONNS may be more than the limit: MAX_CONNS is what one process "
-    "may have at the most. See docs/sizing.md."
+    "may have at the most."
 )
 
 
@@ -35,7 +35,7 @@ def check_fleet(alias: str) -> Iterator[CheckMessage]:
             f'DATABASES["{alias}"]: the server does not say whose sessions are whose, so processes that share a limit '
             f"can't see each other: {reason}",
             hint="Keep MAX_CONNS, times the number of processes, within the limit, or else they wait for each other "
-            "without knowing how many need connections. See docs/sizing.md.",
+            "without knowing how many need connections.",
             id=ids.SESSION_LIST_UNREADABLE,
         )
         return
@@ -59,7 +59,7 @@ def _check_own_limit(alias: str, census: Census) -> Iterator[CheckMessage]:
             f'DATABASES["{alias}"]["OPTIONS"]: MAX_CONNS is {limit}, but {_name(alias, scope)} allows {scope.limit} '
             "connections, for all processes together.",
             hint=f"Have that raised, or set MAX_CONNS to {scope.limit} or less: what one process may have at the most, "
-            "while others need none. There is no need to divide the limit. See docs/sizing.md.",
+            "while others need none. There is no need to divide the limit.",
             id=ids.LIMIT_ABOVE_SERVERS,
         )
 
@@ -71,7 +71,7 @@ def _check_number_of_pools(alias: str, census: Census) -> Iterator[CheckMessage]
         yield CheckWarning(
             f"{_facts(alias, scope)} There is hardly a connection for each: where more processes need one, they take "
             "turns.",
-            hint="Have the limit raised, or run fewer processes. See docs/sizing.md.",
+            hint="Have the limit raised, or run fewer processes.",
             id=ids.MORE_POOLS_THAN_CONNECTIONS,
         )
 

@@ -1,4 +1,4 @@
-"""The ids of the system checks, for ``SILENCED_SYSTEM_CHECKS``; docs/observability.md explains each."""
+"""The ids of the system checks, for ``SILENCED_SYSTEM_CHECKS``; docs/checks.md explains each."""
 
 WRONG_OPTIONS = "geventpool.E001"
 PASSWORD_NEEDS_ARGUMENTS = "geventpool.E002"

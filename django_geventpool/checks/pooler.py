@@ -24,13 +24,12 @@ _PATIENCE = 5.0
 
 _HINT_IN_SESSION_MODE = (
     "Keep MAX_CONNS, times the number of processes, within PgBouncer's default_pool_size: each connection has one of "
-    "the server's for as long as it is open. Or connect to the server itself: this pool needs no other. See "
-    "docs/pgbouncer.md."
+    "the server's for as long as it is open. Or connect to the server itself: this pool needs no other."
 )
 _HINT_IN_TRANSACTION_MODE = (
     "MAX_CONNS, times the number of processes, may be more than PgBouncer's default_pool_size: transactions wait there "
     'for their turn. Nobody has a session there, so nothing can be kept in one: SESSION_STATE "raise" refuses the '
-    'statements that try to, and "warn" names them. See docs/pgbouncer.md.'
+    'statements that try to, and "warn" names them.'
 )
 
 
@@ -53,8 +52,7 @@ def _check_transaction_mode(text: str, settings: dict[str, Any]) -> Iterator[Che
         yield CheckWarning(
             f"{text}, in which QuerySet.iterator() fails outside of atomic: the server-side cursor that it reads from "
             "stays with a server connection that others get.",
-            hint='Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE": iterator() then reads all rows at once. See '
-            "docs/pgbouncer.md.",
+            hint='Set "DISABLE_SERVER_SIDE_CURSORS": True beside "ENGINE": iterator() then reads all rows at once.',
             id=ids.SERVER_SIDE_CURSORS_BEHIND_POOLER,
         )
     if options.split(settings["OPTIONS"])[0].ON_RELEASE_DISCARD_ALL is True:

@@ -12,8 +12,10 @@ from django.core.checks import Warning as CheckWarning
 
 from .. import engines, green
 from . import ids, installed
+from .documentation import explained
 
 
+@explained
 def check_green(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Check that psycopg2 is green where the process is: the pool's engines see to it only when they connect."""
     framework = green.active()
@@ -43,6 +45,7 @@ def _is_psycopg2_green() -> bool:
     return extensions.get_wait_callback() is not None
 
 
+@explained
 def check_celery(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Check that a project with a Celery app has the worker side too."""
     celery = sys.modules.get("celery._state")  # Not by an import: the backend works without Celery.

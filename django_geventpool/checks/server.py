@@ -11,11 +11,13 @@ from django.db import DatabaseError, connections
 
 from .. import engines
 from . import ids
+from .documentation import explained
 from .fleet import check_fleet
 from .pooler import check_pooler
 from .settings import check_database
 
 
+@explained
 def check_servers(databases: Sequence[str] | None = None, **_kwargs: Any) -> Sequence[CheckMessage]:
     """Check the servers of the databases that ``manage.py check --database`` names, unless their settings are wrong."""
     pooled = engines.pooled_databases() if databases else {}

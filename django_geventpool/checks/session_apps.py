@@ -18,6 +18,7 @@ from django.core.checks import Warning as CheckWarning
 
 from .. import engines
 from . import ids
+from .documentation import explained
 
 
 def _always() -> bool:
@@ -102,6 +103,7 @@ KNOWN = {
 }
 
 
+@explained
 def check_session_apps(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Warn of the installed or imported apps that need pins, for each database in mode "transaction" without them."""
     given = {alias: database.get("OPTIONS") for alias, database in engines.pooled_databases().items()}

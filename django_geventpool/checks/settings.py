@@ -13,8 +13,10 @@ from .. import engines, options, passwords
 from ..errors import InvalidOption
 from ..options import foreign
 from . import ids, installed
+from .documentation import explained
 
 
+@explained
 def check_databases(**_kwargs: Any) -> Sequence[CheckMessage]:
     """Check the settings of each database that uses the pool."""
     pooled = engines.pooled_databases()
@@ -27,7 +29,7 @@ def check_database(alias: str, database: dict[str, Any]) -> Iterator[CheckMessag
     try:
         passwords.check(alias, database)
     except ImproperlyConfigured as error:
-        hint = "See docs/passwords.md of celery-geventpool."
+        hint = "It is called for each new connection, and has to find all it needs by itself."
         yield Error(str(error), hint=hint, id=ids.PASSWORD_NEEDS_ARGUMENTS)
     if database.get("CONN_MAX_AGE", 0) != 0:
         yield CheckWarning(
@@ -45,7 +47,7 @@ def _check_options(alias: str, database: dict[str, Any]) -> Iterator[CheckMessag
     except InvalidOption as error:
         yield Error(
             f'DATABASES["{alias}"]["OPTIONS"]: {error}',
-            hint="The options and their defaults are listed in the README of celery-geventpool.",
+            hint="Remove or mend it.",
             id=ids.WRONG_OPTIONS,
         )
     for stray in foreign.find(database):

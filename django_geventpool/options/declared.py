@@ -1,4 +1,4 @@
-"""The pool's options, each declared once: here. A unit test compares the table in README.md with it."""
+"""The pool's options, each declared once: here. A unit test compares the table in docs/options.md with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Option(NamedTuple):
     """What is declared of an option, besides its name, type and default."""
 
     kind: Kind
-    #: What it does, as in README.md.
+    #: What it does, as in docs/options.md.
     meaning: str
     #: What other pools call it, or people guess. Case, underscores and a leading "pool" make no difference.
     synonyms: tuple[str, ...]
@@ -33,8 +33,8 @@ def _option(default: T, kind: Kind, meaning: str, *, synonyms: str = "") -> T:
 class PoolOptions:
     """The upper-case entries of ``DATABASES[alias]["OPTIONS"]``, validated; times are in seconds.
 
-    To add one, declare it here, of a kind that ``kinds.py`` has, with its row in README's table; what two of them rule
-    out together goes into ``_check_together``.
+    To add one, declare it here, of a kind that ``kinds.py`` has, with its row in docs/options.md; what two of them
+    rule out together goes into ``_check_together``.
 
     :raises InvalidOption: for a value of the wrong type or out of its range, and for options that contradict
         each other.
@@ -153,6 +153,6 @@ class PoolOptions:
         return self.MAX_CONNS if self.REUSE_CONNS is None else self.REUSE_CONNS
 
 
-#: The options by name, in the order of README.md.
+#: The options by name, in the order of docs/options.md.
 DECLARED: dict[str, Option] = {option.name: option.metadata["option"] for option in fields(PoolOptions)}
 NAMES = frozenset(DECLARED)

@@ -10,6 +10,7 @@ from ..errors import InvalidOption
 from ..text import show
 from . import foreign
 from .declared import NAMES, PoolOptions
+from .kinds import from_text
 
 
 def split(options: object) -> tuple[PoolOptions, dict[str, Any]]:
@@ -20,7 +21,7 @@ def split(options: object) -> tuple[PoolOptions, dict[str, Any]]:
     """
     if not isinstance(options, Mapping):
         raise InvalidOption(f"OPTIONS must be a dictionary, not {show(options)}.")
-    ours = {name: value for name, value in options.items() if str(name).isupper()}
+    ours = {name: from_text(value) for name, value in options.items() if str(name).isupper()}
     for name, value in ours.items():
         if name not in NAMES:
             raise InvalidOption(_unknown(name, value))

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 #: The most that PostgreSQL's max_connections can be.
 _MOST_CONNECTIONS = 262_143
+
+
+_WORDS = {"None": None, "True": True, "False": False}
+
+
+def from_text(value: object) -> Any:
+    """Return what a text stands for that is a number, None, True or False; any other value as it is.
+
+    Libraries that read settings from URLs leave some of these as text, and no option takes such a text as its value.
+    """
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return float(value) if re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}", value) else _WORDS.get(value, value)
 
 
 class Kind(Protocol):

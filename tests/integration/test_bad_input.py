@@ -28,7 +28,7 @@ from .conftest import MakeDatabase
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"MAX_CONN": 5}, "did you mean MAX_CONNS?"),
     ({"WHATEVER": 5}, "Unknown pool option WHATEVER"),
-    ({"MAX_CONNS": "5"}, "MAX_CONNS must be a whole number"),
+    ({"MAX_CONNS": "five"}, "MAX_CONNS must be a whole number"),
     ({"MAX_CONNS": 2.5}, "MAX_CONNS must be a whole number"),
     ({"MAX_CONNS": True}, "MAX_CONNS must be a whole number"),
     ({"MAX_CONNS": 0}, "MAX_CONNS must be a whole number of at least 1"),
@@ -37,7 +37,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"MIN_CONNS": 5, "MAX_CONNS": 4}, "MIN_CONNS (5) must not be above MAX_CONNS (4)"),
     ({"CONN_WAIT_TIMEOUT": -1}, "CONN_WAIT_TIMEOUT must be a number of seconds"),
     ({"CONN_WAIT_TIMEOUT": float("nan")}, "CONN_WAIT_TIMEOUT must be a number of seconds"),
-    ({"CONN_IDLE_TIMEOUT": "60"}, "CONN_IDLE_TIMEOUT must be a number of seconds"),
+    ({"CONN_IDLE_TIMEOUT": "60 s"}, "CONN_IDLE_TIMEOUT must be a number of seconds"),
     ({"CONN_MAX_LIFETIME": 0}, "CONN_MAX_LIFETIME must be a number of seconds above 0"),
     ({"LEAK_WARNING_AFTER": 0}, "LEAK_WARNING_AFTER must be a number of seconds above 0"),
     ({"ON_RELEASE_DISCARD_ALL": "yes"}, 'ON_RELEASE_DISCARD_ALL must be "dirty", True or False'),

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from django_geventpool.checks import ids
+from django_geventpool.checks.documentation import SITE, link_of
+
+REPOSITORY = "https://github.com/geventpool/celery-geventpool/"
 ROOT = Path(__file__).parent.parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PACKAGES = (ROOT / "django_geventpool", ROOT / "celery_geventpool")
@@ -25,13 +29,47 @@ def without_code(page: Path) -> str:
 
 def anchors(page: Path) -> set[str]:
     """Return what can follow ``#`` in links to a page."""
-    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    text = without_code(page)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r"^\((.+)\)=$", text, re.MULTILINE))
 
 
 def links(page: Path) -> list[str]:
     """Return the targets of a page's links and pictures that are no URLs."""
     return [target for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)) if "://" not in target]
+
+
+def test_the_readme_is_short_and_its_links_work_everywhere() -> None:
+    readme = ROOT / "README.md"
+    assert len(readme.read_text().splitlines()) <= 130
+    assert links(readme) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_the_site_and_the_repository_lead_to_what_is_here(page: Path) -> None:
+    text = without_code(page)
+    places = [
+        *(
+            (ROOT / "docs" / f"{name}.md", anchor)
+            for name, anchor in re.findall(rf"{SITE}([\w-]+)\.html#?([\w-]*)", text)
+        ),
+        *(
+            (ROOT / path, anchor)
+            for path, anchor in re.findall(rf"{REPOSITORY}(?:blob|tree)/main/([^)#\s]+)#?([\w-]*)", text)
+        ),
+    ]
+    for file, anchor in places:
+        assert file.exists(), f"{file}: no such file"
+        assert not anchor or anchor in anchors(file), f"{file}: no heading {anchor}"
+
+
+def test_the_links_of_checks_lead_to_their_explanations() -> None:
+    explained = anchors(ROOT / "docs" / "checks.md")
+    wanted = {link_of(check_id).partition("#")[2] for name, check_id in vars(ids).items() if name.isupper()}
+    assert wanted
+    assert wanted <= explained
+    assert link_of(ids.WRONG_OPTIONS).startswith(f"{SITE}checks.html#")
 
 
 def law_numbers() -> list[int]:

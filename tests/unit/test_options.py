@@ -73,11 +73,33 @@ def test_an_unknown_name_like_no_other_is_refused_with_all_names() -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(Count))
-@pytest.mark.parametrize("value", ["4", 4.0, True, False, -1, [4], object()])
+@pytest.mark.parametrize("value", ["four", "4_0", " 4", 4.0, True, False, -1, [4], object()])
 def test_a_count_is_a_whole_number(name: str, value: object) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name} must be a whole number of at least ")
     assert message.endswith(f"not {value!r}.")
+
+
+def test_text_counts_as_what_it_says() -> None:
+    """Libraries that read settings from URLs give text."""
+    pool, driver = split(
+        {"MAX_CONNS": "20", "CONN_WAIT_TIMEOUT": "2.5", "CONN_IDLE_TIMEOUT": "None", "ON_RELEASE_DISCARD_ALL": "False"}
+        | {"POOL_MODE": "transaction", "connect_timeout": "5"}
+    )
+    assert pool == PoolOptions(
+        MAX_CONNS=20,
+        CONN_WAIT_TIMEOUT=2.5,
+        CONN_IDLE_TIMEOUT=None,
+        ON_RELEASE_DISCARD_ALL=False,
+        POOL_MODE="transaction",
+    )
+    assert driver == {"connect_timeout": "5"}
+
+
+def test_text_that_says_something_else_is_refused() -> None:
+    assert refusal(MAX_CONNS="2.5") == "MAX_CONNS must be a whole number of at least 1, not 2.5."
+    assert refusal(MAX_CONNS="True") == "MAX_CONNS must be a whole number of at least 1, not True."
+    assert refusal(POOL_MODE="1").startswith("POOL_MODE must be ")
 
 
 def test_a_limit_of_zero_is_refused() -> None:
@@ -90,7 +112,7 @@ def test_a_count_is_never_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", of_kind(Seconds))
-@pytest.mark.parametrize("value", ["15", True, -1, -0.5, float("nan"), (15,)])
+@pytest.mark.parametrize("value", ["15 s", "-1", "1e3", "nan", True, -1, -0.5, float("nan"), (15,)])
 def test_a_time_is_a_number_of_seconds(name: str, value: object) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name} must be a number of seconds")

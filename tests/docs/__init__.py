@@ -1,0 +1,1 @@
+"""The examples of the documentation run, and what it quotes is what the code says."""
