@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import hosts
-from .errors import is_foreign
+from .errors import Suppress, is_foreign
 
 #: The parameters that say where the server is.
 WHERE = ("service", "host", "hostaddr", "port")
@@ -44,7 +44,9 @@ def _answers(host: str, port: str, timeout: float) -> bool:
             connection.sendall(_QUESTION)
             answer = connection.recv(1)
             if answer == _TLS:
-                _shake_hands(connection)
+                # It has answered, whatever it then demands, such as a certificate of ours.
+                with Suppress(ssl.SSLError, ConnectionError):
+                    _shake_hands(connection)
             return bool(answer)
     except TimeoutError:
         return False  # The socket's own.

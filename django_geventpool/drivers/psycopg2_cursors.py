@@ -120,7 +120,7 @@ class WatchedCursor(_Cursor):
         """
         connection, text = self.connection, _text_of(query, self)
         status = connection.get_transaction_status()
-        connection.statement_limit.begin(status)
+        connection.statement_limit.begin(status, connection.session.ended)
         beginning = text[:BEGINNING]
         before = connection.statement_limit.sql_before(
             beginning if isinstance(beginning, str) else beginning.decode("latin-1"), status

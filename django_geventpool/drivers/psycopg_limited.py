@@ -31,9 +31,8 @@ class _LimitedCursor(_Cursor):
     __slots__ = ()
 
     def _start_query(self, query: Query | None = None) -> PQGen[None]:
-        limit = _limit_of(self)
-        limit.drops_result = False
-        limit.begin(self._pgconn.transaction_status)
+        _limit_of(self).drops_result = False
+        _begin(self)
         yield from super()._start_query(query)
 
     def _maybe_prepare_gen(self, pgq: PostgresQuery, **options: Any) -> PQGen[None]:
@@ -78,7 +77,7 @@ class _LimitedServerCursor(_Cursor):
     __slots__ = ()
 
     def _start_query(self, query: Query | None = None) -> PQGen[None]:
-        _limit_of(self).begin(self._pgconn.transaction_status)
+        _begin(self)
         yield from super()._start_query(query)
         yield from _set_apart(self, b"SELECT")
 
@@ -86,6 +85,11 @@ class _LimitedServerCursor(_Cursor):
 def _limit_of(cursor: Cursor[Any]) -> StatementLimit:
     limit: StatementLimit = cursor.connection.statement_limit  # type: ignore[attr-defined]  # It is one of the pool's.
     return limit
+
+
+def _begin(cursor: Cursor[Any]) -> None:
+    ended = cursor.connection.session.ended  # type: ignore[attr-defined]
+    _limit_of(cursor).begin(cursor._pgconn.transaction_status, ended)  # noqa: SLF001
 
 
 def _sql_before(cursor: Cursor[Any], query: bytes) -> str:

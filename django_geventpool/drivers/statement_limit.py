@@ -52,23 +52,27 @@ class StatementLimit:
     :param configured: what the server has answered to QUESTION when it was opened.
     """
 
-    __slots__ = ("_may_be_lower", "_set_at", "drops_result")
+    __slots__ = ("_ended", "_may_be_lower", "_set_at", "drops_result")
 
     def __init__(self, configured: str) -> None:
         #: Whether the role or the user may have set a timeout that is lower.
         self._may_be_lower = configured != "0"
         #: When one was set for the transaction (monotonic seconds); None if it isn't.
         self._set_at: float | None = None
+        #: How many transactions and savepoints the driver's methods had ended then.
+        self._ended = 0
         #: Whether the first result of what was sent last is not the user's. Only psycopg 3 needs to know.
         self.drops_result = False
 
-    def begin(self, status: int) -> None:
+    def begin(self, status: int, ended: int) -> None:
         """Record that a statement comes next.
 
         :param status: libpq's, before it and before a BEGIN that goes before it.
+        :param ended: how many transactions and savepoints the driver's methods have ended (``SessionState.ended``).
         """
-        if status == _IDLE:
+        if status == _IDLE or ended != self._ended:
             self._set_at = None
+            self._ended = ended
 
     def sql_before(self, statement: str, status: int) -> str:
         """Return the SQL that is to be executed before a statement, in its transaction; empty for none.

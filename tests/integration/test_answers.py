@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from django_geventpool.backends.pools import server_answers
 from django_geventpool.drivers.answers import answers
 from servers.postgres_address import Postgres
 from servers.process import wait_until
+from servers.tls import OpensslNotFound, make_certificate
 from tests.support.tls import TlsServer
 
 from .conftest import MakeDatabase, PutPgBouncerBefore
@@ -101,3 +105,33 @@ def test_a_server_with_tls_has_nothing_to_log(tls: TlsServer) -> None:
         assert connection.recv(1) == b"S"
     assert wait_until(lambda: "could not accept SSL" in log.read_text()[before:], 10), "of this one, which is rude"
     assert log.read_text()[before:].count("could not accept SSL") == 1
+
+
+def test_a_server_that_demands_a_certificate_answers(tmp_path: Path) -> None:
+    """With TLS 1.2 the client hears of it in the handshake; PostgreSQL itself demands it later, poolers may not."""
+    try:
+        certificate = make_certificate(tmp_path, "server")
+    except OpensslNotFound as error:
+        pytest.skip(str(error))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    context.load_verify_locations(certificate.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    refusals = []
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.recv(8)
+        connection.sendall(b"S")
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except ssl.SSLError as error:
+            refusals.append(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        assert answers({"host": "127.0.0.1", "port": str(listener.getsockname()[1])}, 5) is True
+        server.join()
+    assert len(refusals) == 1, "the handshake has failed"

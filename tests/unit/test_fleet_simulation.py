@@ -220,6 +220,21 @@ def test_long_queries_and_short_ones_share(seed: int) -> None:
     fleet.assert_bound()
 
 
+@pytest.mark.parametrize(("slow", "limit", "within"), [(2, 12, 6.0), (3, 25, 6.0), (1, 2, 20.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_late_one_comes_in_where_all_but_one_have_long_queries(
+    seed: int, slow: int, limit: int, within: float
+) -> None:
+    fleet = Fleet(seed, slow + 1, 25, limit)
+    for pool in fleet.pools[:slow]:
+        pool.query = 60.0
+    fleet.world.run(130.0)
+    (late,) = fleet.world.add(1, 25)
+    fleet.make_busy(late)
+    fleet.time_until(lambda: late.in_use > 0, within)
+    fleet.assert_bound()
+
+
 def test_with_room_for_all_looks_get_rare() -> None:
     fleet = Fleet(0, 3, 10, 100)
     fleet.world.run(60.0)

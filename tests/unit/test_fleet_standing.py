@@ -108,6 +108,14 @@ def test_who_has_most_of_a_full_server_leaves_room_now_and_then_if_none_is_kept_
     assert not judge_list(own(25, 25), pool("m", 25, 25)).is_doorkeeper, "alone, it probes"
 
 
+def test_silent_pools_leave_the_room_to_who_has_connections_that_come_back() -> None:
+    listed = [pool("m", 4, 25), pool("a", 21, 25)]
+    assert judge_list(own(4, 25), *listed, silent="a").is_doorkeeper
+    listed = [pool("m", 1, 25), pool("a", 1, 25)]
+    standing = judge_list(own(1, 25), *listed, limit=2, silent="a")
+    assert (standing.is_doorkeeper, standing.has_reserve) == (True, False), "none can be kept free"
+
+
 def test_those_that_follow_one_that_has_come_back_are_counted_with_it() -> None:
     listed = [pool("m", 20, 25), pool("a", 1, 25, age=0.1)]
     assert judge_list(own(20, 25), *listed, company=True).target == 12

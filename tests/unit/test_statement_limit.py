@@ -62,7 +62,7 @@ def test_what_may_not_share_a_transaction_is_not(statement: str) -> None:
 def test_a_lower_timeout_is_looked_for_where_the_user_may_have_set_one(own: str) -> None:
     limit = StatementLimit("0")
     limit.sql_before(own, IDLE)
-    limit.begin(IDLE)
+    limit.begin(IDLE, 0)
     sql = limit.sql_before("select 1", IDLE)
     assert "least(99" in sql
     assert without_limit(f"{sql}select 1".encode()) == b"select 1"
@@ -74,14 +74,16 @@ def test_a_lower_timeout_is_looked_for_where_the_role_has_one() -> None:
 
 def test_in_a_transaction_it_is_set_once_and_again_after_what_may_undo_it() -> None:
     limit = StatementLimit("0")
-    limit.begin(IDLE)
+    limit.begin(IDLE, 0)
     assert limit.sql_before("select 1", IN_TRANSACTION)
-    limit.begin(IN_TRANSACTION)
+    limit.begin(IN_TRANSACTION, 0)
     assert limit.sql_before("select 2", IN_TRANSACTION) == ""
     limit.sql_before("rollback to savepoint a", IN_TRANSACTION)
     assert limit.sql_before("select 3", IN_TRANSACTION)
-    limit.begin(IDLE)
+    limit.begin(IDLE, 0)
     assert limit.sql_before("select 4", IN_TRANSACTION)
+    limit.begin(IN_TRANSACTION, 1)
+    assert limit.sql_before("select 5", IN_TRANSACTION), "the driver has rolled back to a savepoint"
 
 
 def test_a_failed_transaction_takes_none() -> None:

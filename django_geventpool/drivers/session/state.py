@@ -110,7 +110,8 @@ class SessionState:
     def __init__(self) -> None:
         #: How often the connection was used: it grows before anything is sent.
         self.uses = 0
-        #: How many transactions were ended, by the driver's methods; an executed COMMIT isn't seen.
+        #: How many transactions were ended by the driver's methods, and with psycopg 3 savepoints rolled back; an
+        #: executed COMMIT isn't seen.
         self.ended = 0
         #: IDENTITY, CHARACTERISTICS, CURSORS and RECORDED, as far as they apply.
         self.changes = 0

@@ -176,6 +176,8 @@ class _View:
         self._left = scope.limit - fixed - self.reserve
         #: What the pools may have together. Strangers can't squeeze them below one each, for half of the limit.
         self.budget = max(self._left, min(wanting, scope.limit // 2), 1)
+        if self.budget > self._left and not strangers:
+            self.reserve = 0  # Silent pools have the rest, and so this one leaves room as if none were to be kept free.
         #: Free for the pools to grow into, beside the reserve.
         self._usable = max(
             0, self._left - self._sessions_of_live() - max(own.slots, 0 if mine is None else mine.sessions)
@@ -188,7 +190,7 @@ class _View:
         self._followers = min(absent, FOLLOWERS * young)
         #: Whether others have come in a moment ago, and not all may find room.
         self.has_newcomers = not has_turns and self.could_take(1) and young > 0
-        self._judge()
+        self._judge(has_others=bool(others))
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
     def _sessions_of_live(self) -> int:
@@ -198,7 +200,7 @@ class _View:
         """Return whether so many of each pool could take all that there is."""
         return times * self._limits >= self.scope.limit - self.strangers
 
-    def _judge(self) -> None:
+    def _judge(self, *, has_others: bool) -> None:
         own = self._own
         #: By token, what each pool wants, has and may have.
         self._rows = sorted(
@@ -211,9 +213,10 @@ class _View:
             ]
         )
         self._place = next(index for index, row in enumerate(self._rows) if row[0] == self._token)
+        # Silent pools have no connection that comes back, for as long as their queries are long.
         _, doorkeeper = max((sessions, token) for token, _, sessions, _, _ in self._rows)
         self.is_doorkeeper = bool(
-            self.live and not self.reserve and self.scope.sessions >= self.scope.limit and doorkeeper == self._token
+            has_others and not self.reserve and self.scope.sessions >= self.scope.limit and doorkeeper == self._token
         )
         taken = [max(demand, sessions) for _, demand, sessions, _, _ in self._rows]
         self.is_contested = sum(taken) > self.budget
