@@ -51,7 +51,7 @@ class PoolMetrics(bootsteps.StartStopStep):
         registry.register(PoolCollector(parent.hostname))  # type: ignore[attr-defined]
         assert self._port is not None
         try:
-            _server = server.start(self._host, self._port, make_wsgi_app(registry))
+            opened = server.start(self._host, self._port, make_wsgi_app(registry))
         except OSError as error:
             logger.error(
                 "No metrics are served on %s:%d: %s. The worker goes on without; "
@@ -61,8 +61,9 @@ class PoolMetrics(bootsteps.StartStopStep):
                 error,
             )
             return
-        threading.Thread(target=_server.serve_forever, name="pool-metrics", daemon=True).start()
-        logger.info("Metrics of the pools: http://%s:%d/metrics", self._host, _server.server_port)
+        threading.Thread(target=opened.serve_forever, name="pool-metrics", daemon=True).start()
+        _server = opened  # Now it can be shut down, which waits for the thread.
+        logger.info("Metrics of the pools: http://%s:%d/metrics", self._host, opened.server_port)
 
     def stop(self, parent: WorkController) -> None:
         """Serve on: this is stopped before the worker's pool, which waits for the running tasks. See ``close``."""
