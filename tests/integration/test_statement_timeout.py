@@ -284,9 +284,8 @@ def test_behind_pgbouncer_nobody_else_gets_it(
     database.give_back()
 
 
+@pytest.mark.driver("psycopg")
 def test_what_a_transaction_block_of_the_driver_undoes_is_set_again(database: Database, set_limit: SetLimit) -> None:
-    if not is_psycopg3:
-        pytest.skip("psycopg2's connections have no blocks within transactions")
     set_limit(100)
     with transaction.atomic(database.alias):
         database.fetch("savepoint a")  # Begins the transaction, without a timeout.
