@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from django.core.signals import request_finished, request_started
-from django.urls import resolve
 
 from .pool import naming
 from .text import printable
 
-logger = logging.getLogger("geventpool.pool")
-
-#: Stands for the view of a request whose path leads to none.
+#: Stands for the view of a request that hasn't come to one, or never does.
 NO_VIEW = "no view"
+
+#: Where a request's environ or scope keeps its label.
+_KEY = "geventpool.label"
 
 #: By class, as locals made before monkey-patching would be shared by all greenlets.
 _locals: dict[type, Any] = {}
@@ -31,19 +31,8 @@ class RequestLabel:
     method: str
     #: Without the query string, which may hold anything.
     path: str
-    #: Without the prefix under which the site is mounted.
-    path_info: str = ""
-    #: The name of its view, for use by task; empty until the request first asks for a connection.
-    name: str = ""
-
-    def find_view(self) -> None:
-        """Find out which view the request is for, as Django does."""
-        self.name = NO_VIEW  # In case that a converter of the URLs queries.
-        try:
-            self.name = resolve(self.path_info).view_name or NO_VIEW
-        except Exception:
-            # The project's code has failed, which Django itself will call, and this is for numbers.
-            logger.debug("The view of a request could not be found", exc_info=True)
+    #: The name of its view, for use by task.
+    name: str = NO_VIEW
 
     def __str__(self) -> str:
         # Quoted, as it was sent, so that a path can't break a line of a log.
@@ -61,33 +50,48 @@ def describe_current_request() -> RequestLabel | None:
 
     An asynchronous view's queries run in a thread that Django keeps for its request, and knows by the same label.
     """
-    label: RequestLabel | None = getattr(_local(), "label", None)
-    if label is not None and not label.name:
-        label.find_view()
-    return label
+    return getattr(_local(), "label", None)
 
 
-def _on_started(environ: Mapping[str, Any] | None = None, scope: Mapping[str, Any] | None = None, **_kw: Any) -> None:
+def _on_started(
+    environ: MutableMapping[str, Any] | None = None, scope: MutableMapping[str, Any] | None = None, **_kw: Any
+) -> None:
     if environ is not None:
-        prefix, path_info = _decoded(environ.get("SCRIPT_NAME", "")), _decoded(environ.get("PATH_INFO", ""))
-        label = RequestLabel(environ.get("REQUEST_METHOD", ""), f"{prefix}{path_info}", path_info)
+        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+        method = environ.get("REQUEST_METHOD", "")
+        # WSGI decodes the path's bytes as Latin-1, whatever they are.
+        environ[_KEY] = label = RequestLabel(method, path.encode("latin-1", "replace").decode("utf-8", "replace"))
     elif scope is not None:
-        path = scope.get("path", "")
-        label = RequestLabel(scope.get("method", ""), path, path.removeprefix(scope.get("root_path", "")))
+        scope[_KEY] = label = RequestLabel(scope.get("method", ""), scope.get("path", ""))
     else:
         return
+    _name_views()
     _local().label = label
     naming.mark(label)
+
+
+@functools.cache
+def _name_views() -> None:
+    """Make Django's handlers tell which view they have found for a request: to look for it again would cost more."""
+    from django.core.handlers.base import BaseHandler  # Workers need no handlers.
+
+    resolve_request = BaseHandler.resolve_request
+
+    @functools.wraps(resolve_request)
+    def resolve_and_name(self: BaseHandler, request: Any) -> Any:
+        match = resolve_request(self, request)
+        carrier: Mapping[str, Any] = getattr(request, "environ", None) or getattr(request, "scope", None) or {}
+        label = carrier.get(_KEY)
+        if label is not None:
+            label.name = match.view_name or NO_VIEW
+        return match
+
+    BaseHandler.resolve_request = resolve_and_name  # type: ignore[method-assign]
 
 
 def _on_finished(**_kwargs: Any) -> None:
     _local().label = None
     naming.mark(None)
-
-
-def _decoded(path: str) -> str:
-    """Return a path of WSGI's, which decodes the bytes as Latin-1, whatever they are."""
-    return path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _local() -> Any:

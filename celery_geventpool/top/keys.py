@@ -21,7 +21,8 @@ class Keys:
         self._can_read = False
 
     def __enter__(self) -> Keys:
-        with contextlib.suppress(ImportError, OSError, ValueError):
+        # AttributeError: there may be no input at all.
+        with contextlib.suppress(AttributeError, ImportError, OSError, ValueError):
             self._stack.enter_context(_read_each_key(sys.stdin.fileno()))
             self._can_read = True
         return self
@@ -48,11 +49,13 @@ def _read_each_key(descriptor: int) -> Iterator[None]:
     """Make a terminal give each key at once.
 
     :raises ImportError: where the system has no such terminals.
-    :raises OSError: if it is none; termios' own error is another.
+    :raises OSError: if it is none, or another program's now; termios' own error is another.
     """
     import termios
     import tty
 
+    if _is_in_background(descriptor):
+        raise OSError("a program in the background that changes its terminal is stopped")
     try:
         before = termios.tcgetattr(descriptor)
     except termios.error as error:
@@ -62,3 +65,11 @@ def _read_each_key(descriptor: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _is_in_background(descriptor: int) -> bool:
+    """Return whether the terminal is another program's now."""
+    try:
+        return os.tcgetpgrp(descriptor) != os.getpgrp()
+    except OSError:
+        return False  # It isn't the one that controls this program, nor stops it.

@@ -49,6 +49,7 @@ class Holder:
     :param name: for messages.
     :param poll_end: returns whether the greenlet has ended, for the few whose end gives no sign; None for all others.
     :param arrange_call: makes the framework call a function when the running greenlet ends, where it can.
+    :param starter_task: the name of the task that started the greenlet, for use by task; empty if there is none.
     """
 
     __slots__ = ("_arrange_call", "_end", "_has_ended", "name", "poll_end", "runner", "slots", "starter_task")
@@ -58,10 +59,10 @@ class Holder:
         name: str,
         poll_end: Callable[[], bool] | None,
         arrange_call: Callable[[Callable[[], object]], object] | None = None,
+        starter_task: str = "",
     ) -> None:
         self.name = name
-        #: The name of the task that started the greenlet, for use by task; empty if there is none.
-        self.starter_task = ""
+        self.starter_task = starter_task
         self.poll_end = poll_end
         #: Refers weakly to the greenlet or thread; None for a holder that stands for neither.
         self.runner: Callable[[], Any] | None = None
@@ -123,8 +124,6 @@ def current() -> Holder:
     framework = green.active()
     runner = naming.runner(framework)
     holder = _make(framework, runner)
-    if framework != "threads":
-        holder.starter_task = getattr(naming.label_of_starter(runner), "name", "")
     holder.runner = weakref.ref(runner)
     local.life = _Life(holder)
     return holder
@@ -141,12 +140,15 @@ def requests_with_slots() -> list[Any]:
 
 
 def _make(framework: green.Framework, runner: Any) -> Holder:
-    name = naming.name(framework, runner)
-    if framework == "threads" or (framework == "gevent" and not green.is_raw_greenlet(runner)):
-        return Holder(name, None)
+    if framework == "threads":
+        return Holder(naming.name(framework, runner), None)
+    starter = naming.label_of_starter(runner)
+    name, task = naming.name(framework, runner, starter), getattr(starter, "name", "")
+    if framework == "gevent" and not green.is_raw_greenlet(runner):
+        return Holder(name, None, starter_task=task)
     # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
-    return Holder(name, green.death_of_greenlet(), arrange_call)
+    return Holder(name, green.death_of_greenlet(), arrange_call, task)
 
 
 def nobody() -> Holder:

@@ -32,14 +32,17 @@ def mark(label: object | None) -> None:
     setattr(runner(green.active()), _LABEL, label)
 
 
-def name(framework: green.Framework, running: Any) -> str:
-    """Return the name of the running greenlet or thread, which is what ``runner`` returns."""
+def name(framework: green.Framework, running: Any, starter: object | None = None) -> str:
+    """Return the name of the running greenlet or thread, which is what ``runner`` returns.
+
+    :param starter: the label of the task that started it, see ``label_of_starter``.
+    """
     if framework == "threads":
         return f"thread {running.name}"
     about = _function(running) or _name_of_outermost_frame(framework)
-    starter = name_of_starter(running)
-    if starter is not None:
-        about = f"{about}, started by {starter}" if about else f"started by {starter}"
+    by = _name_of_starter(running) if starter is None else str(starter)
+    if by is not None:
+        about = f"{about}, started by {by}" if about else f"started by {by}"
     return f"greenlet {id(running):#x} ({about})" if about else f"greenlet {id(running):#x}"
 
 
@@ -84,10 +87,8 @@ def label_of_starter(running: Any) -> object | None:
     return None
 
 
-def name_of_starter(running: Any) -> str | None:
-    """Return the name of the task that started this greenlet, itself or through others; else that of the starter."""
-    if (label := label_of_starter(running)) is not None:
-        return str(label)
+def _name_of_starter(running: Any) -> str | None:
+    """Return the name of the greenlet that started this one, where no task did; None if there is nothing to say."""
     first = starter_of(running)
     # That the main greenlet or a hub is the starter says nothing.
     if first is None or first.parent is None or (function := _function(first)) is None:

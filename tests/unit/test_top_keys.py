@@ -49,3 +49,17 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch, i
         with Keys() as keys:
             assert keys.wait(0.05) is None
         assert time.monotonic() - began >= 0.05
+
+
+def test_in_the_background_the_terminal_is_left_alone(terminal: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _descriptor: os.getpgrp() + 1)
+    before = termios.tcgetattr(sys.stdin.fileno())
+    with Keys() as keys:
+        assert termios.tcgetattr(sys.stdin.fileno()) == before
+        assert keys.wait(0) is None
+
+
+def test_without_any_input_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with Keys() as keys:
+        assert keys.wait(0) is None

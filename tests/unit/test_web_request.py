@@ -142,41 +142,45 @@ print(*asyncio.run(main()), sep="\\n")
     assert lines == [f"request GET /{kind}/{number}" for kind in "as" for number in range(3)]
 
 
-def test_a_request_is_counted_under_the_name_of_its_view() -> None:
-    run_fresh(
-        """
-import sys, types
+VIEWS = """
+import asyncio, sys, types
 from django.conf import settings
-settings.configure(ROOT_URLCONF="urls", USE_I18N=False)
-from django.urls import path
-urls = types.ModuleType("urls")
-def shop(request): ...
-urls.urlpatterns = [path("orders/<int:number>/", shop, name="order"), path("all/", shop)]
-sys.modules["urls"] = urls
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF="urls", SECRET_KEY="x", USE_I18N=False)
+import django; django.setup()
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import include, path
 from django_geventpool import web_request
 
-def name_of(*arguments):
-    label = web_request.RequestLabel("GET", *arguments)
-    label.find_view()
-    return label.name
+web_request.connect()
+labels = []
 
-assert name_of("/shop/orders/17/", "/orders/17/") == "order"
-assert name_of("/all/", "/all/").endswith(".shop")
-assert name_of("/none/", "/none/") == "no view"
-settings.ROOT_URLCONF = "missing"
-from django.urls import clear_url_caches
-clear_url_caches()
-assert name_of("/all/", "/all/") == "no view"
+def keep(get_response):
+    def middleware(request):
+        labels.append(web_request.describe_current_request())
+        before = labels[-1].name
+        response = get_response(request)
+        print(before, "|", labels[-1].name)
+        return response
+    return middleware
+
+def shop(request, **_parameters):
+    return HttpResponse()
+
+urls = sys.modules["urls"] = types.ModuleType("urls")
+urls.urlpatterns = [path("orders/<int:number>/", shop, name="order"), path("all/", shop)]
+urls.keep = keep
+settings.MIDDLEWARE = ["urls.keep"]
 """
-    )
 
 
-def test_the_view_is_found_by_the_path_below_the_sites_prefix() -> None:
-    request_started.send(None, environ=environ("/orders/17/", SCRIPT_NAME="/shop"))
-    label = web_request.describe_current_request()
-    assert label is not None
-    assert label.path_info == "/orders/17/"
-    request_started.send(None, scope={"method": "GET", "path": "/shop/orders/17/", "root_path": "/shop"})
-    label = web_request.describe_current_request()
-    assert label is not None
-    assert label.path_info == "/orders/17/"
+def test_a_request_is_counted_under_the_name_of_its_view_from_where_django_has_found_it() -> None:
+    assert run_fresh(VIEWS + 'for path in ("orders/17/", "all/", "none/"): Client().get(f"/{path}")') == [
+        "no view | order",
+        "no view | __main__.shop",
+        "no view | no view",
+    ]
+
+
+def test_asynchronous_requests_are_counted_alike() -> None:
+    assert run_fresh(VIEWS + 'asyncio.run(AsyncClient().get("/orders/17/"))') == ["no view | order"]
