@@ -41,11 +41,12 @@ def watch():
 left_out = [".postgis"]
 for needed, modules in {
     "psycopg": tuple(
-        f".drivers.psycopg{rest}" for rest in ("", "_connection", "_cursors", "_door", "_libpq", "_restored")
+        f".drivers.psycopg{rest}"
+        for rest in ("", "_connection", "_cursors", "_door", "_libpq", "_limited", "_restored")
     ),
-    "rich": (".top.command", ".top.table"),
+    "rich": (".top.command", ".top.table", ".top.tasks"),
     "prometheus_client": (".metrics.prometheus",),
-    "opentelemetry": (".metrics.opentelemetry",),
+    "opentelemetry": (".metrics.opentelemetry", "celery_geventpool.tracing"),
 }.items():
     if importlib.util.find_spec(needed) is None:
         left_out += modules
