@@ -86,20 +86,21 @@ class ServerLimit:
         #: How many may connect at the same time.
         self.max_connecting = math.inf
 
-    def may_connect(self, size: int, connecting: int, *, can_wait: bool = True) -> bool:
+    def may_connect(self, size: int, connecting: int, slots: int, *, can_wait: bool = True) -> bool:
         """Return whether another may connect.
 
         After a refusal one at a time may, and after each success one more.
 
         :param size: how many connections are open, or being opened.
         :param connecting: how many are being opened.
+        :param slots: how many are open, or being opened or closed.
         :param can_wait: whether whoever asks can wait for those.
         """
         return (
             not (self.backoff and self._clock() < self.retry_at)
             and connecting < self.max_connecting
             and (connecting < self.fleet.max_connecting(size - connecting) or not can_wait)
-            and self.fleet.may_grow(size)
+            and self.fleet.may_grow(size, slots)
         )
 
     def connected(self) -> None:

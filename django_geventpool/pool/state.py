@@ -84,7 +84,9 @@ class PoolState:
             return False
         if self.idle:
             slot = self.idle[-1]
-        elif self._count() < self.limit and self.server.may_connect(*self._sizes(), can_wait=request.timeout != 0):
+        elif self._count() < self.limit and self.server.may_connect(
+            *self._sizes(), self._count(), can_wait=request.timeout != 0
+        ):
             slot = request.slot = Slot(request)
             self.slots.add(slot)
         else:

@@ -131,7 +131,8 @@ class Laws:
         closing = sum(slot.state is State.CLOSING for slot in state.slots)
         # Where others want connections too, those that are being closed may have to be gone before.
         sizes = (len(state.slots), len(state.slots) - closing)
-        if self._count() >= state.limit or not all(state.server.may_connect(size, connecting) for size in sizes):
+        slots = self._count()
+        if slots >= state.limit or not all(state.server.may_connect(size, connecting, slots) for size in sizes):
             self._could_connect_since = math.inf
             return
         self._could_connect_since = min(now, self._could_connect_since)

@@ -172,7 +172,7 @@ class SimulatedPool:
         while (
             self.waiting
             and self.size + self.closing < self.limit
-            and self.server.may_connect(self.size, self.connecting)
+            and self.server.may_connect(self.size, self.connecting, self.size + self.closing)
         ):
             self.connecting += 1
             name = f"x {self.server.fleet.badge(self.own())}"

@@ -132,8 +132,8 @@ def test_all_looks_together_cost_the_server_little(fleet: Fleet, clock: Clock) -
 
 def test_it_grows_into_its_own_part_only(fleet: Fleet) -> None:
     look(fleet, own(2, 10), ("a", 2, 10))
-    assert fleet.may_grow(6)
-    assert not fleet.may_grow(7)
+    assert fleet.may_grow(6, 6)
+    assert not fleet.may_grow(7, 7)
 
 
 def test_above_its_share_it_yields_and_at_its_share_it_keeps(fleet: Fleet) -> None:
@@ -159,21 +159,21 @@ def test_idle_connections_go_while_others_lack_some(fleet: Fleet) -> None:
 def test_a_refusal_ends_the_growing_until_the_next_look(fleet: Fleet) -> None:
     look(fleet, own(2, 10), ("a", 2, 10))
     fleet.refused(4)
-    assert not fleet.may_grow(4)
-    assert fleet.may_grow(3)
+    assert not fleet.may_grow(4, 4)
+    assert fleet.may_grow(3, 3)
 
 
 def test_with_an_old_list_it_tries_below_its_share_soon_and_above_seldom(fleet: Fleet, clock: Clock) -> None:
     """No connection comes back, over which it could look."""
     look(fleet, own(4, 10), ("a", 10, 10))
-    assert not fleet.may_grow(4)
+    assert not fleet.may_grow(4, 4)
     clock.now += policy.STALE_AFTER
-    assert fleet.may_grow(4)
+    assert fleet.may_grow(4, 4)
     look(fleet, own(7, 10), ("a", 7, 10))
     clock.now += policy.STALE_AFTER
-    assert not fleet.may_grow(7)
+    assert not fleet.may_grow(7, 7)
     clock.now += policy.TRY_INTERVAL[0]
-    assert fleet.may_grow(7)
+    assert fleet.may_grow(7, 7)
 
 
 def test_a_lost_look_changes_nothing(fleet: Fleet, clock: Clock) -> None:
@@ -188,7 +188,7 @@ def test_a_list_that_cannot_be_read_is_not_asked_for_again(fleet: Fleet) -> None
     fleet.record(Census([], is_readable=False), own(2, 10))
     assert fleet.look_at(2, 8, 10) == math.inf
     assert fleet.badge(own(2, 10)) == ""
-    assert fleet.may_grow(9)
+    assert fleet.may_grow(9, 9)
     assert fleet.max_connecting(0) == math.inf
     assert not fleet.begin_to_yield(10, 60.0)
 
@@ -234,9 +234,9 @@ def test_who_has_none_tries_again_soon_then_seldom_then_more_often(clock: Clock)
     limit = ServerLimit(clock, lambda low, high: 1.0)
     pauses = []
     for _ in range(12):
-        assert limit.may_connect(0, 0)
+        assert limit.may_connect(0, 0, 0)
         limit.refused(0, 10)
-        assert not limit.may_connect(0, 0)
+        assert not limit.may_connect(0, 0, 0)
         pauses.append(round(limit.retry_at - clock.now, 2))
         clock.now = limit.retry_at
     first, longest, shortest, _ = server_limit.OUTSIDE
@@ -277,8 +277,14 @@ def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
 
 
 def test_a_list_that_leaves_less_than_all_is_not_relied_on_for_ever(fleet: Fleet, clock: Clock) -> None:
-    most_are_closing = dataclasses.replace(own(3, 10), slots=10)
-    look(fleet, most_are_closing, limit=11)
-    assert not fleet.may_grow(4)
+    look(fleet, own(3, 10), ("a", 7, 1), limit=11)
+    assert not fleet.may_grow(3, 3), "the other has not yet given back what it doesn't want"
     clock.now += policy.STALE_AFTER
-    assert fleet.may_grow(4)
+    assert fleet.may_grow(3, 3)
+
+
+def test_what_it_is_closing_counts_until_it_has_gone(fleet: Fleet) -> None:
+    most_are_closing = dataclasses.replace(own(3, 10), slots=10)
+    look(fleet, most_are_closing, limit=9)
+    assert not fleet.may_grow(3, 9)
+    assert fleet.may_grow(3, 8), "without another look"

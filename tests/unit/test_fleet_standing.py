@@ -46,6 +46,12 @@ def test_below_its_share_it_grows_into_its_part_of_what_is_free() -> None:
     assert standing.cap == 2 + 4, "its part of the eight that are free"
 
 
+def test_what_it_is_closing_is_room_for_it_again() -> None:
+    mine = Own(limit=2, size=1, slots=2, opened=1, busy=1, waiting=1, held_for=60)
+    standing = judge_list(mine, pool("m", 2, 2, limit=2), limit=2)
+    assert standing.cap == 2, "as soon as that has gone"
+
+
 def test_above_its_share_it_does_not_grow() -> None:
     standing = judge_list(own(13, 25), pool("m", 13, 25), pool("a", 2, 25), pool("b", 2, 25))
     assert (standing.target, standing.cap) == (8, 8)

@@ -237,12 +237,15 @@ class Fleet:
             return math.inf
         return CONNECTING_IN_CROWD if opened else 1  # Over the first the list is read, which says what room there is.
 
-    def may_grow(self, size: int) -> bool:
-        """Return whether a pool that has, or is opening, so many connections may open another."""
+    def may_grow(self, size: int, slots: int) -> bool:
+        """Return whether a pool that has, or is opening, so many connections may open another.
+
+        :param slots: the same, and those that are being closed, which count on the server until they have gone.
+        """
         if size == 0 or not self.is_readable:
             return True  # Being in the list is how others hear of it.
-        if self.is_followed or size < self._plan.cap:
-            return size < self._plan.cap
+        if self.is_followed or slots < self._plan.cap:
+            return slots < self._plan.cap
         return self._clock() >= self._try_at
 
     def grow_at(self) -> float:

@@ -178,9 +178,10 @@ class _View:
         self.budget = max(self._left, min(wanting, scope.limit // 2), 1)
         if self.budget > self._left and not strangers:
             self.reserve = 0  # Silent pools have the rest, and so this one leaves room as if none were to be kept free.
-        #: Free for the pools to grow into, beside the reserve.
+        #: Free for the pools to grow into, beside the reserve, when what this pool is closing has gone.
+        closing = own.slots - own.size
         self._usable = max(
-            0, self._left - self._sessions_of_live() - max(own.slots, 0 if mine is None else mine.sessions)
+            0, self._left - self._sessions_of_live() - max(own.size, 0 if mine is None else mine.sessions - closing)
         )
         self._age_of_own = own.held_for if mine is None or mine.age < 0 else mine.age
         #: Whether there is no more than one for each, so that pools may leave to let others in.
