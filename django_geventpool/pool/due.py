@@ -58,7 +58,7 @@ def begin_due_work(
             to_close.append(slot)
     outdated, to_renew = upkeep.evict_outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
-    to_look = upkeep.slot_to_look_with(now)
+    to_look = upkeep.slot_to_look_with(now, to_renew)
     overdue = [(slot.who(), slot.request.stack) for slot in upkeep.mark_overdue(now) if slot.request is not None]
     state.dispatch()
     observed = alarms.observe(now)

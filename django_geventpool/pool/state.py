@@ -235,7 +235,9 @@ class PoolState:
             self.waiting or len(self.idle) < self.options.reuse_conns
         ):
             return "surplus"
-        if slot.expires_at is not None and slot.expires_at <= self.clock():
+        # What the pool has used itself is renewed by the housekeeper, which knows of MIN_CONNS.
+        is_old = slot.expires_at is not None and slot.expires_at <= self.clock()
+        if is_old and slot.request is not self.renewal_request:
             return "lifetime"
         if len(self.slots) > self.server.fleet.target:
             counted = (each for each in self.slots if not each.is_stalled(self.clock()))

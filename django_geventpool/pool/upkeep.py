@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from . import idle_transactions
 from .slot import Slot, State
@@ -72,9 +73,14 @@ class Upkeep:
         evicted = self.state.evict_idle(old, "lifetime") + self.state.evict_idle(unused, "idle")
         return evicted, renewed
 
-    def slot_to_look_with(self, now: float) -> Slot | None:
-        """Return the idle slot over which to read the server's session list; None if that isn't due."""
-        return self.state.idle[-1] if self.state.idle and now >= self._look_at() else None
+    def slot_to_look_with(self, now: float, to_renew: Sequence[Slot]) -> Slot | None:
+        """Return the idle slot over which to read the server's session list; None if that isn't due.
+
+        :param to_renew: those whose connections are about to be closed.
+        """
+        if now < self._look_at():
+            return None
+        return next((slot for slot in reversed(self.state.idle) if slot not in to_renew), None)
 
     def _look_at(self) -> float:
         state = self.state
