@@ -42,25 +42,38 @@ class TimeLimits:
         self._limits_waits = limits_waits
 
     def left_to_wait(self) -> tuple[float, str] | None:
-        """Return how long the task may wait before the next limit strikes; None for as long as it likes."""
+        """Return how long the task may wait until shortly before the next limit; None for as long as it likes.
+
+        From then on waits are left to the limit itself: Celery begins to count a moment before, so it may have struck,
+        and the task may be cleaning up.
+        """
         if not self._limits_waits:
             return None
         found = [
             (round(left, 3), f"all that the task's {kind} time limit of {limit:g} s left")
             for kind, limit in (("soft", self._soft), ("hard", self._hard))
-            if limit and (left := self._left(limit)) is not None
+            if limit and (left := self._left(limit) - _notice(limit)) > 0
         ]
         return min(found, default=None)
 
     def left_to_execute(self) -> float | None:
-        """Return the seconds that a statement may take before the hard limit strikes; None for as long as it likes."""
-        return self._left(self._hard) if self._hard else None
+        """Return the seconds a statement may take until shortly before the hard limit; None for as long as it likes.
 
-    def _left(self, limit: float) -> float | None:
-        """Return the seconds until shortly before a limit; from then on until it strikes; None when it has passed."""
-        left = self._start + limit - time.monotonic()
-        notice = min(_NOTICE, limit * _PART)
-        return None if left <= 0 else left - notice if left > notice else left
+        From then on these are all until it strikes: it must leave no statement on the server.
+        """
+        if not self._hard or (left := self._left(self._hard)) <= 0:
+            return None
+        notice = _notice(self._hard)
+        return left - notice if left > notice else left
+
+    def _left(self, limit: float) -> float:
+        """Return the seconds until a limit strikes."""
+        return self._start + limit - time.monotonic()
+
+
+def _notice(limit: float) -> float:
+    """Return how long before a limit waits and statements end, in seconds."""
+    return min(_NOTICE, limit * _PART)
 
 
 def _no_limits() -> TimeLimits | None:
