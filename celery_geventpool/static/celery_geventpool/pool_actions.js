@@ -32,9 +32,10 @@ const PoolActions = (() => {
     form.elements.limit.value = pool.limit;
     form.oninput = () => {
       const { limit, all } = form.elements;
-      const { words, wordsAll, wordsNone } = question.dataset;
-      const values = { ...pool, before: pool.limit, after: limit.valueAsNumber };
-      say(question, values, !limit.validity.valid ? wordsNone : all.checked ? wordsAll : words);
+      const { words, wordsAll, wordsSame, wordsNone } = question.dataset;
+      const after = limit.valueAsNumber;
+      const here = after === pool.limit ? wordsSame : words;
+      say(question, { ...pool, before: pool.limit, after }, !limit.validity.valid ? wordsNone : all.checked ? wordsAll : here);
     };
     form.oninput();
     if (!(await ask(dialog))) return;

@@ -165,7 +165,7 @@ const PoolCards = (() => {
   function fillRow({ fields }, holder) {
     setText(fields.task, holder.task ?? holder.holder);
     setText(fields.id, holder.task_id ?? "");
-    fields.copy.hidden = !holder.task_id;
+    fields["task-id"].hidden = !holder.task_id;
     fields.copy.setAttribute("aria-label", format(fields.copy.dataset.words, { task: holder.task ?? holder.holder }));
     setText(fields.since, duration(holder.held));
     setText(fields["holder-state"], holder.state ?? NONE);
