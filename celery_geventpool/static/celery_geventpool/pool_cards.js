@@ -122,7 +122,8 @@ const PoolCards = (() => {
     setText(fields.alias, pool.alias);
     say(fields.kind, {}, fields.kind.dataset[pool.kind === "web" ? "wordsWeb" : "wordsWorker"]);
     // A process id is a name, not a number with separators.
-    say(fields.process, { pid: String(pool.pid) });
+    const { words, wordsNone } = fields.process.dataset;
+    say(fields.process, { pid: String(pool.pid) }, pool.pid === null ? wordsNone : words);
     fields.late.hidden = !pool.is_late;
     say(fields.late, { age: duration(pool.age) });
     list(fields.trouble, pool.trouble);
@@ -145,7 +146,8 @@ const PoolCards = (() => {
     if (!fleet) return;
     bar(fields["fleet-bar"], fleet.share ?? 0, Math.max(0, (fleet.limit ?? 0) - (fleet.share ?? 0)));
     say(fields["fleet-text"], fleet);
-    say(fields["fleet-others"], fleet);
+    const { words, wordsOthers } = fields["fleet-others"].dataset;
+    say(fields["fleet-others"], fleet, fleet.others ? wordsOthers : words);
   }
 
   function fillHolders(card, pool) {
@@ -155,7 +157,7 @@ const PoolCards = (() => {
     const keyOf = (holder) => `${holder.task_id ?? ""}|${holder.holder}`;
     keyed(fields.rows, rows, pool.holders, keyOf, () => copyOf("holder-template"), fillRow);
     // Its row is gone: the focus goes on beside it, not at the page's top.
-    if (hadFocus && !fields.rows.contains(document.activeElement)) fields["holders-summary"].focus();
+    if (hadFocus && !fields.rows.contains(document.activeElement)) fields["holders-summary"].parentElement.focus();
     const more = pool.holders_total - pool.holders.length;
     fields.more.hidden = more <= 0;
     say(fields.more, { count: more });
@@ -168,7 +170,7 @@ const PoolCards = (() => {
     fields["task-id"].hidden = !holder.task_id;
     fields.copy.setAttribute("aria-label", format(fields.copy.dataset.words, { task: holder.task ?? holder.holder }));
     setText(fields.since, duration(holder.held));
-    setText(fields["holder-state"], holder.state ?? NONE);
+    setText(fields["holder-state"], holder.state || NONE);
   }
 
   // The history of a pool
