@@ -61,9 +61,10 @@ const PoolActions = (() => {
     const body = new URLSearchParams({ csrfmiddlewaretoken: token, ...fields });
     try {
       const response = await fetch(url, { method: "POST", body, redirect: "manual" });
-      if (response.type === "opaqueredirect" || response.status === 403) return show([words.wordsForbidden], true);
-      const answer = await response.json();
-      if (answer.error) return show([answer.error], true);
+      // Django's own refusals are pages; a redirect leads to the login.
+      const answer = await response.json().catch(() => null);
+      if (!answer) return show([response.status >= 500 ? words.wordsFailed : words.wordsForbidden], true);
+      if (answer.error) return show([answer.error.message ?? answer.error], true);
       const changed = answer.changed.flatMap(describe);
       const errors = answer.errors.map((error) => format(words.wordsRefused, error));
       const texts = [...changed, ...errors];
