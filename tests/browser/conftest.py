@@ -44,9 +44,7 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def worker(
-    server: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Worker]:
+def worker(server: PostgresServer, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """A worker whose log tells of each command that it gets."""
     with Worker(
         server,

@@ -10,6 +10,11 @@ PATH = "/admin/celery_geventpool/connectionpools/"
 #: What Chromium says by itself of an answer that isn't a success, or that doesn't come.
 FAILED_REQUEST = "Failed to load resource"
 
+_SET_HIDDEN = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 class PoolsPage:
     """A tab with the page; it remembers what its console said."""
@@ -78,6 +83,14 @@ class PoolsPage:
     def answers(self) -> int:
         """Return how many times the page has got numbers."""
         return int(self.page.evaluate("url => performance.getEntriesByName(url).length", self.data_url))
+
+    def hide(self) -> None:
+        """Let the page be in the background: a headless browser's tabs never are by themselves."""
+        self.page.evaluate(_SET_HIDDEN, True)
+
+    def show(self) -> None:
+        """Let the page be seen again."""
+        self.page.evaluate(_SET_HIDDEN, False)
 
     def dialog(self, worker: str, action: str) -> Locator:
         """Open the dialog of an action on a worker's pool."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,11 +13,11 @@ from playwright.sync_api import expect
 from tests.smoke.workers import Worker
 
 from .conftest import LIMIT, Load, Visit
-from .pools_page import PoolsPage
+from .pools_page import PATH, PoolsPage
 
 VIEWERS = 10
 #: How many times each viewer gets numbers while the worker's messages are counted.
-ANSWERS = 4
+ANSWERS = 3
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_a_strict_policy_and_nothing_from_elsewhere(visit: Visit, worker: Worker
     page = visit()
     requested: list[str] = []
     page.page.on("request", lambda request: requested.append(request.url))
-    response = page.page.goto(f"{page.site.url}/admin/celery_geventpool/connectionpools/")
+    response = page.page.goto(f"{page.site.url}{PATH}")
     assert response is not None
     policy = response.headers["content-security-policy"]
     assert "script-src 'self'; style-src 'self'" in policy
@@ -59,14 +58,15 @@ def test_a_strict_policy_and_nothing_from_elsewhere(visit: Visit, worker: Worker
     assert (page.errors, page.failed_requests) == ([], [])
 
 
-def test_ten_viewers_cost_a_worker_as_much_as_one(
-    visit: Visit, worker: Worker, record_property: Callable[[str, object], None]
-) -> None:
+def test_ten_viewers_cost_a_worker_as_much_as_one(visit: Visit, worker: Worker) -> None:
     pages = [visit().open()]
     one = messages_per_second(worker, pages)
-    pages += [visit("viewer").open() for _ in range(VIEWERS - 1)]
+    others = [visit("viewer") for _ in range(VIEWERS - 1)]
+    for page in others:
+        page.page.goto(f"{page.site.url}{PATH}", wait_until="commit")
+    pages += others
     ten = messages_per_second(worker, pages)
-    record_property("messages a second, one viewer and ten", f"{one:.2f} {ten:.2f}")
+    print(f"commands a second that a worker gets: {one:.2f} with one viewer, {ten:.2f} with {VIEWERS}")
     # Answers are shown to all who ask within a second.
     assert one <= 1
     assert ten <= 1

@@ -46,8 +46,10 @@ def test_a_session_that_ends_while_the_page_is_open(visit: Visit) -> None:
     expect(page.state).to_contain_text("You are logged out")
     expect(page.state.get_by_role("link", name="Log in again")).to_be_visible()
     expect(page.news).to_contain_text("You are logged out")
-    # Somebody logs in in another tab.
+    # The user logs in in another tab, and comes back.
+    page.hide()
     page.context.add_cookies([{**cookie} for cookie in cookies])  # type: ignore[typeddict-item]
+    page.show()
     expect(page.state).to_have_attribute("data-state", "live")
     expect(page.state.get_by_role("link")).not_to_be_visible()
 

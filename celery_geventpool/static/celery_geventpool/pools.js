@@ -3,7 +3,7 @@
 
 {
   const { fieldsOf, format, list, say, setText, showPools } = PoolCards;
-  //: Between two questions (milliseconds); logged out, there is nothing new until somebody logs in in another tab.
+  //: From one question to the next (milliseconds); logged out, there is nothing new until somebody logs in in another tab.
   const INTERVAL = 2000, INTERVAL_LOGGED_OUT = 10000;
   //: How long an answer may take (milliseconds).
   const PATIENCE = 15000;
@@ -36,10 +36,12 @@
     clearTimeout(timer);
     if (asking || document.hidden) return;
     asking = true;
+    const begun = performance.now();
     const [name, data] = await ask();
     asking = false;
     // First the next one: whatever comes of this answer, the page goes on.
-    if (!document.hidden) timer = setTimeout(refresh, name === "logged-out" ? INTERVAL_LOGGED_OUT : INTERVAL);
+    const due = begun + (name === "logged-out" ? INTERVAL_LOGGED_OUT : INTERVAL);
+    if (!document.hidden) timer = setTimeout(refresh, Math.max(0, due - performance.now()));
     if (data) {
       lastAnswer = new Date();
       show(data);
