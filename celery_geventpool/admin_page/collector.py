@@ -18,8 +18,9 @@ from .trouble import trouble
 
 #: How long workers have for their answers (seconds).
 REPLY_TIMEOUT = 1.0
-#: For how long the same answers are shown to all who ask (seconds).
-_CACHED = 1.0
+#: For how long the same answers are shown to all who ask (seconds). A page asks every two seconds, and must not be given
+#: its own last answers again: those of workers take one.
+_CACHED = 0.8
 #: For how long a worker that gives no answers is still shown (seconds).
 _REMEMBERED = 60.0
 #: What this process is called on the page.

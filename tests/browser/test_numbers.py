@@ -11,6 +11,9 @@ from tests.smoke.workers import Worker
 
 from .conftest import LIMIT, Load, Visit
 
+#: The name of a task of the project's.
+MARKUP = "<img src=x onerror=document.title='run'>"
+
 
 def test_numbers_appear_and_change_under_load(visit: Visit, worker: Worker, load: Load) -> None:
     page = visit().open()
@@ -62,7 +65,7 @@ def test_the_page_announces_no_numbers(visit: Visit, worker: Worker, load: Load)
 
 def test_a_task_name_with_markup_is_text(visit: Visit, worker: Worker, load: Load) -> None:
     page = visit().open()
-    load(1, "<img src=x onerror=document.title='run'>")
+    load(1, MARKUP)
     expect(page.field(worker.hostname, "use")).to_contain_text("1 of")
     page.card(worker.hostname).locator("summary").click()
     row = page.field(worker.hostname, "rows").locator("tr")
