@@ -204,16 +204,20 @@ const PoolCards = (() => {
     if (figure.hidden) return;
     card.drawing ??= makeDrawing(card);
     const { svg, title, desc, area, limit, waiting } = card.drawing;
-    const columns = { use: history.map((row) => row[1]), waiting: history.map((row) => row[2]), limit: history.map((row) => row[3]) };
+    const column = (number) => history.map((row) => row[number]);
+    const columns = { use: column(1), waiting: column(2), limit: column(3) };
     const span = Math.max(history[0][0], 1);
     const top = Math.max(1, ...columns.use, ...columns.waiting, ...columns.limit);
     svg.setAttribute("viewBox", `0 0 ${span} ${top}`);
     // A value holds until the next one.
-    const path = (values) =>
-      history.map(([age], index) => `${index ? `H${span - age}V` : `M${span - age} `}${top - values[index]}`).join("") + `H${span}`;
-    area.setAttribute("d", `${path(columns.use)}V${top}H${span - history[0][0]}Z`);
-    limit.setAttribute("d", path(columns.limit));
-    waiting.setAttribute("d", Math.max(...columns.waiting) > 0 ? path(columns.waiting) : "");
+    const times = [...history.map(([age]) => span - age), span];
+    const step = (value, index, isFirst) => `${isFirst ? `M${times[index]} ` : "V"}${top - value}H${times[index + 1]}`;
+    const line = (values) => values.map((value, index) => step(value, index, index === 0)).join("");
+    // Where nobody waits, there is no line.
+    const parts = (values) => values.map((value, index) => (value ? step(value, index, !values[index - 1]) : "")).join("");
+    area.setAttribute("d", `${line(columns.use)}V${top}H${times[0]}Z`);
+    limit.setAttribute("d", line(columns.limit));
+    waiting.setAttribute("d", parts(columns.waiting));
     say(title, { span: duration(span) }, figure.dataset.wordsTitle);
     const ends = { least: Math.min(...columns.use), most: Math.max(...columns.use), waiting: Math.max(...columns.waiting) };
     say(desc, ends, figure.dataset.wordsDesc);
