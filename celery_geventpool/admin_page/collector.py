@@ -18,8 +18,8 @@ from .trouble import trouble
 
 #: How long workers have for their answers (seconds).
 REPLY_TIMEOUT = 1.0
-#: For how long the same answers are shown to all who ask (seconds). A page asks every two seconds, of which the workers'
-#: answers take one: with the other one here, it would be given its own last numbers again.
+#: For how long the same answers are shown to all who ask (seconds). A page asks every two seconds, of which the answers
+#: take one: if the other one were in here, it would be given its own last numbers again.
 _CACHED = 0.8
 #: For how long a worker that gives no answers is still shown (seconds).
 _REMEMBERED = 60.0
