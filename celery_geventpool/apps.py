@@ -10,6 +10,8 @@ class CeleryGeventpoolConfig(AppConfig):
 
     name = "celery_geventpool"
     verbose_name = "Celery connection pool"
+    # There is no table, but Django asks what its key would be.
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register handlers and checks only: nothing connects, and nothing is patched, before a worker starts."""

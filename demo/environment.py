@@ -19,6 +19,8 @@ from .pool_numbers import NUMBERS_FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT_FOLDER = ROOT / "example_project"
+#: The environment variable that says that the worker is asked by remote commands meanwhile.
+WITH_PAGE = "DEMO_WITH_PAGE"
 _MAX_CONNECTIONS = 30
 # For the demo's own connections, and those that PostgreSQL reserves for superusers.
 _OTHER_CONNECTIONS = 10
@@ -97,6 +99,8 @@ def environment(options: DemoOptions, folder: Path) -> Iterator[Environment]:
         "CELERY_TASK_DEFAULT_QUEUE": name,
         "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c search_path={name}".strip(),
     }
+    if options.page:
+        variables.update({WITH_PAGE: "1", "SECRET_KEY": secrets.token_urlsafe(32)})
     for subfolder in ("results", "numbers"):
         (folder / subfolder).mkdir()
     if "CELERY_BROKER_URL" not in os.environ:

@@ -12,8 +12,10 @@ from django.conf import settings
 
 from django_geventpool import patch_psycopg, pools
 
+from .environment import WITH_PAGE
 from .garbage import collect_less_garbage
 from .pool_numbers import NUMBERS_FOLDER, PoolNumbers
+from .whole_messages import deliver_whole_messages
 
 _SECONDS_BETWEEN_NUMBERS = 0.1
 
@@ -34,6 +36,8 @@ def _prepare(**_: object) -> None:
     threading.Thread(target=_write_numbers, args=(folder,), daemon=True).start()
 
 
+if WITH_PAGE in os.environ:
+    deliver_whole_messages()
 if "celery_geventpool" not in settings.INSTALLED_APPS:
     # Otherwise psycopg2 would block the hub, and one greenlet would run after the other.
     patch_psycopg()

@@ -27,6 +27,8 @@ class DemoOptions:
     max_conns: int
     tasks: int | None
     stock: bool
+    #: Whether to serve the admin's page of the pools.
+    page: bool
 
     @property
     def processes(self) -> int:
@@ -70,13 +72,21 @@ def parse_options(arguments: Sequence[str] | None = None) -> DemoOptions:
         action="store_true",
         help="use Django's own engine instead, to see what happens without a pool",
     )
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help='serve the page "Connection pools" of Django\'s admin meanwhile, and print its address',
+    )
     namespace = parser.parse_args(arguments)
+    if namespace.page and namespace.stock:
+        parser.error("--page shows pools, and with --stock there are none")
     return DemoOptions(
         pool=namespace.pool,
         concurrency=namespace.concurrency or _CONCURRENCY[namespace.pool],
         max_conns=namespace.max_conns,
         tasks=namespace.tasks,
         stock=namespace.stock,
+        page=namespace.page,
     )
 
 

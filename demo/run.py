@@ -29,6 +29,7 @@ from .garbage import collect_less_garbage
 from .monitor import ConnectionMonitor
 from .options import DemoOptions
 from .outcome import Outcome
+from .page import keep_page, serving_page
 from .pool_numbers import read_pool_numbers
 from .results import Results
 
@@ -58,10 +59,14 @@ def run(options: DemoOptions, environment: Environment, console: Console, log_fi
         results = Results(app, environment.results_folder, paths)
         source_url = stack.enter_context(_serving(files))
         worker = environment.worker(options, source_url, log_file)
+        if options.page:
+            stack.enter_context(serving_page(console))
         with _monitoring(environment.name) as monitor, _running(worker):
             with Display(console, len(tasks), options.limit) as display:
                 seconds = _watch(results, worker, monitor, environment.numbers_folder, display)
             pool = read_pool_numbers(environment.numbers_folder)
+            if options.page:
+                keep_page(console)
             # Celery takes seconds to end; the rows are counted meanwhile.
             worker.send_signal(signal.SIGTERM)
             expected = count_serially(_progress(wanted, "Counting serially ...", console))

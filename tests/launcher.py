@@ -37,13 +37,14 @@ SUITES: dict[str, tuple[str, ...]] = {
     "faults": FRAMEWORKS,
     "libraries": FRAMEWORKS,
     "docs": PLAIN,
+    "browser": PLAIN,
 }
 #: Suites that are parts of one, in whose folder they are.
 IN_PARTS = ("smoke",)
 #: The suites that run once per driver.
 WITH_DRIVERS = ("integration", "faults", "libraries")
 #: The suites that aren't part of ``all``, as they have environments of their own.
-APART = ("faults", "libraries", "docs")
+APART = ("faults", "libraries", "docs", "browser")
 #: How long a test may take, in seconds, where that isn't the usual: it runs a program hundreds of times, and watches
 #: over each run itself.
 PATIENCE = {"faults": 1800}

@@ -1,11 +1,11 @@
 """Runs the tests: ``python -m tests.run SUITE [--framework NAME] [--driver NAME] [pytest args]``.
 
-SUITE is one of the folders, or `all` of them but `faults`, `libraries` and `docs`: `unit`, `simulation`, `servers`,
-`smoke`, `cluster`, `web` and `docs` run in a plain process, `smoke` in three parts; `contract` runs once per framework
-(gevent, eventlet, threads), the others once per framework and installed driver (psycopg2, psycopg); four of these runs
-go on at the same time, or TEST_JOBS of them. With `--framework` the suite runs once, in this very process, which is
-monkey-patched for that framework before anything else is imported; `--driver` chooses the driver, which is otherwise
-Django's pick.
+SUITE is one of the folders, or `all` of them but `faults`, `libraries`, `docs` and `browser`: `unit`, `simulation`,
+`servers`, `smoke`, `cluster`, `web`, `docs` and `browser` run in a plain process, `smoke` in three parts; `contract`
+runs once per framework (gevent, eventlet, threads), the others once per framework and installed driver (psycopg2,
+psycopg); four of these runs go on at the same time, or TEST_JOBS of them. With `--framework` the suite runs once, in
+this very process, which is monkey-patched for that framework before anything else is imported; `--driver` chooses the
+driver, which is otherwise Django's pick.
 """
 
 import sys

@@ -1,5 +1,9 @@
-"""The site's URLs, which are all the library's."""
+"""The site's URLs: the admin, and all others are the library's."""
 
+from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("", include("library.urls"))]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("library.urls")),
+]

@@ -60,3 +60,9 @@ def test_without_a_pool_a_server_may_have_room_for_all() -> None:
 def test_it_fits_eighty_columns(arguments: tuple[str, ...]) -> None:
     result = outcome(*arguments, failed=12345, reasons=[(FULL, 12345)], tasks=12345, seconds=123456.7)
     assert max(map(len, shown(result).splitlines())) <= 80
+
+
+def test_there_is_no_page_of_pools_without_a_pool() -> None:
+    assert parse_options(["--page"]).page
+    with pytest.raises(SystemExit):
+        parse_options(["--page", "--stock"])

@@ -39,6 +39,8 @@ def watch():
 
 # PostGIS needs libraries that not every machine has; other modules need a driver, or what comes with an extra.
 left_out = [".postgis"]
+# Models, and what imports them, need settings.
+left_out += ["celery_geventpool.admin", "celery_geventpool.models", ".admin_page.page"]
 for needed, modules in {
     "psycopg": tuple(
         f".drivers.psycopg{rest}"

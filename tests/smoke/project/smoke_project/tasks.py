@@ -307,3 +307,9 @@ def wait_until(begun: str, path: str) -> None:
     """Wait as a task should, until a file exists."""
     Path(begun).touch()
     wait_for_file(path)
+
+
+@shared_task(name="smoke_project.tasks.<img src=x onerror=document.title='run'>")
+def hold_with_markup_until(path: str) -> int:
+    """Hold a connection until a file exists, under a name that a page must not take for a part of it."""
+    return hold_until(path)

@@ -1,0 +1,158 @@
+"""The line to the workers: one thread and one connection to the broker, for all who look at the page."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery, _state
+from celery.app.control import Control
+
+from django_geventpool.text import printable
+
+#: How long the broker may take in addition to the workers' time (seconds).
+PATIENCE = 4.0
+#: The pause before a broker that refused is tried once more (seconds).
+_PAUSE = 0.5
+#: How long connecting may take, for transports that know it (seconds).
+_CONNECT_TIMEOUT = 3.0
+
+#: The workers' answers by their names; or why there are none.
+Outcome = dict[str, Any] | Exception
+
+
+@dataclass(frozen=True)
+class _Question:
+    command: str
+    timeout: float
+    destination: Sequence[str] | None
+    arguments: dict[str, Any]
+    answer: Callable[[Outcome], object]
+    #: When nobody waits for the answer any more (monotonic seconds).
+    until: float
+
+
+class BrokerDown(Exception):
+    """The broker can't be reached; the message says why."""
+
+
+class Line:
+    """Asks workers by remote commands, one question after the other; its thread starts with the first.
+
+    :param find_app: returns the app whose workers they are.
+    """
+
+    def __init__(self, find_app: Callable[[], Celery]) -> None:
+        self._find_app = find_app
+        self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._has_thread = False
+        # Only the thread uses these.
+        self._connection: Any = None
+        self._control: Any = None
+
+    def ask(
+        self,
+        command: str,
+        timeout: float,
+        answer: Callable[[Outcome], object],
+        *,
+        destination: Sequence[str] | None = None,
+        **arguments: Any,
+    ) -> None:
+        """Ask workers, and return at once; ``answer`` is called in the line's thread.
+
+        A question that can't be asked while somebody may still wait for its answer isn't asked at all.
+
+        :param timeout: how long the workers have, in seconds.
+        """
+        until = time.monotonic() + timeout + PATIENCE
+        self._questions.put(_Question(command, timeout, destination, arguments, answer, until))
+        with self._lock:
+            if not self._has_thread:
+                threading.Thread(target=self._serve, name="connection pools page", daemon=True).start()
+                self._has_thread = True
+
+    def replies(self, command: str, timeout: float, *, destination: Sequence[str] | None, **arguments: Any) -> Outcome:
+        """Ask workers, and return what they answer in time."""
+        outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.ask(command, timeout, outcomes.put, destination=destination, **arguments)
+        try:
+            return outcomes.get(timeout=timeout + PATIENCE)
+        except queue.Empty:
+            return BrokerDown("it does not answer")
+
+    def _serve(self) -> None:
+        while True:
+            question = self._questions.get()
+            if time.monotonic() > question.until:
+                question.answer(BrokerDown("it does not answer"))
+                continue
+            try:
+                outcome: Outcome = self._ask_again_if_lost(question)
+            except Exception as error:  # noqa: BLE001  each transport has errors of its own
+                self._hang_up()
+                outcome = BrokerDown(_in_words(error))
+            question.answer(outcome)
+
+    def _ask_again_if_lost(self, question: _Question) -> dict[str, Any]:
+        was_open = self._connection is not None
+        try:
+            return self._ask(question)
+        except Exception:
+            if not was_open:
+                raise
+        # It may be the kept connection only that is lost.
+        self._hang_up()
+        return self._ask(question)
+
+    def _ask(self, question: _Question) -> dict[str, Any]:
+        if self._connection is None or self._control is None:
+            app = self._find_app()
+            self._connection = app.connection_for_write(connect_timeout=_CONNECT_TIMEOUT)
+            self._control = app.subclass_with_self(Control)(app)
+            # By itself, it sends on connections of the app's pool, which may be lost, too.
+            self._control.mailbox.producer_pool = None
+        # Kombu's own retries take longer than anybody looks at an empty page. Each host is tried at least once.
+        self._connection.ensure_connection(max_retries=max(1, len(self._connection.alt)), interval_start=_PAUSE)
+        replies = self._control.broadcast(
+            question.command,
+            destination=question.destination,
+            arguments=question.arguments,
+            reply=True,
+            timeout=question.timeout,
+            limit=None if question.destination is None else len(question.destination),
+            connection=self._connection,
+        )
+        # Late answers to earlier questions, which kombu keeps for ever.
+        self._control.mailbox.unclaimed.clear()
+        return {str(worker): answer for reply in replies or () for worker, answer in reply.items()}
+
+    def _hang_up(self) -> None:
+        connection, self._connection, self._control = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(Exception):  # It is lost.
+                connection.release()
+
+
+def find_app() -> Celery:
+    """Return the project's Celery app, in whatever thread.
+
+    Celery's current app is the thread's; in a thread that has made none, it is one without settings.
+    """
+    state: Any = _state
+    current = state.get_current_app()
+    made = [app for app in state._get_active_apps() if app.set_as_current]  # noqa: SLF001  there is no other way
+    found: Celery = made[0] if not current.set_as_current and len(made) == 1 else current
+    return found
+
+
+def _in_words(error: Exception) -> str:
+    """Return what went wrong; not the whole message, as some have the broker's address and password in it."""
+    number = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return printable(f"{type(error).__name__}{number}")
