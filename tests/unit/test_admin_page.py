@@ -278,14 +278,16 @@ def test_why_the_broker_is_away_is_said_without_its_password() -> None:
     assert isinstance(line.replies("pools", 1.0, destination=None), BrokerDown)
 
 
-def test_in_other_threads_the_app_is_the_projects_too() -> None:
+@pytest.mark.parametrize("others", ["", "remember_app(); Celery('another')"])
+def test_in_other_threads_the_app_is_the_projects_too(others: str) -> None:
     found = run_fresh(
         f"""
         import threading
         from celery import Celery
-        from {find_app.__module__} import find_app
+        from {find_app.__module__} import find_app, remember_app
         app = Celery("shop")
-        other = Celery("client", set_as_current=False)
+        {others}
+        client = Celery("client", set_as_current=False)
         thread = threading.Thread(target=lambda: print(find_app() is app))
         thread.start()
         thread.join()
