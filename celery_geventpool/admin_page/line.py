@@ -164,6 +164,10 @@ def find_app() -> Celery:
 
 
 def _in_words(error: Exception) -> str:
-    """Return what went wrong; not the whole message, as some have the broker's address and password in it."""
-    number = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-    return printable(f"{type(error).__name__}{number}")
+    """Return what went wrong; not the message, as some have the broker's address and password in it."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.strerror:
+            return printable(reason.strerror)
+        reason = reason.__cause__ or reason.__context__
+    return type(error).__name__

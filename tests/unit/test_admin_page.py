@@ -90,11 +90,11 @@ def test_all_who_look_at_the_same_time_ask_once(scene: Scene) -> None:
     assert [each["worker"] for each in scene.collector.picture()["pools"]] == [WORKER]
 
 
-def test_for_a_second_nobody_is_asked_again(scene: Scene) -> None:
+def test_for_most_of_a_second_nobody_is_asked_again(scene: Scene) -> None:
     scene.look({WORKER: answer(pool())})
-    assert scene.look(after=0.9)["age"] == 0.9
+    assert scene.look(after=0.5)["age"] == 0.5
     assert scene.asked == 1
-    assert scene.look(after=0.2)["age"] == 0
+    assert scene.look(after=0.6)["age"] == 0
     assert scene.asked == 2
 
 
@@ -273,7 +273,7 @@ def test_why_the_broker_is_away_is_said_without_its_password() -> None:
     line = Line(lambda: app)
     outcome = line.replies("pools", 1.0, destination=None)
     assert isinstance(outcome, BrokerDown)
-    assert "not-to-be-said" not in str(outcome)
+    assert str(outcome) == "Connection refused"
     # It can be asked again.
     assert isinstance(line.replies("pools", 1.0, destination=None), BrokerDown)
 
