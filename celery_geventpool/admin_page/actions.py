@@ -72,9 +72,8 @@ def close_idle(collector: Collector, line: Line, given: Mapping[str, str]) -> Ou
         closed = {str(alias): int(number) for alias, number in answer["closed"].items()}
         outcome.changed.append({"worker": worker, "closed": closed})
         for alias, number in closed.items():
-            outcome.log.append(
-                (f"{alias} of {worker}", f"Idle connections of the pool {alias} of {worker}: {number} closed, now 0.")
-            )
+            message = f"Idle connections of the pool {alias} of {worker}: {number} before, {number} closed."
+            outcome.log.append((f"{alias} of {worker}", message))
 
     return _change(collector, line, given, "pool_close_idle", note)
 

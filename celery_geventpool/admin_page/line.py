@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from celery import Celery, _state
+from celery import Celery
+from celery import _state as state
 from celery.app.control import Control
 
 from django_geventpool.text import printable
@@ -140,19 +141,33 @@ class Line:
                 connection.release()
 
 
-def find_app() -> Celery:
-    """Return the project's Celery app, in whatever thread.
+_state: Any = state
+#: The app of the thread that has loaded the admin; None if it had none.
+_project_app: Celery | None = None
 
-    Celery's current app is the thread's; in a thread that has made none, it is one without settings.
-    """
-    state: Any = _state
-    current = state.get_current_app()
-    made = [app for app in state._get_active_apps() if app.set_as_current]  # noqa: SLF001  there is no other way
-    found: Celery = made[0] if not current.set_as_current and len(made) == 1 else current
+
+def remember_app() -> None:
+    """Remember the current app of this thread, in which Django is set up: Celery knows none in threads of requests."""
+    global _project_app
+    current = _state.get_current_app()
+    _project_app = current if current.set_as_current else None
+
+
+def find_app() -> Celery:
+    """Return the project's Celery app, in whatever thread."""
+    if _project_app is not None:
+        return _project_app
+    # It may have been made later, in another thread. Celery's own, of the name "default", knows no broker.
+    made = [app for app in _state._get_active_apps() if app.set_as_current]  # noqa: SLF001  there is no other way
+    found: Celery = made[0] if len(made) == 1 else _state.get_current_app()
     return found
 
 
 def _in_words(error: Exception) -> str:
-    """Return what went wrong; not the whole message, as some have the broker's address and password in it."""
-    number = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-    return printable(f"{type(error).__name__}{number}")
+    """Return what went wrong; not the message, as some have the broker's address and password in it."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.strerror:
+            return printable(reason.strerror)
+        reason = reason.__cause__ or reason.__context__
+    return type(error).__name__

@@ -14,6 +14,11 @@ AROUND: dict[str, Any] = {
     "HOST": "db.example.org",
     "request": types.SimpleNamespace(user=types.SimpleNamespace(pk=1)),
 }
+#: And what is in its INSTALLED_APPS.
+APPS = [
+    *("pgactivity", "pglock", "celery_geventpool"),
+    *("django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes"),
+]
 
 
 async def download(urls: list[str]) -> list[str]:
@@ -46,7 +51,7 @@ def run(source: str, server: dict[str, Any]) -> None:
         _set_up(databases, apps)
         _use(databases)
     else:
-        _set_up({"default": {"ENGINE": "django_geventpool.backends.postgresql", **server}}, ["pgactivity", "pglock"])
+        _set_up({"default": {"ENGINE": "django_geventpool.backends.postgresql", **server}}, APPS)
         names = {**AROUND, "download": download, "make_report": make_report}
         result = eval(compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
         if inspect.iscoroutine(result):

@@ -90,11 +90,11 @@ def test_all_who_look_at_the_same_time_ask_once(scene: Scene) -> None:
     assert [each["worker"] for each in scene.collector.picture()["pools"]] == [WORKER]
 
 
-def test_for_a_second_nobody_is_asked_again(scene: Scene) -> None:
+def test_for_most_of_a_second_nobody_is_asked_again(scene: Scene) -> None:
     scene.look({WORKER: answer(pool())})
-    assert scene.look(after=0.9)["age"] == 0.9
+    assert scene.look(after=0.5)["age"] == 0.5
     assert scene.asked == 1
-    assert scene.look(after=0.2)["age"] == 0
+    assert scene.look(after=0.6)["age"] == 0
     assert scene.asked == 2
 
 
@@ -273,19 +273,21 @@ def test_why_the_broker_is_away_is_said_without_its_password() -> None:
     line = Line(lambda: app)
     outcome = line.replies("pools", 1.0, destination=None)
     assert isinstance(outcome, BrokerDown)
-    assert "not-to-be-said" not in str(outcome)
+    assert str(outcome) == "Connection refused"
     # It can be asked again.
     assert isinstance(line.replies("pools", 1.0, destination=None), BrokerDown)
 
 
-def test_in_other_threads_the_app_is_the_projects_too() -> None:
+@pytest.mark.parametrize("others", ["", "remember_app(); Celery('another')"])
+def test_in_other_threads_the_app_is_the_projects_too(others: str) -> None:
     found = run_fresh(
         f"""
         import threading
         from celery import Celery
-        from {find_app.__module__} import find_app
+        from {find_app.__module__} import find_app, remember_app
         app = Celery("shop")
-        other = Celery("client", set_as_current=False)
+        {others}
+        client = Celery("client", set_as_current=False)
         thread = threading.Thread(target=lambda: print(find_app() is app))
         thread.start()
         thread.join()
