@@ -79,7 +79,6 @@ def test_by_keyboard_and_cancelled(visit: Visit, worker: Worker) -> None:
     page.page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
     expect(button).to_be_focused()
-    page.await_answer()
     assert limit_of(worker) == LIMIT
     expect(page.results).to_be_empty()
 
