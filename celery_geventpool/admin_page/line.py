@@ -12,7 +12,6 @@ from typing import Any
 
 from celery import Celery
 from celery import _state as state
-from celery.app.control import Control
 
 from django_geventpool.text import printable
 
@@ -86,7 +85,7 @@ class Line:
         try:
             return outcomes.get(timeout=timeout + PATIENCE)
         except queue.Empty:
-            return BrokerDown("it does not answer")
+            return BrokerDown("it does not answer, but may still pass on what was asked")
 
     def _serve(self) -> None:
         while True:
@@ -116,7 +115,7 @@ class Line:
         if self._connection is None or self._control is None:
             app = self._find_app()
             self._connection = app.connection_for_write(connect_timeout=_CONNECT_TIMEOUT)
-            self._control = app.subclass_with_self(Control)(app)
+            self._control = type(app.control)(app)
             # By itself, it sends on connections of the app's pool, which may be lost, too.
             self._control.mailbox.producer_pool = None
         # Kombu's own retries take longer than anybody looks at an empty page. Each host is tried at least once.

@@ -8,23 +8,20 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import celery
 import pytest
-from django.conf import settings
 
 from servers.postgres import PostgresServer
 from servers.redis import RedisNotFound, RedisServer
 from tests.support.waiting import DEADLINE, eventually
 
+from ..admin_site import client_of, make_site
 from ..conftest import StartWorker
-from ..environment import database_settings
 from ..workers import Worker, result_of
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
     from django.test import Client
 
 PAGE = "/admin/celery_geventpool/connectionpools/"
@@ -62,80 +59,10 @@ def workers(broker: RedisServer, start_module_worker: StartWorker) -> list[Worke
     return workers
 
 
-@dataclass
-class Site:
-    """A site with the admin, in this process; its users are named after what they may do."""
-
-    app: celery.Celery
-
-    def client(self, name: str, **options: Any) -> Client:
-        """Return a browser in which this user is logged in."""
-        from django.contrib.auth.models import User
-        from django.test import Client
-
-        client = Client(**options)
-        client.force_login(User.objects.get(username=name))
-        return client
-
-
 @pytest.fixture(scope="module")
-def site(server: PostgresServer, broker: RedisServer) -> Site:
-    import django
-    from django.core.management import call_command
-
-    server.query(f"CREATE DATABASE admin_page OWNER {server.user}")
-    database = database_settings(server, "admin-page", {"MAX_CONNS": VIEWERS + 2})
-    settings.configure(
-        SECRET_KEY="smoke",
-        ALLOWED_HOSTS=["testserver"],
-        DATABASES={"default": {**database, "NAME": "admin_page", "ATOMIC_REQUESTS": True}},
-        INSTALLED_APPS=[
-            "celery_geventpool",
-            *(f"django.contrib.{app}" for app in ("admin", "auth", "contenttypes", "sessions", "messages")),
-        ],
-        MIDDLEWARE=[
-            "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.csrf.CsrfViewMiddleware",
-            "django.contrib.auth.middleware.AuthenticationMiddleware",
-            "django.contrib.messages.middleware.MessageMiddleware",
-        ],
-        TEMPLATES=[
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-                "OPTIONS": {
-                    "context_processors": [
-                        "django.template.context_processors.request",
-                        "django.contrib.auth.context_processors.auth",
-                        "django.contrib.messages.context_processors.messages",
-                    ]
-                },
-            }
-        ],
-        STATIC_URL="static/",
-        USE_TZ=True,
-        LOGGING_CONFIG=None,
-    )
-    app = celery.Celery("site")
-    app.conf.broker_url = broker.url
-    django.setup()
-    from django.contrib import admin
-    from django.urls import path
-
-    settings.ROOT_URLCONF = (path("admin/", admin.site.urls),)
-    call_command("migrate", verbosity=0)
-    _make_users()
-    return Site(app)
-
-
-def _make_users() -> None:
-    from django.contrib.auth.models import Permission, User
-
-    User.objects.create_superuser("root")
-    for name, permissions in {"nothing": [], "view": ["view"], "change": ["change"]}.items():
-        user: User = User.objects.create_user(name, is_staff=True)
-        codenames = [f"{permission}_connectionpools" for permission in permissions]
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+def site(server: PostgresServer, broker: RedisServer) -> celery.Celery:
+    """A site with the admin, in this process."""
+    return make_site(server, broker.url, VIEWERS + 2)
 
 
 def _expire() -> None:
@@ -146,7 +73,7 @@ def _expire() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh(site: Site) -> None:
+def fresh(site: celery.Celery) -> None:
     """Let no test see what another has asked for."""
     _expire()
 
@@ -171,7 +98,7 @@ def limits(workers: list[Worker]) -> list[int]:
     return [worker.control("pool_resize", alias="default", limit=LIMIT)["before"] for worker in workers]
 
 
-def test_migrate_makes_the_permissions_and_nothing_else(site: Site) -> None:
+def test_migrate_makes_the_permissions_and_nothing_else(site: celery.Celery) -> None:
     from django.contrib.auth.models import Permission
     from django.core.management import call_command
     from django.db import connection
@@ -190,7 +117,7 @@ def test_migrate_makes_the_permissions_and_nothing_else(site: Site) -> None:
     assert ConnectionPools.objects.count() == 0
 
 
-def test_without_a_session_there_is_a_login_and_for_scripts_an_error(site: Site) -> None:
+def test_without_a_session_there_is_a_login_and_for_scripts_an_error(site: celery.Celery) -> None:
     from django.test import Client
 
     client = Client()
@@ -200,8 +127,8 @@ def test_without_a_session_there_is_a_login_and_for_scripts_an_error(site: Site)
         assert response.json()["error"]["code"] == "no_session"
 
 
-def test_without_a_permission_there_is_nothing(site: Site) -> None:
-    client = site.client("nothing")
+def test_without_a_permission_there_is_nothing(site: celery.Celery) -> None:
+    client = client_of("nothing")
     assert "connectionpools" not in client.get("/admin/").content.decode()
     assert client.get(PAGE).status_code == 403
     for response in (client.get(f"{PAGE}data/"), resize(client), client.post(f"{PAGE}close-idle/")):
@@ -209,8 +136,8 @@ def test_without_a_permission_there_is_nothing(site: Site) -> None:
         assert response.json()["error"]["code"] == "forbidden"
 
 
-def test_who_may_see_may_not_change(site: Site, workers: list[Worker]) -> None:
-    client = site.client("view")
+def test_who_may_see_may_not_change(site: celery.Celery, workers: list[Worker]) -> None:
+    client = client_of("view")
     page = client.get(PAGE)
     assert page.status_code == 200
     assert PAGE in client.get("/admin/").content.decode()
@@ -220,14 +147,14 @@ def test_who_may_see_may_not_change(site: Site, workers: list[Worker]) -> None:
     assert limits(workers) == [LIMIT, LIMIT]
 
 
-def test_there_are_no_pages_of_objects(site: Site) -> None:
-    client = site.client("root")
+def test_there_are_no_pages_of_objects(site: celery.Celery) -> None:
+    client = client_of("root")
     for path in ("add/", "1/change/", "1/delete/", "1/history/"):
         assert client.get(PAGE + path).status_code == 404
 
 
-def test_a_forged_request_changes_nothing(site: Site, workers: list[Worker]) -> None:
-    client = site.client("root", enforce_csrf_checks=True)
+def test_a_forged_request_changes_nothing(site: celery.Celery, workers: list[Worker]) -> None:
+    client = client_of("root", enforce_csrf_checks=True)
     assert resize(client, limit=9).status_code == 403
     assert client.post(f"{PAGE}close-idle/", {"alias": "default"}).status_code == 403
     assert limits(workers) == [LIMIT, LIMIT]
@@ -238,8 +165,8 @@ def test_a_forged_request_changes_nothing(site: Site, workers: list[Worker]) -> 
     assert client.post(f"{PAGE}resize/", form, headers={"X-CSRFToken": token}).status_code == 200
 
 
-def test_nothing_is_changed_by_a_link(site: Site) -> None:
-    client = site.client("root")
+def test_nothing_is_changed_by_a_link(site: celery.Celery) -> None:
+    client = client_of("root")
     assert client.get(f"{PAGE}resize/", {"worker": "", "alias": "default", "limit": 9}).status_code == 405
     assert client.get(f"{PAGE}close-idle/", {"worker": "", "alias": "default"}).status_code == 405
 
@@ -248,8 +175,8 @@ HOSTILE_LIMITS = ["", "0", "-1", "1e3", "4.5", "٤", "4 ", "999999999999", "4;DR
 HOSTILE_ALIASES = ["", "nope", "default\n", "' OR 1=1 --", "<b>default</b>", "\0", "d" * 10_000]
 
 
-def test_hostile_limits(site: Site, workers: list[Worker]) -> None:
-    client = site.client("root")
+def test_hostile_limits(site: celery.Celery, workers: list[Worker]) -> None:
+    client = client_of("root")
     for limit in HOSTILE_LIMITS:
         response = resize(client, limit=limit)
         assert response.status_code == 400
@@ -260,8 +187,8 @@ def test_hostile_limits(site: Site, workers: list[Worker]) -> None:
 
 
 @pytest.mark.parametrize("action", ["resize", "close-idle"])
-def test_hostile_aliases(site: Site, workers: list[Worker], action: str) -> None:
-    client = site.client("root")
+def test_hostile_aliases(site: celery.Celery, workers: list[Worker], action: str) -> None:
+    client = client_of("root")
     for alias in HOSTILE_ALIASES:
         response = client.post(f"{PAGE}{action}/", {"worker": "", "alias": alias, "limit": 9})
         assert response.status_code == 400
@@ -272,16 +199,18 @@ def test_hostile_aliases(site: Site, workers: list[Worker], action: str) -> None
     assert limits(workers) == [LIMIT, LIMIT]
 
 
-def test_workers_that_there_are_not(site: Site, workers: list[Worker]) -> None:
-    client = site.client("root")
+def test_workers_that_there_are_not(site: celery.Celery, workers: list[Worker]) -> None:
+    client = client_of("root")
     for worker in ("nobody@host", "this web process", "*", "[]"):
         assert resize(client, worker=worker, limit=9).status_code == 400
     assert limits(workers) == [LIMIT, LIMIT]
 
 
-def test_who_holds_connections_and_what_the_worker_does_at_a_new_limit(site: Site, workers: list[Worker]) -> None:
+def test_who_holds_connections_and_what_the_worker_does_at_a_new_limit(
+    site: celery.Celery, workers: list[Worker]
+) -> None:
     worker = workers[0]
-    client = site.client("change")
+    client = client_of("change")
     gate = worker.new_gate()
     tasks = worker.send_many(LIMIT + 2, "query_until", gate)
     eventually(lambda: worker.numbers()["waiting"] == 2, "two tasks that wait")
@@ -312,7 +241,7 @@ def test_who_holds_connections_and_what_the_worker_does_at_a_new_limit(site: Sit
         f"default of {worker.hostname}",
         f"Limit of the pool default of {worker.hostname}: {LIMIT} before, now {LIMIT + 2}.",
     )
-    assert f"default of {worker.hostname}" in site.client("change").get("/admin/").content.decode()
+    assert f"default of {worker.hostname}" in client_of("change").get("/admin/").content.decode()
 
 
 def _log() -> tuple[str, str, str]:
@@ -326,8 +255,8 @@ def _log() -> tuple[str, str, str]:
     return entry.user.get_username(), entry.object_repr, entry.get_change_message()
 
 
-def test_all_workers_are_resized_at_once(site: Site, workers: list[Worker]) -> None:
-    answer = resize(site.client("root"), limit=LIMIT + 1).json()
+def test_all_workers_are_resized_at_once(site: celery.Celery, workers: list[Worker]) -> None:
+    answer = resize(client_of("root"), limit=LIMIT + 1).json()
     assert answer["errors"] == []
     assert {each["worker"]: each["after"] for each in answer["changed"]} == {
         worker.hostname: LIMIT + 1 for worker in workers
@@ -335,23 +264,25 @@ def test_all_workers_are_resized_at_once(site: Site, workers: list[Worker]) -> N
     assert limits(workers) == [LIMIT + 1, LIMIT + 1]
 
 
-def test_idle_connections_are_closed(site: Site, workers: list[Worker]) -> None:
+def test_idle_connections_are_closed(site: celery.Celery, workers: list[Worker]) -> None:
     worker = workers[0]
     worker.run("double", 1)
     eventually(lambda: worker.is_quiet() and worker.connections(), "an idle connection")
     count = worker.connections()
     form = {"worker": worker.hostname, "alias": "default"}
-    answer = site.client("root").post(f"{PAGE}close-idle/", form).json()
+    answer = client_of("root").post(f"{PAGE}close-idle/", form).json()
     assert answer == {"changed": [{"worker": worker.hostname, "closed": {"default": count}}], "errors": []}
     eventually(lambda: worker.connections() == 0, "no connection")
     message = f"Idle connections of the pool default of {worker.hostname}: {count} before, {count} closed."
     assert _log() == ("root", f"default of {worker.hostname}", message)
 
 
-def test_what_workers_have_done_is_said_even_if_it_can_not_be_logged(site: Site, workers: list[Worker]) -> None:
+def test_what_workers_have_done_is_said_even_if_it_can_not_be_logged(
+    site: celery.Celery, workers: list[Worker]
+) -> None:
     from django.db import connection
 
-    client = site.client("root")
+    client = client_of("root")
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE django_admin_log RENAME TO away")
     answer = resize(client).json()
@@ -366,8 +297,8 @@ def questions(worker: Worker) -> int:
     return len(re.findall(r"pidbox received method pools\(", worker.log))
 
 
-def test_ten_viewers_cost_a_worker_as_much_as_one(site: Site, workers: list[Worker]) -> None:
-    clients = [site.client("view") for _ in range(VIEWERS)]
+def test_ten_viewers_cost_a_worker_as_much_as_one(site: celery.Celery, workers: list[Worker]) -> None:
+    clients = [client_of("view") for _ in range(VIEWERS)]
     data(clients[0])
     before = [questions(worker) for worker in workers]
     together = threading.Barrier(VIEWERS)
@@ -390,19 +321,19 @@ def test_ten_viewers_cost_a_worker_as_much_as_one(site: Site, workers: list[Work
     assert [questions(worker) for worker in workers] == [count + 1 for count in before]
 
 
-def test_who_waits_for_workers_holds_no_connection(site: Site, workers: list[Worker]) -> None:
+def test_who_waits_for_workers_holds_no_connection(site: celery.Celery, workers: list[Worker]) -> None:
     from django.db import connection
 
     connection.close()
-    client = site.client("view")
+    client = client_of("view")
     connection.close()
     (own,) = (pool for pool in data(client)["pools"] if pool["kind"] == "web")
     assert (own["worker"], own["in_use"]) == ("this web process", 0)
     assert own["idle"] > 0
 
 
-def test_a_broker_that_stops_and_comes_back(site: Site, broker: RedisServer, workers: list[Worker]) -> None:
-    client = site.client("root")
+def test_a_broker_that_stops_and_comes_back(site: celery.Celery, broker: RedisServer, workers: list[Worker]) -> None:
+    client = client_of("root")
     assert data(client)["error"] is None
     broker.stop()
     try:
