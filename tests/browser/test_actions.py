@@ -79,7 +79,6 @@ def test_by_keyboard_and_cancelled(visit: Visit, worker: Worker) -> None:
     page.page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
     expect(button).to_be_focused()
-    page.await_answer()
     assert limit_of(worker) == LIMIT
     expect(page.results).to_be_empty()
 
@@ -137,7 +136,7 @@ def test_who_may_only_look_changes_nothing(visit: Visit, worker: Worker) -> None
     page: PoolsPage = visit("viewer").open()
     expect(page.field(worker.hostname, "use")).to_be_visible()
     expect(page.field(worker.hostname, "actions")).not_to_be_visible()
-    # With a token that is right, so that it isn't what is refused: the log-out form has it.
+    # With the page's token, so that it isn't what is refused.
     for action in ("resize", "close-idle"):
         status, text = page.post(action, worker=worker.hostname, alias="default", limit="9")
         assert (status, "permission" in text) == (403, True)

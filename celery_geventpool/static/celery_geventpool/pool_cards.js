@@ -139,6 +139,8 @@ const PoolCards = (() => {
     fillHolders(card, pool);
     // Web processes can be seen, but take no commands.
     fields.actions.hidden = !mayChange || pool.kind !== "worker";
+    // A pool that isn't used yet has no process, and no connections.
+    fields["close-idle"].hidden = pool.pid === null;
   }
 
   function fillFleet(fields, fleet) {
