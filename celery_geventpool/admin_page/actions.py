@@ -12,6 +12,7 @@ from django_geventpool.text import printable, show
 from .. import operations
 from .collector import WEB_PROCESS, Collector
 from .line import Line
+from .numbers import Unreadable, is_unknown_command, read_count, read_text
 
 #: How long workers have to do it (seconds).
 _TIMEOUT = 2.0
@@ -24,7 +25,14 @@ class BadInput(ValueError):
 
 
 class Unreachable(Exception):
-    """The broker can't be reached; the message says why. Something may have been changed."""
+    """The broker can't be reached; the message says why. Something may have been changed.
+
+    :param outcome: what was asked for.
+    """
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 @dataclass
@@ -52,7 +60,8 @@ def resize(collector: Collector, line: Line, given: Mapping[str, str]) -> Outcom
         raise BadInput(f"The limit must be a whole number from 1 to {_MOST}, not {show(limit)}.")
 
     def note(outcome: Outcome, worker: str, answer: dict[str, Any]) -> None:
-        alias, before, after = (answer[name] for name in ("alias", "before", "limit"))
+        alias = read_text(answer["alias"])
+        before, after = read_count(answer["before"]), read_count(answer["limit"])
         outcome.changed.append({"worker": worker, "alias": alias, "before": before, "after": after})
         outcome.log.append(
             (f"{alias} of {worker}", f"Limit of the pool {alias} of {worker}: {before} before, now {after}.")
@@ -69,7 +78,7 @@ def close_idle(collector: Collector, line: Line, given: Mapping[str, str]) -> Ou
     """
 
     def note(outcome: Outcome, worker: str, answer: dict[str, Any]) -> None:
-        closed = {str(alias): int(number) for alias, number in answer["closed"].items()}
+        closed = {read_text(alias): read_count(number) for alias, number in answer["closed"].items()}
         outcome.changed.append({"worker": worker, "closed": closed})
         for alias, number in closed.items():
             message = f"Idle connections of the pool {alias} of {worker}: {number} before, {number} closed."
@@ -90,21 +99,25 @@ def _change(
     alias, workers = _alias(given.get("alias", ""), collector), _workers(given.get("worker", ""), collector)
     answers = line.replies(command, _TIMEOUT, destination=workers, alias=alias, **arguments) if workers else {}
     collector.expire()
-    if isinstance(answers, Exception):
-        raise Unreachable(f"The broker can't be reached: {answers}.")
     outcome = Outcome()
+    asked = " ".join([command, alias, *arguments.values()])
+    if isinstance(answers, Exception):
+        outcome.log = [(f"{alias} of {printable(worker)}", f"Asked for {asked}; no answer.") for worker in workers]
+        raise Unreachable(f"The broker can't be reached: {answers}.", outcome)
     for worker in workers:
         name = printable(worker)
         if worker not in answers:
             outcome.fail(name, "It did not answer in time, and may still do it.")
+            outcome.log.append((f"{alias} of {name}", f"Asked for {asked}; no answer in time."))
             continue
         for problem in _problems(answers[worker]):
             outcome.fail(name, problem)
         if isinstance(answers[worker], dict) and "error" not in answers[worker]:
             try:
                 note(outcome, name, answers[worker])
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except (AttributeError, KeyError, Unreadable):
                 outcome.fail(name, "It gave an answer that this page can't read.")
+                outcome.log.append((f"{alias} of {name}", f"Asked for {asked}; the answer can't be read."))
     return outcome
 
 
@@ -132,6 +145,8 @@ def _workers(worker: str, collector: Collector) -> list[str]:
 def _problems(answer: object) -> Iterator[str]:
     if not isinstance(answer, dict):
         yield "It gave an answer that this page can't read."
+    elif is_unknown_command(answer.get("error")):
+        yield "It has no celery-geventpool, or an older one."
     elif "error" in answer:
         yield printable(str(answer["error"]))
     elif answer.get("silent"):

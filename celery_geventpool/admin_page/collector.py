@@ -175,8 +175,11 @@ class Collector:
         with contextlib.suppress(Exception):  # The workers' pools matter more.
             own = read(WEB_PROCESS, {"pools": self._show()}, "web")
         replies = {}
-        if not isinstance(outcome, Exception):
-            replies = {worker: read(worker, answer) for worker, answer in outcome.items()}
+        try:
+            if not isinstance(outcome, Exception):
+                replies = {worker: read(worker, answer) for worker, answer in outcome.items()}
+        except Exception as error:  # noqa: BLE001  those who wait are to hear of it
+            outcome = error
         with self._condition:
             self._failure = outcome if isinstance(outcome, Exception) else None
             self._own = _Seen(asked, own)

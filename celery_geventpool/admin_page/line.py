@@ -51,7 +51,7 @@ class Line:
         self._find_app = find_app
         self._questions: queue.SimpleQueue[_Question] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._has_thread = False
+        self._thread: threading.Thread | None = None
         # Only the thread uses these.
         self._connection: Any = None
         self._control: Any = None
@@ -74,9 +74,9 @@ class Line:
         until = time.monotonic() + timeout + PATIENCE
         self._questions.put(_Question(command, timeout, destination, arguments, answer, until))
         with self._lock:
-            if not self._has_thread:
-                threading.Thread(target=self._serve, name="connection pools page", daemon=True).start()
-                self._has_thread = True
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._serve, name="connection pools page", daemon=True)
+                self._thread.start()
 
     def replies(self, command: str, timeout: float, *, destination: Sequence[str] | None, **arguments: Any) -> Outcome:
         """Ask workers, and return what they answer in time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -71,7 +70,7 @@ class Reply:
     notes: tuple[str, ...]
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """A part of an answer isn't what it should be."""
 
 
@@ -80,6 +79,8 @@ def read(worker: str, answer: object, kind: Kind = "worker") -> Reply:
     worker = printable(worker)
     if not isinstance(answer, dict):
         return Reply((), (f"{worker} gave an answer that this page can't read.",))
+    if is_unknown_command(answer.get("error")):
+        return Reply((), (f"{worker} has no celery-geventpool, or an older one.",))
     if "error" in answer:
         return Reply((), (f"{worker} can't answer: {printable(str(answer['error']))}",))
     pools: list[PoolNumbers] = []
@@ -90,7 +91,7 @@ def read(worker: str, answer: object, kind: Kind = "worker") -> Reply:
         # One after the other, so that those before one that can't be read are shown.
         pools.extend(_pool(worker, kind, pool) for pool in given[:_MOST_POOLS])
         pools += _unused(worker, kind, unused)
-    except _Unreadable:
+    except Unreadable:
         notes.append(f"{worker} tells not all that this page shows: it may have another version of celery-geventpool.")
     if any(pool.waits is None for pool in pools if pool.pid is not None):
         notes.append(f"{worker} doesn't tell how long tasks wait: it may have an older version of celery-geventpool.")
@@ -101,20 +102,25 @@ def read(worker: str, answer: object, kind: Kind = "worker") -> Reply:
     return Reply(tuple(pools), tuple(notes))
 
 
+def is_unknown_command(error: object) -> bool:
+    """Return whether a worker says that it doesn't know a remote command, for which Celery has Python's words only."""
+    return isinstance(error, str) and error.startswith("KeyError(")
+
+
 def _pool(worker: str, kind: Kind, given: object) -> PoolNumbers:
     if not isinstance(given, dict):
-        raise _Unreadable
+        raise Unreadable
     holders = sorted(_holders(given.get("holders")), key=lambda holder: -holder.held)
     return PoolNumbers(
         worker=worker,
         kind=kind,
-        alias=_text(given.get("alias")),
-        pid=_count(given.get("pid")),
-        limit=_count(given.get("limit")),
-        in_use=_count(given.get("in_use")),
-        idle=_count(given.get("idle")),
-        waiting=_count(given.get("waiting")),
-        timeouts=_count(given.get("timeouts", 0)),
+        alias=read_text(given.get("alias")),
+        pid=read_count(given.get("pid")),
+        limit=read_count(given.get("limit")),
+        in_use=read_count(given.get("in_use")),
+        idle=read_count(given.get("idle")),
+        waiting=read_count(given.get("waiting")),
+        timeouts=read_count(given.get("timeouts", 0)),
         waits=_waits(given.get("wait_time")),
         connect_failed_ago=_time_or_none(given.get("connect_failed_ago")),
         fleet=_fleet(given),
@@ -125,18 +131,18 @@ def _pool(worker: str, kind: Kind, given: object) -> PoolNumbers:
 
 def _unused(worker: str, kind: Kind, unused: object) -> Iterator[PoolNumbers]:
     if not isinstance(unused, dict):
-        raise _Unreadable
+        raise Unreadable
     for alias, limit in list(unused.items())[:_MOST_POOLS]:
-        yield PoolNumbers(worker=worker, kind=kind, alias=_text(alias), pid=None, limit=_count(limit))
+        yield PoolNumbers(worker=worker, kind=kind, alias=read_text(alias), pid=None, limit=read_count(limit))
 
 
 def _holders(given: object) -> Iterator[Holder]:
     for each in _list([] if given is None else given):
         if not isinstance(each, dict):
-            raise _Unreadable
+            raise Unreadable
         state = each.get("state")
         yield Holder(
-            holder=_text(each.get("holder")),
+            holder=read_text(each.get("holder")),
             task=_text_or_none(each.get("task")),
             task_id=_text_or_none(each.get("task_id")),
             held=_time(each.get("held")),
@@ -148,7 +154,7 @@ def _waits(given: object) -> tuple[int, ...] | None:
     counts = given.get("counts") if isinstance(given, dict) else None
     if not isinstance(counts, list) or len(counts) != len(BOUNDS) + 1:
         return None
-    return tuple(map(_count, counts))
+    return tuple(map(read_count, counts))
 
 
 def _fleet(pool: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -157,47 +163,55 @@ def _fleet(pool: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(given, dict):
         return None
     others = given.get("others")
-    named = {_text(name): _count(number) for name, number in others.items()} if isinstance(others, dict) else {}
-    strangers = _count(given.get("strangers"))
+    named = {read_text(name): read_count(number) for name, number in others.items()} if isinstance(others, dict) else {}
+    strangers = read_count(given.get("strangers"))
     return {
-        "limit": _count(given.get("limit")),
-        "budget": _count(pool.get("fleet_limit")),
-        "share": _count(pool.get("fleet_share")),
-        "demand": fleets.demand({**pool, "connecting": _count(pool.get("connecting"))}),
-        "scope_text": limit_in_words(_text(given.get("scope")), _text(given.get("owner"))),
-        "sessions": _count(given.get("sessions")),
-        "pools": _count(given.get("pools")),
+        "limit": read_count(given.get("limit")),
+        "budget": read_count(pool.get("fleet_limit")),
+        "share": read_count(pool.get("fleet_share")),
+        "demand": fleets.demand({**pool, "connecting": read_count(pool.get("connecting"))}),
+        "scope_text": limit_in_words(read_text(given.get("scope")), read_text(given.get("owner"))),
+        "sessions": read_count(given.get("sessions")),
+        "pools": read_count(given.get("pools")),
         "others": others_in_words(named, strangers) if strangers else "",
     }
 
 
 def _list(given: object) -> list[Any]:
     if not isinstance(given, list):
-        raise _Unreadable
+        raise Unreadable
     return given
 
 
-def _text(given: object) -> str:
+def read_text(given: object) -> str:
+    """Return a text of an answer, safe to show.
+
+    :raises Unreadable: for anything else.
+    """
     if not isinstance(given, str):
-        raise _Unreadable
+        raise Unreadable
     return printable(given)
 
 
 def _text_or_none(given: object) -> str | None:
-    return None if given is None else _text(given)
+    return None if given is None else read_text(given)
 
 
-def _count(given: object) -> int:
+def read_count(given: object) -> int:
+    """Return a number of an answer, of connections or the like.
+
+    :raises Unreadable: for anything else.
+    """
     if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= _MOST:
-        raise _Unreadable
+        raise Unreadable
     return given
 
 
 def _time(given: object) -> float:
     if not isinstance(given, int | float) or isinstance(given, bool):
-        raise _Unreadable
-    if not math.isfinite(given) or not 0 <= given <= _MOST:
-        raise _Unreadable
+        raise Unreadable
+    if not 0 <= given <= _MOST:  # Nor is what is no number, in the words of IEEE.
+        raise Unreadable
     return float(given)
 
 

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db import Error, connections, transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -88,7 +88,9 @@ class ConnectionPoolsAdmin(_ModelAdmin):
             return inner(request)
 
         # What waits for workers must not do so in a transaction.
-        return transaction.non_atomic_requests(guarded)
+        for alias in connections:
+            guarded = transaction.non_atomic_requests(using=alias)(guarded)
+        return guarded
 
     def _data(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -111,6 +113,7 @@ class ConnectionPoolsAdmin(_ModelAdmin):
             except BadInput as error:
                 return _failure(400, "bad_input", str(error))
             except Unreachable as error:
+                _log(user, error.outcome)
                 return _failure(503, "broker_down", str(error))
             _log(user, outcome)
             return JsonResponse({"changed": outcome.changed, "errors": outcome.errors})
@@ -139,7 +142,7 @@ def _log(user: Any, outcome: Outcome) -> None:
             )
             for subject, message in outcome.log
         )
-    except Error as error:
+    except Exception as error:  # noqa: BLE001  it is said, whatever it is
         outcome.fail("", f"The admin's log could not be written ({type(error).__name__}).")
 
 

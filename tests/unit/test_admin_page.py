@@ -168,10 +168,14 @@ def test_a_broker_that_never_answers_keeps_nobody_for_long(scene: Scene) -> None
         answer(pool(waiting=10**5000)),
         answer(pool(alias=["default"])),
         answer(pool(holders=[holder(held=float("inf"))])),
+        # No float holds it.
+        answer(pool(holders=[holder(held=10**400)])),
+        answer(pool(connect_failed_ago=10**400)),
         answer(pool(holders=[holder(holder=None)])),
         answer(pool(fleet={"limit": "many"})),
         answer(unused={"default": "4"}),
         {"error": ["no text"]},
+        {"error": "KeyError('pools')"},
     ],
 )
 def test_an_answer_that_makes_no_sense_becomes_a_note_and_hides_no_other(scene: Scene, hostile: object) -> None:

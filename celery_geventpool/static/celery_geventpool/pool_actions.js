@@ -63,7 +63,7 @@ const PoolActions = (() => {
       const response = await fetch(url, { method: "POST", body, redirect: "manual" });
       // Django's own refusals are pages; a redirect leads to the login.
       const answer = await response.json().catch(() => null);
-      if (!answer) return show([response.status >= 500 ? words.wordsFailed : words.wordsForbidden], true);
+      if (!answer) return show([response.ok || response.status >= 500 ? words.wordsFailed : words.wordsForbidden], true);
       if (answer.error) return show([answer.error.message ?? answer.error], true);
       const changed = answer.changed.flatMap(describe);
       const errors = answer.errors.map((error) => format(words.wordsRefused, error));
