@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django_geventpool.pool.counters import HistogramSnapshot
 
@@ -44,18 +44,8 @@ class History:
         :param when: when the pools were asked (monotonic seconds).
         """
         for pool in pools:
-            # What a holder is called says nothing later, and takes memory.
-            bare = PoolNumbers(
-                worker=pool.worker,
-                kind=pool.kind,
-                alias=pool.alias,
-                pid=pool.pid,
-                limit=pool.limit,
-                in_use=pool.in_use,
-                waiting=pool.waiting,
-                timeouts=pool.timeouts,
-                waits=pool.waits,
-            )
+            # Who held connections says nothing later, and takes memory.
+            bare = replace(pool, fleet=None, holders=())
             self._points.setdefault(pool.key, deque(maxlen=_MOST)).append(_Point(when, bare))
         for key, points in list(self._points.items()):
             while points and when - points[0].when > _KEPT:
