@@ -41,7 +41,7 @@ TRY_INTERVAL = (10.0, 60.0)
 #: than one, as a lone pool is to have its share soon, however long a connect takes.
 CONNECTING_IN_CROWD = 2
 #: For how long a connection is idle until others may have it, in seconds.
-IDLE_GRACE = 0.4
+IDLE_GRACE = 0.25
 #: For how long a pool keeps its only connection at least: if there are more pools than connections, and if there is
 #: one for each, as far as is known; in seconds.
 LEAST_TURN = 0.7
@@ -194,7 +194,7 @@ class Fleet:
 
     def _longest_pause(self, standing: Standing, now: float) -> float:
         if self._is_crowded(now):
-            return CALM_INTERVAL
+            return LOOK_INTERVAL if standing.has_more else CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
     def expect_company(self) -> None:

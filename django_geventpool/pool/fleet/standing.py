@@ -75,6 +75,8 @@ class Standing:
     has_newcomers: bool
     #: The time until the next look, in parts of the usual.
     pace: float
+    #: Whether the pool has more connections than it could if all others came back that were there not long ago.
+    has_more: bool
     #: Whether some pool lacks connections, or could if others didn't close idle ones.
     is_contested: bool
     #: Whether all pools together could reach the limit.
@@ -132,6 +134,7 @@ def judge(
         is_doorkeeper=any(view.is_doorkeeper for view in views),
         has_newcomers=tightest.has_newcomers,
         pace=tightest.pace,
+        has_more=any(view.has_more for view in views),
         is_contested=any(view.is_contested for view in views),
         is_crowded=any(view.could_take(1) for view in views),
         is_roomy=not any(view.could_take(2) for view in views),
@@ -189,6 +192,9 @@ class _View:
         young = sum(0 <= member.age < YOUNG for member in self.live)
         #: How many more are taken to come in their wake, with a wish for one each.
         self._followers = min(absent, FOLLOWERS * young)
+        #: The least that the pool could have if all came that there are, those that were there not long ago too.
+        self._least_share = max(1, self.budget // (1 + len(self.live) + absent))
+        self.has_more = own.size > self._least_share
         #: Whether others have come in a moment ago, and not all may find room.
         self.has_newcomers = not has_turns and self.could_take(1) and young > 0
         self._judge(has_others=bool(others))
@@ -232,7 +238,8 @@ class _View:
             self.target = own.limit
         growth = fill(lacking, self._usable)[self._place]
         if self.has_newcomers:
-            growth = min(growth, max(1, own.size))  # Not into all that others, still outside, come for.
+            # Not into all that others, still outside, come for.
+            growth = min(growth, max(1, own.size, self._least_share - own.size))
         self.cap = min(self.target, own.size + growth)
 
     def _pace_of_turns(self) -> float:
