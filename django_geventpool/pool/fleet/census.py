@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ class Member:
     sessions: int = 0
     #: For how long its oldest session has been open, by the server's clock (seconds); less than 0 if that is hidden.
     age: float = -1.0
+    #: For how long its newest has been open, as far as the list tells sessions apart; less than 0 if that is hidden.
+    newest: float = math.inf
 
     def add(self, badge: Badge, sessions: int, age: float) -> None:
         """Count sessions of this pool; the newest badge holds, or that of the connection it has opened since."""
@@ -23,6 +26,7 @@ class Member:
             self.badge = badge
         self.sessions += sessions
         self.age = max(self.age, age)
+        self.newest = min(self.newest, age)
 
 
 @dataclass

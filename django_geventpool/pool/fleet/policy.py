@@ -60,8 +60,8 @@ class _Plan:
     cap: float = math.inf
     #: How many it keeps while others lack some.
     target: float = math.inf
-    #: Whether it is for this pool to leave room to others that aren't known.
-    is_doorkeeper: bool = False
+    #: When to leave room to others that aren't known; infinite if that isn't for this pool (monotonic seconds).
+    door_at: float = math.inf
     #: When it was read (monotonic seconds).
     made_at: float = -math.inf
     #: For how long it is relied on (seconds).
@@ -90,8 +90,6 @@ class Fleet:
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
         self._company = Company()
-        #: When to leave room to others that aren't known (monotonic seconds).
-        self._door_at = -math.inf
         #: When all pools together could last reach the limit.
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
@@ -178,7 +176,7 @@ class Fleet:
             # The limit may be raised meanwhile.
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
             standing.target + own.elsewhere if standing.is_contested else math.inf,
-            standing.is_doorkeeper,
+            now + DOOR_INTERVAL - standing.newest if standing.is_doorkeeper else math.inf,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
@@ -265,11 +263,7 @@ class Fleet:
     @property
     def target(self) -> float:
         """How many connections to keep while others lack some; infinite if none does, as far as is known."""
-        return self._plan.target - self._is_door_due() if self._plan.is_doorkeeper else self._plan.target
-
-    def _is_door_due(self) -> bool:
-        """Return whether it is time to leave room to others that aren't known."""
-        return self._clock() >= self._door_at
+        return self._plan.target - (self._clock() >= self._plan.door_at)
 
     def begin_to_yield(self, busy: int, held_for: float) -> bool:
         """Return whether a connection that comes back is to be closed, as others lack it, or may.
@@ -279,7 +273,8 @@ class Fleet:
         """
         if busy <= self.target or not self.is_followed or not (busy > 1 or held_for >= self._turn()):
             return False
-        self._door_at = self._clock() + DOOR_INTERVAL * self._uniform(1, 1 + _JITTER)
+        # The next list says whether the room is for another.
+        self._plan.cap = min(self._plan.cap, max(1, self.target))
         return True
 
     @property

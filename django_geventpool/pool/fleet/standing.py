@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .badge import Badge
-from .census import Census, Scope
+from .census import Census, Member, Scope
 from .shares import fill
 
 #: A pool that has told nothing new for so long isn't counted on to want more, or to give anything back, in seconds.
@@ -71,6 +72,8 @@ class Standing:
     has_reserve: bool
     #: Whether it is for this pool to leave room to others now and then, as all is taken, and none kept free.
     is_doorkeeper: bool
+    #: For how long no pool has come to a new connection, as far as the list tells (seconds).
+    newest: float
     #: Whether others have come in a moment ago.
     has_newcomers: bool
     #: The time until the next look, in parts of the usual.
@@ -132,6 +135,7 @@ def judge(
         cap=min(view.cap for view in views),
         has_reserve=all(view.reserve for view in views),
         is_doorkeeper=any(view.is_doorkeeper for view in views),
+        newest=min(view.newest for view in views),
         has_newcomers=tightest.has_newcomers,
         pace=tightest.pace,
         has_more=any(view.has_more for view in views),
@@ -139,6 +143,18 @@ def judge(
         is_crowded=any(view.could_take(1) for view in views),
         is_roomy=not any(view.could_take(2) for view in views),
     )
+
+
+class _Row(NamedTuple):
+    """What a pool wants, has, and may have."""
+
+    token: str
+    demand: int
+    sessions: int
+    most: int
+    #: For how long its oldest session has been open, and its newest (seconds).
+    age: float
+    newest: float
 
 
 class _View:
@@ -197,7 +213,7 @@ class _View:
         self.has_more = own.size > self._least_share
         #: Whether others have come in a moment ago, and not all may find room.
         self.has_newcomers = not has_turns and self.could_take(1) and young > 0
-        self._judge(has_others=bool(others))
+        self._judge(mine, has_others=bool(others))
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
     def _sessions_of_live(self) -> int:
@@ -207,32 +223,48 @@ class _View:
         """Return whether so many of each pool could take all that there is."""
         return times * self._limits >= self.scope.limit - self.strangers
 
-    def _judge(self, *, has_others: bool) -> None:
+    def _judge(self, mine: Member | None, *, has_others: bool) -> None:
         own = self._own
-        #: By token, what each pool wants, has and may have.
         self._rows = sorted(
             [
                 *(
-                    (each.badge.token, each.badge.demand, each.sessions, max(each.badge.limit, each.sessions), each.age)
+                    _Row(
+                        each.badge.token,
+                        each.badge.demand,
+                        each.sessions,
+                        max(each.badge.limit, each.sessions),
+                        each.age,
+                        each.newest,
+                    )
                     for each in self.live
                 ),
-                (self._token, own.demand, own.size, max(own.limit, own.size), self._age_of_own),
-            ]
+                _Row(
+                    self._token,
+                    own.demand,
+                    own.size,
+                    max(own.limit, own.size),
+                    self._age_of_own,
+                    self._age_of_own if mine is None else mine.newest,
+                ),
+            ],
+            # What can't be divided goes to those that have it; if it is free, to who has opened none for longest.
+            key=lambda row: (-row.sessions, -row.newest, row.token),
         )
-        self._place = next(index for index, row in enumerate(self._rows) if row[0] == self._token)
+        self._place = next(index for index, row in enumerate(self._rows) if row.token == self._token)
+        self.newest = min(row.newest for row in self._rows)
         # Silent pools have no connection that comes back, for as long as their queries are long.
-        _, doorkeeper = max((sessions, token) for token, _, sessions, _, _ in self._rows)
+        doorkeeper = self._rows[0].token
         self.is_doorkeeper = bool(
             has_others and not self.reserve and self.scope.sessions >= self.scope.limit and doorkeeper == self._token
         )
-        taken = [max(demand, sessions) for _, demand, sessions, _, _ in self._rows]
+        taken = [max(row.demand, row.sessions) for row in self._rows]
         self.is_contested = sum(taken) > self.budget
         if self.is_contested:
             shares = self._shares()
-            lacking = [max(0, share - row[2]) for share, row in zip(shares, self._rows, strict=True)]
+            lacking = [max(0, share - row.sessions) for share, row in zip(shares, self._rows, strict=True)]
             self.target = shares[self._place]
         else:
-            lacking = [most - has for (_, _, _, most, _), has in zip(self._rows, taken, strict=True)]
+            lacking = [row.most - has for row, has in zip(self._rows, taken, strict=True)]
             lacking = fill(lacking, self.budget - sum(taken))
             lacking[self._place] += taken[self._place] - own.size
             self.target = own.limit
@@ -243,18 +275,18 @@ class _View:
         self.cap = min(self.target, own.size + growth)
 
     def _pace_of_turns(self) -> float:
-        ages = sorted((age for _, demand, _, _, age in self._rows if demand), reverse=True)
+        ages = sorted((row.age for row in self._rows if row.demand), reverse=True)
         is_next = not ages or self._age_of_own >= ages[len(ages) // NEXT_TO_LEAVE]
         return _PACE_OF_NEXT if is_next else _PACE_OF_OTHERS
 
     def _shares(self) -> list[int]:
         """Return what each may have; this pool, which may soon want more, as if it wanted all that it may have."""
-        wishes = [demand for _, demand, _, _, _ in self._rows]
+        wishes = [row.demand for row in self._rows]
         wishes[self._place] = self._own.limit
         wanting = [index for index, wish in enumerate(wishes) if wish]
         if len(wanting) <= self.budget:
             return fill(wishes + [1] * self._followers, self.budget)[: len(wishes)]
         # One each, and not for all: those that have had theirs for longest are to leave it.
-        wanting.sort(key=lambda index: (self._rows[index][4], self._rows[index][0]))
+        wanting.sort(key=lambda index: (self._rows[index].age, self._rows[index].token))
         stay = set(wanting[: self.budget])
         return [int(index in stay) for index in range(len(wishes))]
