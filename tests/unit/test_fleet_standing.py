@@ -37,7 +37,7 @@ def test_all_come_to_the_same_shares_and_one_is_kept_free() -> None:
         names = {me: "m", "m": me}  # The one that judges is "m" in these tests.
         listed = [pool(names.get(token, token), size, 25) for token, size in sizes.items()]
         targets.append(judge_list(own(sizes[me], 25), *listed).target)
-    assert targets == [8, 8, 8]
+    assert targets == [8, 9, 8], "who has most keeps what can't be divided"
 
 
 def test_below_its_share_it_grows_into_its_part_of_what_is_free() -> None:
@@ -54,7 +54,20 @@ def test_what_it_is_closing_is_room_for_it_again() -> None:
 
 def test_above_its_share_it_does_not_grow() -> None:
     standing = judge_list(own(13, 25), pool("m", 13, 25), pool("a", 2, 25), pool("b", 2, 25))
-    assert (standing.target, standing.cap) == (8, 8)
+    assert (standing.target, standing.cap) == (9, 9)
+
+
+def test_what_cannot_be_divided_goes_to_who_has_opened_none_for_longest() -> None:
+    mine = own(2, 25)
+    others = [pool("a", 2, 25, age=3.0), pool("b", 2, 25, age=5.0)]
+    targets = [judge_list(mine, pool("m", 2, 25, age=age), *others, limit=7).target for age in (2.0, 4.0, 6.0)]
+    assert targets == [2, 2, 3]
+
+
+def test_who_leaves_room_is_who_has_most_and_has_opened_none_for_longest() -> None:
+    listed = [pool("a", 3, 25, age=4.0), pool("b", 2, 25, age=9.0)]
+    keeps = [judge_list(own(3, 25), pool("m", 3, 25, age=age), *listed, limit=8) for age in (2.0, 6.0)]
+    assert [(each.is_doorkeeper, each.newest) for each in keeps] == [(False, 2.0), (True, 4.0)]
 
 
 def test_what_somebody_does_not_want_goes_to_the_others() -> None:
@@ -125,7 +138,7 @@ def test_silent_pools_leave_the_room_to_who_has_connections_that_come_back() -> 
 def test_those_that_follow_one_that_has_come_back_are_counted_with_it() -> None:
     listed = [pool("m", 20, 25), pool("a", 1, 25, age=0.1)]
     assert judge_list(own(20, 25), *listed, company=True).target == 12
-    assert judge_list(own(20, 25), *listed, company=True, absent=1).target == 11, "of 23, the other has 12"
+    assert judge_list(own(20, 25), *listed, company=True, absent=3).target == 11, "of 22, two of which are for others"
     assert judge_list(own(20, 25), *listed, company=True, absent=9).target == 11, "two follow each, at the most"
 
 
@@ -177,9 +190,12 @@ def test_when_there_are_more_pools_than_connections_the_one_that_was_longest_the
 
 def test_while_others_come_in_it_grows_step_by_step_and_leaves_room_for_those_that_follow() -> None:
     calm = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 1, 25))
-    assert (calm.has_newcomers, calm.cap) == (False, 12)
-    young = judge_list(own(2, 25), pool("m", 2, 25), pool("a", 1, 25, age=0.1))
+    assert (calm.has_newcomers, calm.cap) == (False, 13)
+    listed = [pool("m", 2, 25), pool("a", 1, 25, age=0.1)]
+    young = judge_list(own(2, 25), *listed)
     assert (young.has_newcomers, young.cap) == (True, 4)
+    known = judge_list(own(2, 25), *listed, company=True, absent=2)
+    assert (known.has_newcomers, known.cap) == (True, 6), "to what is left for each if all come"
 
 
 def test_in_turns_those_look_more_often_that_are_next_to_leave() -> None:

@@ -213,7 +213,7 @@ class _View:
         self.has_more = own.size > self._least_share
         #: Whether others have come in a moment ago, and not all may find room.
         self.has_newcomers = not has_turns and self.could_take(1) and young > 0
-        self._judge(mine, has_others=bool(others))
+        self._judge(mine, absent, has_others=bool(others))
         self.pace = self._pace_of_turns() if has_turns else 1.0
 
     def _sessions_of_live(self) -> int:
@@ -223,7 +223,7 @@ class _View:
         """Return whether so many of each pool could take all that there is."""
         return times * self._limits >= self.scope.limit - self.strangers
 
-    def _judge(self, mine: Member | None, *, has_others: bool) -> None:
+    def _judge(self, mine: Member | None, absent: int, *, has_others: bool) -> None:
         own = self._own
         self._rows = sorted(
             [
@@ -270,8 +270,9 @@ class _View:
             self.target = own.limit
         growth = fill(lacking, self._usable)[self._place]
         if self.has_newcomers:
-            # Not into all that others, still outside, come for.
-            growth = min(growth, max(1, own.size, self._least_share - own.size))
+            # Not into all that others, still outside, come for. How many those are is known if they were there before.
+            known = self._least_share - own.size if absent else 0
+            growth = min(growth, max(1, own.size, known))
         self.cap = min(self.target, own.size + growth)
 
     def _pace_of_turns(self) -> float:
