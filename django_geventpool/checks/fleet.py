@@ -39,7 +39,11 @@ def check_fleet(alias: str) -> Iterator[CheckMessage]:
             id=ids.SESSION_LIST_UNREADABLE,
         )
         return
-    warnings = [*_check_own_limit(alias, census), *_check_number_of_pools(alias, census)]
+    warnings = [
+        *_check_own_limit(alias, census),
+        *_check_number_of_pools(alias, census),
+        *_check_min_conns(alias, census),
+    ]
     yield from warnings or _tell(alias, census)
 
 
@@ -73,6 +77,19 @@ def _check_number_of_pools(alias: str, census: Census) -> Iterator[CheckMessage]
             "turns.",
             hint="Have the limit raised, or run fewer processes.",
             id=ids.MORE_POOLS_THAN_CONNECTIONS,
+        )
+
+
+def _check_min_conns(alias: str, census: Census) -> Iterator[CheckMessage]:
+    scope = _narrowest(census)
+    room = scope.limit - scope.strangers
+    least, pools = _options(alias).MIN_CONNS, len(scope.members)
+    if pools > 1 and pools < room <= least * pools:
+        yield CheckWarning(
+            f"{_facts(alias, scope)} MIN_CONNS is {least}: if all {pools} pools keep as many open, although idle, "
+            "there is none left for who needs more.",
+            hint=f"Set MIN_CONNS to {(room - 1) // pools} or less, or have the limit raised.",
+            id=ids.MIN_CONNS_TAKE_ALL,
         )
 
 
@@ -120,4 +137,8 @@ def _connection(alias: str) -> Any:
 
 
 def _max_conns(alias: str) -> int:
-    return options.split(connections[alias].settings_dict["OPTIONS"])[0].MAX_CONNS
+    return _options(alias).MAX_CONNS
+
+
+def _options(alias: str) -> options.PoolOptions:
+    return options.split(connections[alias].settings_dict["OPTIONS"])[0]

@@ -68,6 +68,15 @@ def test_as_many_pools_as_connections_are_a_warning(make_database: MakeDatabase)
     assert "they take turns" in message.msg
 
 
+def test_idle_connections_of_all_pools_that_take_the_whole_limit_are_a_warning(make_database: MakeDatabase) -> None:
+    database = make_database(MAX_CONNS=4, MIN_CONNS=3, role_limit=10)
+    with sessions(database, ["~aaaaaa.10.4.1", "~bbbbbb.10.4.1", "psql"]):
+        (message,) = check(database)
+    assert message.id == "geventpool.W015"
+    assert "MIN_CONNS is 3: if all 3 pools keep as many open" in message.msg
+    assert "Set MIN_CONNS to 2 or less" in str(message.hint)
+
+
 def test_a_connection_that_is_open_already_stays_open(make_database: MakeDatabase) -> None:
     database = make_database(MAX_CONNS=1)
     pid = database.pid()
