@@ -144,6 +144,15 @@ def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
         current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
 
 
+def drop_at_end(greenlet: Any, name: str) -> None:
+    """Make a greenlet of gevent's drop one of its attributes when it ends; others keep theirs until they are gone."""
+    call_at_end = getattr(greenlet, "rawlink", None)
+    if call_at_end is not None:
+        # In C, so that no exception out of a signal handler comes in between. The greenlet, with which it is called, is
+        # the default.
+        call_at_end(functools.partial(vars(greenlet).pop, name))
+
+
 @functools.cache
 def _greenlet_class() -> type[Any]:
     from gevent import Greenlet
