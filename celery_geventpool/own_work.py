@@ -128,7 +128,8 @@ def limit_wait(timeout: float | None) -> float | None:
 
     :param timeout: the seconds outside patient scopes; None for without limit, as in those.
     """
-    return None if [scope for scope in _prune_scopes() if scope.is_patient] else timeout
+    scopes = _prune_scopes()
+    return None if scopes and any(scope.is_patient for scope in scopes) else timeout
 
 
 def _prune_scopes() -> list[Scope]:

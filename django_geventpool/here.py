@@ -7,12 +7,13 @@ the greenlet itself costs nothing until it is set.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from . import green
 
-#: By class, as locals made before monkey-patching would be shared by all greenlets; None where greenlets need none.
-_locals: dict[type, Any] = {}
+#: What returns that object, by the class of locals: one made before monkey-patching would be shared by all greenlets.
+_getters: dict[type, Callable[[], Any]] = {}
 
 
 def own() -> Any:
@@ -22,11 +23,13 @@ def own() -> Any:
     """
     kind = threading.local
     try:
-        local = _locals[kind]
+        return _getters[kind]()
     except KeyError:
-        local = _locals.setdefault(kind, _make_local())  # If two threads do this, the first wins.
-    return green.current_greenlet() if local is None else local
+        return _getters.setdefault(kind, _make_getter())()  # If two threads do this, the first wins.
 
 
-def _make_local() -> Any:
-    return threading.local() if green.active() == "threads" else None
+def _make_getter() -> Callable[[], Any]:
+    if green.active() != "threads":
+        return green.getcurrent()
+    local = threading.local()
+    return lambda: local

@@ -164,7 +164,7 @@ def life_of(holder: Holder) -> object:
 
 def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no greenlet or thread be known as a holder yet, for one test."""
-    monkeypatch.setattr(here, "_locals", {})
+    monkeypatch.setattr(here, "_getters", {})
 
 
 def waited_for(frame: Any) -> Iterable[object]:

@@ -28,7 +28,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what a test reads of a worker."""
     monkeypatch.setattr(deadlines, "_defaults", (None, None))
     monkeypatch.setattr(deadlines, "_limit_waits", True)
-    monkeypatch.setattr(here, "_locals", {})
+    monkeypatch.setattr(here, "_getters", {})
 
 
 def worker(pool: str, *, soft: float | None = None, hard: float | None = None) -> Any:
