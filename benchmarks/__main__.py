@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``, ``fleet`` or ``profile``."""
+"""The command line: ``python -m benchmarks --help``, or ``micro``, ``fleet`` or ``profile`` as the first argument."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> ProfileOptions:
     """Parse the command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks profile",
-        description="Samples the stacks of tasks, in process and in workers, and writes a table of where the time goes.",
+        description="Samples the stacks of tasks, in process and in workers, and writes where the time goes.",
     )
     by_name = {contender.name: contender for contender in CONTENDERS}
     workloads = {workload.name: workload for workload in WORKLOADS}
