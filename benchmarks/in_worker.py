@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from celery import Celery
@@ -44,25 +44,12 @@ def _measure(
         ground.environment_for(contender, plans) as variables,
     ):
         folder = Path(name)
-        broker = filesystem_broker(folder / "broker")
-        messages = Path(broker["broker_transport_options"]["data_folder_in"])
-        variables |= {"BENCH_BROKER": json.dumps(broker), "BENCH_OUTCOMES": name}
-        worker = CeleryWorker(
-            "subject.worker",
-            pool="gevent",
-            concurrency=CONCURRENCY,
-            cwd=folder,
-            env=variables,
-            arguments=(*_ARGUMENTS, "-Q", _QUEUE),
-            log_file=folder / "worker.log",
-        )
-        # The contender's Python, not this one.
-        worker.command[0] = str(ground.environments.obtain(contender).python)
+        worker, messages = make_worker(ground, contender, folder, variables)
         try:
             worker.start()
             for workload in workloads:
                 ground.monitor.reset()
-                has_ended = _run(worker, messages, workload, plans[workload.name])
+                has_ended = run_workload(worker, messages, workload, plans[workload.name])
                 outcome = folder / f"{workload.name}.json"
                 yield Measurement.take(
                     contender,
@@ -93,7 +80,30 @@ def _measure(
             worker.kill()
 
 
-def _run(worker: CeleryWorker, messages: Path, workload: Workload, plan: Plan) -> bool:
+def make_worker(
+    ground: Ground, contender: Contender, folder: Path, variables: Mapping[str, str]
+) -> tuple[CeleryWorker, Path]:
+    """Return a contender's worker, which is yet to be started, and the folder from which it takes messages.
+
+    :param folder: for its files.
+    :param variables: of its environment.
+    """
+    broker = filesystem_broker(folder / "broker")
+    worker = CeleryWorker(
+        "subject.worker",
+        pool="gevent",
+        concurrency=CONCURRENCY,
+        cwd=folder,
+        env={**variables, "BENCH_BROKER": json.dumps(broker), "BENCH_OUTCOMES": str(folder)},
+        arguments=(*_ARGUMENTS, "-Q", _QUEUE),
+        log_file=folder / "worker.log",
+    )
+    # The contender's Python, not this one.
+    worker.command[0] = str(ground.environments.obtain(contender).python)
+    return worker, Path(broker["broker_transport_options"]["data_folder_in"])
+
+
+def run_workload(worker: CeleryWorker, messages: Path, workload: Workload, plan: Plan) -> bool:
     """Send the tasks as files in ``messages``; return whether all of them ended in time."""
     folder = worker.log_file.parent
     # The transport writes messages in place, where a worker could read half of one, and sending tasks takes as much CPU

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
 from celery import Task, _state
 from celery.worker import WorkController
 
+from django_geventpool.here import own
 from django_geventpool.pool.time_limits import TimeLimits
 
 from .worker import has_time_limits
 
-#: By class of local: one that was made before monkey-patching would be shared by all greenlets.
-_locals: dict[type, Any] = {}
+#: Where a greenlet or thread keeps the limits of its task.
+_LIMITS = "_geventpool_limits"
 
 #: The worker's own limits for tasks that have none, in seconds: the soft one and the hard one. Prefork's children
 #: inherit them, as nothing else tells them of ``--time-limit``.
@@ -39,18 +39,12 @@ def begin(task: Task[..., Any]) -> None:
     soft = own_soft or task.soft_time_limit or _defaults[0]
     hard = own_hard or task.time_limit or _defaults[1]
     has_any = soft or hard
-    _local().limits = TimeLimits(time.monotonic(), soft, hard, limits_waits=_limit_waits) if has_any else None
+    limits = TimeLimits(time.monotonic(), soft, hard, limits_waits=_limit_waits) if has_any else None
+    setattr(own(), _LIMITS, limits)
 
 
 def current() -> TimeLimits | None:
     """Return the limits of the task that runs in this greenlet or thread; None without any, and outside tasks."""
-    limits: TimeLimits | None = getattr(_local(), "limits", None)
+    limits: TimeLimits | None = getattr(own(), _LIMITS, None)
     # They are there until the next task begins.
     return limits if limits is None or _state.get_current_task() is not None else None
-
-
-def _local() -> Any:
-    local = _locals.get(threading.local)
-    if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # Of two threads, one wins.
-    return local

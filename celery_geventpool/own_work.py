@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable, Container
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from celery import _state
 from django.db import Error
 
 from django_geventpool.frames import is_running
+from django_geventpool.here import own
 from django_geventpool.taken import connected
 from django_geventpool.utils import give_back
 
@@ -29,8 +29,8 @@ R = TypeVar("R")
 
 logger = logging.getLogger("geventpool.worker")
 
-#: By class of local: one that was made before monkey-patching would be shared by all greenlets.
-_locals: dict[type, Any] = {}
+#: Where a greenlet or thread keeps its innermost scope.
+_SCOPE = "_geventpool_scope"
 
 
 class Scope:
@@ -62,15 +62,15 @@ class Scope:
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in this scope, and return what it returns."""
-        local = _local()
-        self.outer = getattr(local, "scope", None)
+        here = own()
+        self.outer = getattr(here, _SCOPE, None)
         try:
-            local.scope = self
+            setattr(here, _SCOPE, self)
             return function(*args, **kwargs)
         finally:
             # If this is interrupted, the next request for a connection gives back in its place.
             self.give_back()
-            local.scope = self.outer
+            setattr(here, _SCOPE, self.outer)
 
     @property
     def is_running(self) -> bool:
@@ -128,13 +128,13 @@ def limit_wait(timeout: float | None) -> float | None:
 
     :param timeout: the seconds outside patient scopes; None for without limit, as in those.
     """
-    return None if [scope for scope in _prune_scopes() if scope.is_patient] else timeout
+    scopes = _prune_scopes()
+    return None if scopes and any(scope.is_patient for scope in scopes) else timeout
 
 
 def _prune_scopes() -> list[Scope]:
     """Give back for scopes whose end was interrupted; return the others, the innermost first, and none inside tasks."""
-    local = _local()
-    scope: Scope | None = getattr(local, "scope", None)
+    scope: Scope | None = getattr(own(), _SCOPE, None)
     if scope is None or _state.get_current_task() is not None:
         return []
     scopes: list[Scope] = []
@@ -152,12 +152,5 @@ def _forget(scope: Scope, inner: Scope | None) -> None:
     if inner is not None:
         inner.outer = scope.outer
     else:
-        _local().scope = scope.outer
+        setattr(own(), _SCOPE, scope.outer)
     scope.give_back()
-
-
-def _local() -> Any:
-    local = _locals.get(threading.local)
-    if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # Of two threads, one wins.
-    return local

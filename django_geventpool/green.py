@@ -11,6 +11,7 @@ import _thread
 import functools
 import importlib
 import select
+import socket
 import sys
 import threading
 import types
@@ -21,8 +22,21 @@ from typing import Any, Literal
 Framework = Literal["gevent", "eventlet", "threads"]
 
 
+#: A green framework that was found, by the class of its sockets, which monkey-patching has put in place.
+_active: dict[type, Framework] = {}
+
+
 def active() -> Framework:
     """Return the framework whose monkey-patching is in force, "threads" when there is none."""
+    known = _active.get(socket.socket)
+    if known is None:
+        known = _look_for_patches()
+        if known != "threads":
+            _active[socket.socket] = known
+    return known
+
+
+def _look_for_patches() -> Framework:
     gevent_monkey = sys.modules.get("gevent.monkey")
     if gevent_monkey is not None and gevent_monkey.is_module_patched("socket"):
         return "gevent"
@@ -95,12 +109,17 @@ def is_in_main_hub() -> bool:
     """
     framework = active()
     if framework == "gevent":
-        from gevent import get_hub
-
-        return bool(get_hub().main_hub)
+        return bool(_get_hub()().main_hub)
     if framework == "eventlet":
         return _native_ident()() == threading.main_thread().ident
     return True
+
+
+@functools.cache
+def _get_hub() -> Callable[[], Any]:
+    from gevent import get_hub
+
+    return get_hub
 
 
 def waking_thread() -> int | None:
@@ -144,6 +163,15 @@ def call_at_end_of_greenthread(function: Callable[[], object]) -> None:
         current.link(lambda _greenthread: function())  # type: ignore[no-untyped-call]
 
 
+def drop_at_end(greenlet: Any, name: str) -> None:
+    """Make a greenlet of gevent's drop one of its attributes when it ends; others keep theirs until they are gone."""
+    call_at_end = getattr(greenlet, "rawlink", None)
+    if call_at_end is not None:
+        # In C, so that no exception out of a signal handler comes in between. The greenlet, with which it is called, is
+        # the default.
+        call_at_end(functools.partial(vars(greenlet).pop, name))
+
+
 @functools.cache
 def _greenlet_class() -> type[Any]:
     from gevent import Greenlet
@@ -159,7 +187,8 @@ def is_raw_greenlet(running: Any) -> bool:
 
 
 @functools.cache
-def _getcurrent() -> Callable[[], Any]:
+def getcurrent() -> Callable[[], Any]:
+    """Return the function that returns the running greenlet."""
     from greenlet import getcurrent
 
     return getcurrent
@@ -167,7 +196,7 @@ def _getcurrent() -> Callable[[], Any]:
 
 def current_greenlet() -> Any:
     """Return the running greenlet."""
-    return _getcurrent()()
+    return getcurrent()()
 
 
 def record_starters() -> None:

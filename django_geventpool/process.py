@@ -75,7 +75,8 @@ _has_failed = False
 
 def mark() -> int:
     """Return what stands for this process: what is made in it keeps that, for ``is_current``."""
-    notice_fork()
+    if _page[0] != _BEGUN:
+        _begin()
     return _mark
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import quote
 
 from django.core.signals import request_finished, request_started
 
+from .here import own
 from .pool import naming
 from .text import printable
 
@@ -19,9 +19,8 @@ NO_VIEW = "no view"
 
 #: Where a request's environ or scope keeps its label.
 _KEY = "geventpool.label"
-
-#: By class, as locals made before monkey-patching would be shared by all greenlets.
-_locals: dict[type, Any] = {}
+#: Where a greenlet or thread keeps that of the request that it works on.
+_REQUEST = "_geventpool_request"
 
 
 @dataclass(eq=False)
@@ -50,7 +49,7 @@ def describe_current_request() -> RequestLabel | None:
 
     An asynchronous view's queries run in a thread that Django keeps for its request, and knows by the same label.
     """
-    return getattr(_local(), "label", None)
+    return getattr(own(), _REQUEST, None)
 
 
 def _on_started(
@@ -66,7 +65,7 @@ def _on_started(
     else:
         return
     _name_views()
-    _local().label = label
+    setattr(own(), _REQUEST, label)
     naming.mark(label)
 
 
@@ -90,12 +89,5 @@ def _name_views() -> None:
 
 
 def _on_finished(**_kwargs: Any) -> None:
-    _local().label = None
+    setattr(own(), _REQUEST, None)
     naming.mark(None)
-
-
-def _local() -> Any:
-    local = _locals.get(threading.local)
-    if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # If two threads do this, the first wins.
-    return local

@@ -91,7 +91,7 @@ class PoolAdapter:
     def give_back(self) -> None:
         """Give the connection back, to the pool that it came from, if there is one to give back."""
         self.unused_connection = None
-        if self._pool is not None:
+        if self._pool is not None and self._owner.request is not None:
             self._pool.give_back(self._owner)
 
     def reassign(self, holder: Holder) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2 import extensions
 
-from .. import green
+from .. import green, process
 from .connection import REVOKED
 from .psycopg2_connection import Psycopg2Connection
 from .waiting import POLLIN, POLLOUT, Wait, wait_function
@@ -74,7 +74,7 @@ def _complete(connection: Psycopg2Connection, wait: Wait) -> None:
 
 
 def _check(connection: Psycopg2Connection) -> None:
-    if not connection.is_ours():
+    if not process.is_current(connection.process):
         raise psycopg2.InterfaceError("this connection belongs to the process that this one was forked from")
     if connection.is_revoked:
         raise psycopg2.OperationalError(REVOKED)

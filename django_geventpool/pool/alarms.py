@@ -66,8 +66,10 @@ class Alarms:
 
     def due_at(self, since: float | None) -> float:
         """Return when to observe again (monotonic seconds), given since when somebody has waited; infinite for None."""
-        own = self._nested.due_at(since), self._idle_watch.due_at(since), self._idle_transactions.due_at
-        return min(self._wait_due_at(since), *own)
+        if since is None:
+            return self._idle_transactions.due_at
+        nested, idle = self._nested.due_at(since), self._idle_watch.due_at(since)
+        return min(self._wait_due_at(since), nested, idle, self._idle_transactions.due_at)
 
     def observe(self, now: float) -> Observed:
         """Return what ``report`` is to warn of or look into, and mark it as told until the next pause ends."""
@@ -87,8 +89,8 @@ class Alarms:
         standstill = self._nested.met_by(request, time.monotonic())
         return messages.of_full(self._state, self._driver, standstill, holder_above(request, self._state))
 
-    def _wait_due_at(self, since: float | None) -> float:
-        return math.inf if since is None else max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
+    def _wait_due_at(self, since: float) -> float:
+        return max(since + WAIT_WARNING_AFTER, self._wait_quiet_until)
 
     # Called without it
 

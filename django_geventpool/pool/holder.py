@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .. import green
+from ..here import own
 from . import naming
 from .ends import End, end_of
 
@@ -39,8 +39,10 @@ def _as_configured(timeout: float | None) -> float | None:
 #: CONN_WAIT_TIMEOUT. Set by ``celery_geventpool``.
 limit_wait: Callable[[float | None], float | None] = _as_configured
 
-#: By class, as locals made before monkey-patching would be shared by all greenlets.
-_locals: dict[type, Any] = {}
+#: Where a greenlet or thread keeps its life.
+_LIFE = "_geventpool_life"
+#: Stands for the time since this process was forked: a child's greenlets have their lives from the parent.
+_era = object()
 
 
 class Holder:
@@ -103,36 +105,36 @@ class Holder:
 
 
 class _Life:
-    """An object in the locals of a greenlet or thread: when they go, it goes, and the holder has ended."""
+    """An object that only a greenlet or thread keeps: when that ends, it goes, and the holder has ended."""
 
-    __slots__ = ("__weakref__", "holder")
+    __slots__ = ("__weakref__", "era", "holder")
 
     def __init__(self, holder: Holder) -> None:
+        self.era = _era
         self.holder = holder
         holder.end_with(self)
 
 
 def current() -> Holder:
     """Return the holder that stands for the running greenlet or thread."""
-    local = _locals.get(threading.local)
-    if local is None:
-        local = _locals.setdefault(threading.local, threading.local())  # If two threads do this, the first wins.
-    life: _Life | None = getattr(local, "life", None)
+    here = own()
+    life: _Life | None = getattr(here, _LIFE, None)
     # If it has ended, this is a late callback of a greenlet that counts as gone.
-    if life is not None and not life.holder.has_ended:
+    if life is not None and life.era is _era and not life.holder.has_ended:
         return life.holder
     framework = green.active()
     runner = naming.runner(framework)
     holder = _make(framework, runner)
     holder.runner = weakref.ref(runner)
-    local.life = _Life(holder)
+    green.drop_at_end(here, _LIFE)
+    setattr(here, _LIFE, _Life(holder))
     return holder
 
 
 def requests_with_slots() -> list[Any]:
     """Return the requests of the running greenlet or thread that have a slot."""
-    life: _Life | None = getattr(_locals.get(threading.local), "life", None)
-    if life is None:
+    life: _Life | None = getattr(own(), _LIFE, None)
+    if life is None or life.era is not _era:
         return []
     # Where a loan was interrupted, its slot has stayed among the holder's, and may be another's by now.
     requests = [slot.request for slot in list(life.holder.slots)]
@@ -146,7 +148,7 @@ def _make(framework: green.Framework, runner: Any) -> Holder:
     name, task = naming.name(framework, runner, starter), getattr(starter, "name", "")
     if framework == "gevent" and not green.is_raw_greenlet(runner):
         return Holder(name, None, starter_task=task)
-    # The locals go with the last reference to the greenlet, which its spawner or the hub may well keep.
+    # The life goes with the last reference to the greenlet, which its spawner or the hub may well keep.
     arrange_call = green.call_at_end_of_greenthread if framework == "eventlet" else None
     return Holder(name, green.death_of_greenlet(), arrange_call, task)
 
@@ -158,4 +160,5 @@ def nobody() -> Holder:
 
 def forget_all() -> None:
     """Start without holders, in a forked child: those that it inherits are its parent's greenlets and threads."""
-    _locals.clear()
+    global _era
+    _era = object()

@@ -45,11 +45,11 @@ class Housekeeper:
 
         In a native thread beside a hub none can be started, and the hub may not be woken.
         """
-        return self.is_running and green.is_in_main_hub()
+        return self._duty.locked() and green.is_in_main_hub()
 
     def start(self) -> None:
         """Start the thread or greenlet, unless it runs or this is a native thread beside a green framework's hub."""
-        if self.is_running or time.monotonic() < self._patient_until or not green.is_in_main_hub():
+        if self._duty.locked() or time.monotonic() < self._patient_until or not green.is_in_main_hub():
             return
         with contextlib.suppress(RuntimeError):  # No thread can be started: too many, or the interpreter ends.
             green.start_thread(self._run)

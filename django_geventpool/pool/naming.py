@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d+")
 def runner(framework: green.Framework) -> Any:
     """Return the running greenlet, or the thread where nothing is patched."""
     # current_thread() in a greenlet would make and register a dummy thread.
-    return threading.current_thread() if framework == "threads" else green.current_greenlet()
+    return threading.current_thread() if framework == "threads" else green.getcurrent()()
 
 
 def mark(label: object | None) -> None:

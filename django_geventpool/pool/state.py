@@ -118,6 +118,8 @@ class PoolState:
                     return
                 self.hand_over(request)
             self.waiting.remove(request)
+            if not self.idle and len(self.slots) >= self.limit:
+                return  # Nearly always after one: no need to ask for the next.
 
     def hand_over(self, request: Request) -> None:
         """Wake a request that has been given a slot."""

@@ -223,7 +223,7 @@ def test_what_is_lent_again_before_the_end_is_seen_to_is_not_reclaimed(
     await_stats(pool, idle=1)
 
 
-def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
+def test_the_end_of_its_life_is_the_end_of_the_holder() -> None:
     told = []
     holder = holders.Holder("somebody", None)
     holder.slots[object()] = lambda: told.append(holder)  # type: ignore[index]
@@ -237,6 +237,7 @@ def test_the_end_of_the_locals_is_the_end_of_the_holder() -> None:
     assert holder.has_ended
 
 
+@pytest.mark.frameworks("threads")  # Greenlets need no local.
 def test_first_holders_of_a_process_that_ask_at_the_same_time_are_all_known(
     make_pool: MakePool, borrow: Borrow, monkeypatch: pytest.MonkeyPatch
 ) -> None:

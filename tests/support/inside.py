@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_geventpool import pools
+from django_geventpool import here, pools
 from django_geventpool.pool import Pool, kinship
 from django_geventpool.pool import holder as holders
 from django_geventpool.pool.closer import Closer
@@ -158,13 +158,13 @@ def give_up_the_list(pool: Pool) -> None:
 
 
 def life_of(holder: Holder) -> object:
-    """Return an object that tells a holder when it ends, as it would with a greenlet's or thread's locals."""
+    """Return an object that tells a holder when it ends, as it would with what a greenlet or thread has for itself."""
     return holders._Life(holder)
 
 
 def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no greenlet or thread be known as a holder yet, for one test."""
-    monkeypatch.setattr(holders, "_locals", {})
+    monkeypatch.setattr(here, "_getters", {})
 
 
 def waited_for(frame: Any) -> Iterable[object]:

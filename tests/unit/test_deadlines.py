@@ -12,6 +12,7 @@ from celery.app.trace import build_tracer
 
 from celery_geventpool import deadlines
 from celery_geventpool.worker import has_time_limits
+from django_geventpool import here
 from django_geventpool.pool.time_limits import TimeLimits
 
 
@@ -27,7 +28,7 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what a test reads of a worker."""
     monkeypatch.setattr(deadlines, "_defaults", (None, None))
     monkeypatch.setattr(deadlines, "_limit_waits", True)
-    monkeypatch.setattr(deadlines, "_locals", {})
+    monkeypatch.setattr(here, "_getters", {})
 
 
 def worker(pool: str, *, soft: float | None = None, hard: float | None = None) -> Any:

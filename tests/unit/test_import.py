@@ -101,7 +101,7 @@ print(*sorted(set(made)), sep="\\n")
     )
     assert any("Lock" in line or "lock" in line for line in lines)
     assert any("start_new_thread in django_geventpool.green" in line for line in lines)
-    assert any("local in django_geventpool.pool.holder" in line for line in lines)
+    assert any("local in django_geventpool.here" in line for line in lines)
 
 
 def test_importing_imports_no_framework_and_patches_nothing() -> None:

@@ -64,7 +64,9 @@ class SessionConnection:
 
     def has_lasting_set_up(self) -> bool:
         """Return whether what was set up for the last visitor would stay for the next one."""
-        return bool(self._settings_reported_at_set_up()) or self.session.has_lasting_set_up()
+        # The first is nearly always so, and each checkout asks.
+        is_as_opened = self._reported_at_set_up == self._reported or not self._settings_reported_at_set_up()
+        return not is_as_opened or self.session.has_lasting_set_up()
 
     def _settings_reported_at_set_up(self) -> set[str]:
         """Return the names of the settings that the server reported as others when the session was set up."""
