@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``, or ``fleet``."""
+"""The benchmarks' command line: ``python -m benchmarks --help``, and ``micro``, ``fleet``, ``growth`` or ``fairness``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ if __name__ == "__main__":
         from benchmarks.fleet.main import main as run_fleets
 
         sys.exit(run_fleets(sys.argv[2:]))
+    if sys.argv[1:2] == ["growth"]:
+        from benchmarks.growth.main import main as run_growth
+
+        sys.exit(run_growth(sys.argv[2:]))
+    if sys.argv[1:2] == ["fairness"]:
+        from benchmarks.fairness.main import main as run_fairness
+
+        sys.exit(run_fairness(sys.argv[2:]))
     from benchmarks.main import main
 
     sys.exit(main())
