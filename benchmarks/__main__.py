@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python -m benchmarks --help``, and ``micro``, ``fleet``, ``growth`` or ``fairness``."""
+"""The benchmarks' command line: ``python -m benchmarks``; also ``micro``, ``fleet``, ``growth`` or ``fairness``."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ..contenders import LIMIT
+from ..growth.report import TITLES
 from ..machine import Machine
-from ..report import TITLES
 from .options import FairnessOptions
 from .summary import Fairness, ideal
 
@@ -23,13 +23,12 @@ def as_markdown(results: Sequence[Fairness], options: FairnessOptions, machine: 
     best = ideal(options.jobs, options.rate, options.capacity)
     rows = [_row("in the order of arrival, at no cost", best), *(_row(TITLES[one.contender], one) for one in results)]
     lines = [_COLUMNS, ("---", *["---:"] * (len(_COLUMNS) - 1)), *rows]
-    parts = [
-        str(machine),
+    load = (
         f"{options.rate:,.0f} jobs a second for {options.seconds:g} s, each a query of "
         f"{options.query_seconds * 1000:.0f} ms: {options.rate / options.capacity:g} times what {LIMIT} connections "
-        "can serve. Waits in seconds, from a job's arrival to the begin of its query on the server.",
-        "\n".join(f"| {' | '.join(line)} |" for line in lines),
-    ]
+        "can serve. Waits in seconds, from a job's arrival to the begin of its query on the server."
+    )
+    parts = [str(machine), load, "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     reasons = [
         f"- {TITLES[one.contender]}: {', '.join(f'{count} x {reason}' for reason, count in one.failed.items())}"
         for one in results

@@ -64,7 +64,7 @@ def _points(options: GrowthOptions, ground: Ground, console: Console) -> Iterato
         for place in options.places:
             for size in options.sizes:
                 for contender in options.contenders:
-                    if not is_measured(contender, place):
+                    if not is_measured(contender, place) or (contender.through_pgbouncer and not ground.pgbouncer):
                         continue
                     point = measure(
                         ground,
@@ -77,7 +77,7 @@ def _points(options: GrowthOptions, ground: Ground, console: Console) -> Iterato
                     )
                     cpu = "-" if point.cpu is None else f"{point.cpu * 1e6:.0f} us"
                     console.print(
-                        f"round {number + 1}, {place}, {size:,} greenlets, {contender.name}: {cpu}, "
+                        f"round {number + 1}, {place}, {size:,} greenlets, {contender.name}: {cpu} of CPU, "
                         f"{point.running:,} at work, {point.rss / 2**20:.0f} MiB, {point.errors} errors",
                         markup=False,
                     )

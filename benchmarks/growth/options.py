@@ -51,7 +51,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> GrowthOptions:
         help=f"{', '.join(by_name)} ({' '.join(_DEFAULT)})",
     )
     work = {workload.name: workload for workload in WORKLOADS}
-    parser.add_argument("--workload", choices=list(work), default="get", metavar="NAME", help=f"{', '.join(work)} (get)")
+    parser.add_argument(
+        "--workload", choices=list(work), default="get", metavar="NAME", help=f"{', '.join(work)} (get)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
     where.add_argument("--workers-only", action="store_true", help="real Celery workers only")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from ..machine import Machine
-from ..report import TITLES
+from ..report import TITLES as ALL_TITLES
 from ..workloads import Place
 from .summary import Growth, Point
 
@@ -17,19 +17,28 @@ _PLACES: dict[Place, str] = {
 }
 _REASON_CHARACTERS = 200
 
+_PERSISTENT = "ten connections, never given back"
+#: A task of the bound's has a greenlet of its own here, as all others' have.
+TITLES = {**ALL_TITLES, "persistent": _PERSISTENT, "persistent-greenlets": _PERSISTENT}
+
 
 def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, rounds: int) -> str:
     """Return a table for each place, with a line for each contender."""
     sizes = sorted({size for growth in growths for size in growth.cpu})
     columns = (
         "contender",
-        *(f"CPU us/task at {size:,} greenlets" for size in sizes),
+        *(f"CPU of a task, {size:,} greenlets" for size in sizes),
         "highest / lowest",
+        "without collections",
         "KiB of a waiting task",
         "most connections",
         "errors",
     )
-    parts = [str(machine), f"Tasks: {workload}. Ten connections; medians, of rounds: {rounds}."]
+    what = (
+        f"Tasks: {workload}. Ten connections; medians, of rounds: {rounds}. CPU in microseconds, in brackets "
+        "what of it was Python's garbage collection."
+    )
+    parts = [str(machine), what]
     for place, title in _PLACES.items():
         rows = [_row(growth, sizes) for growth in growths if growth.place == place]
         if rows:
@@ -48,12 +57,18 @@ def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, roun
 def _row(growth: Growth, sizes: Iterable[int]) -> tuple[str, ...]:
     return (
         TITLES[growth.contender],
-        *(f"{growth.cpu[size] * 1e6:,.0f}" if size in growth.cpu else "-" for size in sizes),
-        "-" if growth.span is None else f"{growth.span:.2f}",
+        *(_cost(growth, size) for size in sizes),
+        *("-" if span is None else f"{span:.2f}" for span in (growth.span, growth.span_without_collections)),
         "-" if growth.waiter_bytes is None else f"{growth.waiter_bytes / 1024:.1f}",
         str(growth.peak),
         str(growth.errors),
     )
+
+
+def _cost(growth: Growth, size: int) -> str:
+    if size not in growth.cpu:
+        return "-"
+    return f"{growth.cpu[size] * 1e6:,.0f} ({growth.collecting[size] * 1e6:,.0f})"
 
 
 def as_json(growths: Sequence[Growth], points: Sequence[Point], machine: Machine) -> str:

@@ -19,9 +19,9 @@ class Point:
     contender: str
     place: Place
     greenlets: int
-    #: Seconds of a task; None when not all ended.
+    #: Seconds of CPU of a task, and how many of these were garbage collections; None when not all ended.
     cpu: float | None
-    seconds: float | None
+    collecting: float | None
     #: When measuring began: the process's memory in bytes, and how many tasks had begun and not ended.
     rss: int
     running: int
@@ -55,7 +55,7 @@ class Point:
             place=place,
             greenlets=greenlets,
             cpu=outcome["cpu_seconds"] / plan.tasks if outcome and is_whole else None,
-            seconds=outcome["seconds"] / plan.tasks if outcome and is_whole else None,
+            collecting=outcome["gc_seconds"] / plan.tasks if outcome and is_whole else None,
             rss=outcome["rss"] if outcome else 0,
             running=outcome["running"] if outcome else 0,
             peak=peak,
@@ -70,8 +70,9 @@ class Growth:
 
     contender: str
     place: Place
-    #: Seconds of CPU of a task: medians; without those that did not end.
+    #: Seconds of CPU of a task, and how many of these were garbage collections: medians, without those that didn't end.
     cpu: Mapping[int, float]
+    collecting: Mapping[int, float]
     #: Bytes of the process for each further task that waits, from the least to the greatest number of greenlets; None
     #: without two of them.
     waiter_bytes: float | None
@@ -83,7 +84,17 @@ class Growth:
     @property
     def span(self) -> float | None:
         """The most costly divided by the least costly; None without two."""
-        return max(self.cpu.values()) / min(self.cpu.values()) if len(self.cpu) > 1 else None
+        return _span(self.cpu.values())
+
+    @property
+    def span_without_collections(self) -> float | None:
+        """The same of the costs without garbage collections."""
+        return _span(cost - self.collecting[size] for size, cost in self.cpu.items())
+
+
+def _span(costs: Iterable[float]) -> float | None:
+    known = list(costs)
+    return max(known) / min(known) if len(known) > 1 else None
 
 
 def summarize(points: Iterable[Point]) -> list[Growth]:
@@ -101,15 +112,17 @@ def _summarize(group: Sequence[Point]) -> Growth:
     return Growth(
         contender=group[0].contender,
         place=group[0].place,
-        cpu={
-            size: statistics.median(point.cpu for point in points if point.cpu is not None)
-            for size, points in whole.items()
-        },
+        cpu=_medians("cpu", whole),
+        collecting=_medians("collecting", whole),
         waiter_bytes=_waiter_bytes(whole[min(whole)], whole[max(whole)]) if len(whole) > 1 else None,
         peak=max(point.peak for point in group),
         errors=sum(point.errors for point in group),
         reasons=tuple(dict.fromkeys(reason for point in group for reason in point.reasons)),
     )
+
+
+def _medians(name: str, points: Mapping[int, Sequence[Point]]) -> dict[int, float]:
+    return {size: statistics.median(getattr(point, name) for point in group) for size, group in points.items()}
 
 
 def _waiter_bytes(few: Sequence[Point], many: Sequence[Point]) -> float | None:

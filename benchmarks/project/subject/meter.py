@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -36,6 +37,8 @@ class Outcome:
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    #: Of these, in Python's garbage collections.
+    gc_seconds: float = 0.0
     ended: int = 0
     #: When measuring began: the process's memory in bytes, and how many tasks had begun and not ended.
     rss: int = 0
@@ -58,6 +61,8 @@ class Meter:
         self._pooler = psutil.Process(int(pooler)) if pooler else None
         self._began = (0.0, 0.0)
         self._running = 0
+        self._collecting_since = 0.0
+        gc.callbacks.append(self._on_collection)
 
     @property
     def is_done(self) -> bool:
@@ -79,10 +84,18 @@ class Meter:
             outcome.errors[reason] = outcome.errors.get(reason, 0) + 1
         if outcome.ended == self.plan.warm_up:
             outcome.rss, outcome.running = psutil.Process().memory_info().rss, self._running
+            outcome.gc_seconds = 0.0
             self._began = self._now()
         elif outcome.ended == self.plan.warm_up + self.plan.tasks:
             seconds, cpu = self._now()
             outcome.seconds, outcome.cpu_seconds = seconds - self._began[0], cpu - self._began[1]
+
+    def _on_collection(self, phase: str, _info: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._collecting_since = now
+        elif self.outcome.ended < self.plan.warm_up + self.plan.tasks:
+            self.outcome.gc_seconds += now - self._collecting_since
 
     def _now(self) -> tuple[float, float]:
         """Return the time, and the CPU that this process, its children and its pooler have used."""
