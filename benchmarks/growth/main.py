@@ -39,10 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: GrowthOptions, environments: Environments, console: Console) -> int:
     load = os.getloadavg()[0]
+    if options.gc_threshold is not None:
+        os.environ["BENCH_GC_THRESHOLD"] = str(options.gc_threshold)
     for contender in options.contenders:
         environments.obtain(contender)
     with prepared(environments, find_pgbouncer()) as ground:
         machine = describe_machine(ground, load)
+        if options.gc_threshold is not None:
+            machine.versions["gc.set_threshold"] = f"({options.gc_threshold:_}, 10, 10)"
         points = list(_points(options, ground, console))
     growths = summarize(points)
     text = as_markdown(growths, machine, options.workload.title, options.rounds)

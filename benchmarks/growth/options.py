@@ -25,6 +25,8 @@ class GrowthOptions:
     contenders: tuple[Contender, ...]
     workload: Workload
     places: tuple[Place, ...]
+    #: Python's first threshold of garbage collections; None for the default.
+    gc_threshold: int | None
     out: Path
 
 
@@ -54,6 +56,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> GrowthOptions:
     parser.add_argument(
         "--workload", choices=list(work), default="get", metavar="NAME", help=f"{', '.join(work)} (get)"
     )
+    parser.add_argument(
+        "--gc-threshold", type=int, metavar="N", help="let processes collect garbage after N new objects (Python's 700)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
     where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
@@ -75,6 +80,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> GrowthOptions:
         contenders=tuple(by_name[name] for name in by_name if name in namespace.contenders),
         workload=work[namespace.workload],
         places=places,
+        gc_threshold=namespace.gc_threshold,
         out=namespace.out,
     )
 

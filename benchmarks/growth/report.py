@@ -35,7 +35,7 @@ def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, roun
         "errors",
     )
     what = (
-        f"Tasks: {workload}. Ten connections; medians, of rounds: {rounds}. CPU in microseconds, in brackets "
+        f"Tasks: {workload}. Ten connections; the least of rounds: {rounds}. CPU in microseconds, in brackets "
         "what of it was Python's garbage collection."
     )
     parts = [str(machine), what]

@@ -1,4 +1,4 @@
-"""What becomes of the measurements: medians, and how they grow."""
+"""What becomes of the measurements: the least of the rounds, and how that grows."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class Growth:
 
     contender: str
     place: Place
-    #: Seconds of CPU of a task, and how many of these were garbage collections: medians, without those that didn't end.
+    #: Seconds of CPU of a task, and how many of these were garbage collections, in the round in which it took least, as
+    #: whatever else the machine does makes it only more. Without those that didn't end.
     cpu: Mapping[int, float]
     collecting: Mapping[int, float]
     #: Bytes of the process for each further task that waits, from the least to the greatest number of greenlets; None
@@ -109,20 +110,17 @@ def _summarize(group: Sequence[Point]) -> Growth:
     sizes = sorted({point.greenlets for point in group})
     whole = {size: [one for one in group if one.greenlets == size and one.cpu is not None] for size in sizes}
     whole = {size: points for size, points in whole.items() if points}
+    least = {size: min(points, key=lambda one: one.cpu or 0.0) for size, points in whole.items()}
     return Growth(
         contender=group[0].contender,
         place=group[0].place,
-        cpu=_medians("cpu", whole),
-        collecting=_medians("collecting", whole),
+        cpu={size: point.cpu or 0.0 for size, point in least.items()},
+        collecting={size: point.collecting or 0.0 for size, point in least.items()},
         waiter_bytes=_waiter_bytes(whole[min(whole)], whole[max(whole)]) if len(whole) > 1 else None,
         peak=max(point.peak for point in group),
         errors=sum(point.errors for point in group),
         reasons=tuple(dict.fromkeys(reason for point in group for reason in point.reasons)),
     )
-
-
-def _medians(name: str, points: Mapping[int, Sequence[Point]]) -> dict[int, float]:
-    return {size: statistics.median(getattr(point, name) for point in group) for size, group in points.items()}
 
 
 def _waiter_bytes(few: Sequence[Point], many: Sequence[Point]) -> float | None:
