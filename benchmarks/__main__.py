@@ -1,22 +1,27 @@
-"""The command line: ``python -m benchmarks --help``, or ``micro``, ``fleet`` or ``profile`` as the first argument."""
+"""The benchmarks' command line: ``python -m benchmarks --help``; another benchmark is named by the first argument."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
+#: Other benchmarks than the main one, by their names on the command line, and their modules.
+_OTHERS = {
+    "fairness": "benchmarks.fairness.main",
+    "faults": "benchmarks.faults.main",
+    "fleet": "benchmarks.fleet.main",
+    "growth": "benchmarks.growth.main",
+    "profile": "benchmarks.profiling.main",
+}
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["micro"]:
+    name, rest = (sys.argv[1], sys.argv[2:]) if sys.argv[1:] else ("", [])
+    if name == "micro":
         # In a process of its own: it patches the standard library, before anything else is imported.
-        sys.exit(subprocess.call([sys.executable, "-m", "benchmarks.micro", *sys.argv[2:]]))
-    if sys.argv[1:2] == ["fleet"]:
-        from benchmarks.fleet.main import main as run_fleets
-
-        sys.exit(run_fleets(sys.argv[2:]))
-    if sys.argv[1:2] == ["profile"]:
-        from benchmarks.profiling.main import main as run_profiles
-
-        sys.exit(run_profiles(sys.argv[2:]))
+        sys.exit(subprocess.call([sys.executable, "-m", "benchmarks.micro", *rest]))
+    if name in _OTHERS:
+        sys.exit(importlib.import_module(_OTHERS[name]).main(rest))
     from benchmarks.main import main
 
     sys.exit(main())

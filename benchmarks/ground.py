@@ -42,7 +42,9 @@ class Ground:
     pgbouncer: str | None
 
     @contextmanager
-    def environment_for(self, contender: Contender, plans: Mapping[str, Plan]) -> Iterator[dict[str, str]]:
+    def environment_for(
+        self, contender: Contender, plans: Mapping[str, Plan], concurrency: int = CONCURRENCY
+    ) -> Iterator[dict[str, str]]:
         """Yield the environment variables of a contender's process, while the pooler that it needs runs.
 
         There is no connection before and after, so that all that the monitor counts are the contender's.
@@ -77,7 +79,7 @@ class Ground:
             yield {
                 **variables,
                 "BENCH_APPS": json.dumps(contender.apps),
-                "BENCH_CONCURRENCY": str(CONCURRENCY),
+                "BENCH_CONCURRENCY": str(concurrency),
                 "BENCH_DATABASE": json.dumps(database),
                 "BENCH_PLANS": json.dumps({name: vars(plan) for name, plan in plans.items()}),
                 "DJANGO_SETTINGS_MODULE": "subject.settings",

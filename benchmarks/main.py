@@ -62,10 +62,12 @@ def _run(options: BenchOptions, console: Console) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "results.md").write_text(text)
     (options.out / "results.json").write_text(as_json(summaries, measurements, machine, notes))
-    write_plot(summaries, machine, options.out / "tasks-per-second.svg")
+    files = ["results.md", "results.json"]
+    if write_plot(summaries, machine, options.out / "tasks-per-second.svg"):
+        files.append("tasks-per-second.svg")
     console.print(str(machine), markup=False)
     print_tables(summaries, console)
-    console.print(f"Written to {options.out}: results.md, results.json, tasks-per-second.svg")
+    console.print(f"Written to {options.out}: {', '.join(files)}")
     faults = find_faults(summaries, contenders)
     for fault in faults:
         console.print(fault, style="red", markup=False)

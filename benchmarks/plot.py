@@ -1,64 +1,73 @@
-"""The results as a picture."""
+"""The results as a picture that a reader understands in five seconds: one workload, a bar for each contender."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .contenders import CONTENDERS, Family
+from .contenders import CONTENDERS, LIMIT, Family
 from .machine import Machine
-from .report import TITLES, WORKLOAD_TITLES, order
+from .report import HEADLINE, WORKLOAD_TITLES, headline
 from .results import Summary
+from .workloads import CONCURRENCY
 
-_COLORS: dict[Family, str] = {"ours": "#1f77b4", "peer": "#b0b0b0", "bound": "#e8e8e8"}
-_FAMILIES = {contender.name: contender.family for contender in CONTENDERS}
-_COLUMNS = 2
-_PANEL_WIDTH, _BAR_HEIGHT, _PANEL_MARGIN = 6.0, 0.24, 0.8
+_COLORS: dict[Family, str] = {"ours": "#1f77b4", "peer": "#b8b8b8"}
+_CONTENDERS = {contender.name: contender for contender in CONTENDERS}
+_WIDTH, _BAR_HEIGHT, _MARGIN = 9.0, 0.38, 1.35
+# Of the axis, for the labels behind the bars.
+_LABEL_SPACE = 0.3
 
 
-def write_plot(summaries: Sequence[Summary], machine: Machine, path: Path) -> None:
-    """Draw the tasks per second as SVG, with a panel for each place and workload."""
-    panels = [list(group) for _, group in groupby(order(summaries), key=lambda one: (one.place, one.workload))]
-    rows = -(-len(panels) // _COLUMNS)
-    height = rows * (_PANEL_MARGIN + _BAR_HEIGHT * max(map(len, panels))) + 0.6
-    figure = Figure(figsize=(_COLUMNS * _PANEL_WIDTH, height), layout="constrained")
-    axes = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
-    for axis, panel in zip(axes, panels, strict=False):
-        _draw(axis, panel)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
+def write_plot(summaries: Sequence[Summary], machine: Machine, path: Path) -> bool:
+    """Draw the tasks per second as SVG; return whether there is anything to draw."""
+    shown = headline(summaries)
+    if not shown:
+        return False
+    figure = Figure(figsize=(_WIDTH, _MARGIN + _BAR_HEIGHT * len(shown)), layout="constrained")
     figure.suptitle(
-        f"Tasks a second ({machine.date}, {machine.cpus} CPUs, {machine.cpu_model})", fontsize="medium", x=0.5
+        f"Tasks per second of one worker with {LIMIT} connections", fontsize=15, fontweight="bold", x=0.01, ha="left"
+    )
+    axis = figure.subplots()
+    axis.set_title(f"Each task: {WORKLOAD_TITLES[HEADLINE]}", fontsize=11, color="#505050", loc="left")
+    _draw(axis, shown)
+    figure.supxlabel(
+        f"celery worker -P gevent -c {CONCURRENCY}; {machine.date}, {machine.cpus} CPUs, {machine.cpu_model}",
+        fontsize=8,
+        color="#707070",
+        x=0.01,
+        ha="left",
     )
     # So that the same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
+    return True
 
 
-def _draw(axis: Axes, panel: Sequence[Summary]) -> None:
-    shown = list(reversed(panel))  # Bars are drawn from the bottom to the top.
+def _draw(axis: Axes, shown: Sequence[Summary]) -> None:
     values = [one.tasks_per_second or 0.0 for one in shown]
+    families = [_CONTENDERS[one.contender].family for one in shown]
     bars = axis.barh(
-        [TITLES[one.contender] for one in shown],
+        [_CONTENDERS[one.contender].title for one in shown],
         values,
-        color=[_COLORS[_FAMILIES[one.contender]] for one in shown],
-        edgecolor="#606060",
-        linewidth=0.4,
+        color=[_COLORS[family] for family in families],
+        height=0.72,
     )
-    labels = [
-        f"{value:,.0f}"
-        + (f"  ({one.peak} connections)" if one.peak else "")
-        + (f"  {one.errors} errors!" * bool(one.errors))
-        for one, value in zip(shown, values, strict=True)
-    ]
-    axis.bar_label(bars, labels, padding=3, fontsize="x-small")
-    axis.margins(x=0.4)
-    axis.tick_params(labelsize="x-small")
-    axis.spines[["top", "right"]].set_visible(False)
-    first = panel[0]
-    axis.set_title(f"{first.place.capitalize()}: {WORKLOAD_TITLES[first.workload]}", fontsize="small", loc="left")
+    axis.invert_yaxis()  # The first is on top.
+    axis.bar_label(bars, [_label(one) for one in shown], padding=5, fontsize=10.5)
+    for text, family in zip(axis.get_yticklabels(), families, strict=True):
+        text.set_fontweight("bold" if family == "ours" else "normal")
+    axis.margins(x=_LABEL_SPACE)
+    axis.tick_params(axis="y", labelsize=10.5, length=0)
+    axis.xaxis.set_visible(False)
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
+
+
+def _label(one: Summary) -> str:
+    errors = f", {one.errors:,} errors" if one.errors else ""
+    if one.tasks_per_second is None:
+        return f"did not end{errors}"
+    return f"{one.tasks_per_second:,.0f}  ({one.peak} connections{errors})"

@@ -22,6 +22,9 @@ PLACE_TITLES: dict[Place, str] = {
     "worker": f"celery worker -P gevent -c {CONCURRENCY}",
 }
 
+#: The workload that is most like tasks of Celery's: some queries, and something else between them.
+HEADLINE = "get-wait-update"
+
 Row = tuple[str, ...]
 
 _COLUMNS = ("contender", "tasks/s", "CPU us/task", "most connections", "errors", "x transaction", "x bound")
@@ -36,6 +39,19 @@ def order(summaries: Iterable[Summary]) -> list[Summary]:
         summaries,
         key=lambda one: (places.index(one.place), workloads.index(one.workload), contenders.index(one.contender)),
     )
+
+
+def headline(summaries: Iterable[Summary]) -> list[Summary]:
+    """Return what the picture shows, the fastest first: one workload of workers, without bounds and other limits."""
+    by_name = {contender.name: contender for contender in CONTENDERS}
+    shown = [
+        one
+        for one in summaries
+        if (one.place, one.workload) == ("worker", HEADLINE)
+        and by_name[one.contender].family != "bound"
+        and by_name[one.contender].limit in (LIMIT, None)
+    ]
+    return sorted(shown, key=lambda one: -(one.tasks_per_second or 0.0))
 
 
 def as_markdown(summaries: Sequence[Summary], machine: Machine, notes: Sequence[str]) -> str:

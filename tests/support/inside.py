@@ -18,7 +18,6 @@ from django_geventpool.pool.nested import Nested
 from django_geventpool.pool.slot import Slot
 from django_geventpool.pool.state import PoolState
 from django_geventpool.pool.upkeep import Upkeep
-from django_geventpool.pool.waiters import Deadlines
 from django_geventpool.registry import Pools
 
 # The pool's parts
@@ -170,11 +169,6 @@ def forget_holders(monkeypatch: pytest.MonkeyPatch) -> None:
 def waited_for(frame: Any) -> Iterable[object]:
     """Return the threads and greenlets that a frame refers to."""
     return kinship._waited_for(frame)
-
-
-def count_deadlines(deadlines: Deadlines) -> int:
-    """Return how many requests have a deadline."""
-    return len(deadlines._entries)
 
 
 def count_on_server(connection: Any) -> int:

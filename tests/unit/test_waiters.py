@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 
 from django_geventpool.pool.holder import Holder
 from django_geventpool.pool.slot import Request
 from django_geventpool.pool.waiters import Deadlines
-from tests.support import inside
 
 
 def request(timeout: float | None, deadline: float | None) -> Request:
@@ -53,4 +53,19 @@ def test_nothing_is_left_of_those_that_wait_no_more() -> None:
         deadlines.add(killed)
         deadlines.remove(killed)
     assert deadlines.first() is patient
-    assert inside.count_deadlines(deadlines) == 1
+    assert len(deadlines) == 1
+
+
+def test_the_order_is_right_whoever_goes() -> None:
+    chance = random.Random(1)
+    deadlines, waiting = Deadlines(), []
+    for _ in range(2000):
+        if chance.random() < 0.5:
+            waiting.append(request(5, 100 + chance.randrange(50)))
+            deadlines.add(waiting[-1])
+        elif waiting:
+            deadlines.remove(waiting.pop(chance.choice((0, chance.randrange(len(waiting))))))
+        waiting.sort(key=lambda one: (one.deadline, one.ticket))
+        assert len(deadlines) == len(waiting)
+        assert deadlines.first() is next(iter(waiting), None)
+    assert in_order(deadlines) == waiting

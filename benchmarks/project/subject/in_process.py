@@ -78,6 +78,7 @@ def _start_persistent(work: Callable[[int], None], meter: Meter) -> None:
 
 def _run(work: Callable[[int], None], number: int, meter: Meter) -> None:
     error = None
+    meter.task_began()
     try:
         work(number)
     except Exception as raised:  # noqa: BLE001 (errors of all classes are counted)

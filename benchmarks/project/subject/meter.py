@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -36,7 +37,12 @@ class Outcome:
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    #: Of these, in Python's garbage collections.
+    gc_seconds: float = 0.0
     ended: int = 0
+    #: When measuring began: the process's memory in bytes, and how many tasks had begun and not ended.
+    rss: int = 0
+    running: int = 0
     #: Why tasks failed, and how many each.
     errors: dict[str, int] = field(default_factory=dict)
 
@@ -46,7 +52,7 @@ class Outcome:
 
 
 class Meter:
-    """Counts ended tasks, and measures those in the middle, which never run alone."""
+    """Counts tasks, and measures those in the middle, which never run alone."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -54,25 +60,42 @@ class Meter:
         pooler = os.environ.get("BENCH_POOLER_PID")
         self._pooler = psutil.Process(int(pooler)) if pooler else None
         self._began = (0.0, 0.0)
+        self._running = 0
+        self._collecting_since = 0.0
+        gc.callbacks.append(self._on_collection)
 
     @property
     def is_done(self) -> bool:
-        """Whether all tasks have ended."""
-        return self.outcome.ended >= self.plan.total
+        """Whether the last task of the plan has just ended."""
+        return self.outcome.ended == self.plan.total
+
+    def task_began(self) -> None:
+        """Count a task that begins."""
+        self._running += 1
 
     def task_ended(self, error: BaseException | None) -> None:
         """Count a task; keep the reason if it failed."""
         outcome = self.outcome
         outcome.ended += 1
+        self._running -= 1
         if error is not None:
             # The first words say what happened; the rest differs between tasks.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
             outcome.errors[reason] = outcome.errors.get(reason, 0) + 1
         if outcome.ended == self.plan.warm_up:
+            outcome.rss, outcome.running = psutil.Process().memory_info().rss, self._running
+            outcome.gc_seconds = 0.0
             self._began = self._now()
         elif outcome.ended == self.plan.warm_up + self.plan.tasks:
             seconds, cpu = self._now()
             outcome.seconds, outcome.cpu_seconds = seconds - self._began[0], cpu - self._began[1]
+
+    def _on_collection(self, phase: str, _info: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._collecting_since = now
+        elif self.outcome.ended < self.plan.warm_up + self.plan.tasks:
+            self.outcome.gc_seconds += now - self._collecting_since
 
     def _now(self) -> tuple[float, float]:
         """Return the time, and the CPU that this process, its children and its pooler have used."""

@@ -1,5 +1,6 @@
 """Settings of the measured project; those that differ between contenders come from the environment."""
 
+import gc
 import json
 import os
 
@@ -11,3 +12,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 CELERY_TASK_IGNORE_RESULT = True
+
+if "BENCH_GC_THRESHOLD" in os.environ:
+    gc.set_threshold(int(os.environ["BENCH_GC_THRESHOLD"]), 10, 10)

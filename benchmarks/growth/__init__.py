@@ -1,0 +1,1 @@
+"""What a task costs when ten thousand wait: ``python -m benchmarks growth``."""
