@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``, or ``fleet``."""
+"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``, ``fleet`` or ``faults``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ if __name__ == "__main__":
         from benchmarks.fleet.main import main as run_fleets
 
         sys.exit(run_fleets(sys.argv[2:]))
+    if sys.argv[1:2] == ["faults"]:
+        from benchmarks.faults.main import main as run_faults
+
+        sys.exit(run_faults(sys.argv[2:]))
     from benchmarks.main import main
 
     sys.exit(main())
