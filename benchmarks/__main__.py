@@ -1,4 +1,4 @@
-"""The benchmarks' command line: ``python -m benchmarks --help``, ``python -m benchmarks micro``, ``fleet`` or ``faults``."""
+"""The benchmarks' command line: ``python -m benchmarks --help``, or ``micro``, ``fleet`` or ``faults`` after it."""
 
 from __future__ import annotations
 

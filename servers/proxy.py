@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -161,6 +162,8 @@ async def main(host: str, port: str) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while order := (await orders.readline()).decode().strip():
         print(await forwarder.obey(order), flush=True)
+    # Its connections need no orderly end.
+    os._exit(0)
 
 
 if __name__ == "__main__":

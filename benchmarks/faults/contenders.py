@@ -28,6 +28,8 @@ _POOL: dict[str, Any] = {"min_size": LIMIT, "max_size": LIMIT, "timeout": PATIEN
 _CHANGES: dict[str, dict[str, Any]] = {
     "session": {"OPTIONS": {"CONN_WAIT_TIMEOUT": PATIENCE}},
     "transaction": {"OPTIONS": {"CONN_WAIT_TIMEOUT": PATIENCE}},
+    # Its documentation asks for this from Django 5.1 on.
+    "django-db-geventpool": {"OPTIONS": {"pool": False}},
     "django-db-connection-pool": {"POOL_OPTIONS": {"TIMEOUT": PATIENCE}},
     "django-pool": {"CONN_HEALTH_CHECKS": True, "OPTIONS": {"pool": _POOL}},
     "django-pg-real-pool": {"CONN_HEALTH_CHECKS": True, "OPTIONS": {"pool": _POOL}},

@@ -28,7 +28,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> FaultOptions:
     """Parse the command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks faults",
-        description="Lets pools meet what breaks them, on PostgreSQL servers that it starts, and writes what each did to "
+        description="Lets pools meet what breaks them, on PostgreSQL servers that it starts, and writes what each did "
+        "to "
         "a page (Markdown) and as JSON.",
         epilog="The exit status is 1 when a contender of ours did not do what is right.",
     )

@@ -27,29 +27,34 @@ _SHORT = {
     "pgbouncer": "PgBouncer",
 }
 
+_HIKARI = "https://github.com/brettwooldridge/HikariCP/wiki/Bad-Behavior:-Handling-Database-Down"
+
 _HEAD = f"""# Faults, and what pools make of them
 
-What breaks a pool: kills, dropped connections, servers that are full or gone, forks. Each line below was measured on
-real servers and in real processes, on this project's pool and on others that Django projects use. The models are
-[HikariCP's page on a database that is down](https://github.com/brettwooldridge/HikariCP/wiki/Bad-Behavior:-Handling-Database-Down)
-and PgBouncer's tests.
+What breaks a pool: kills, connections that are cut, servers that are full or gone, forks. Each line below was measured
+with real servers and processes, on this project's pool and on others that Django projects use. The models are [HikariCP's
+page on a database that is down]({_HIKARI}) and PgBouncer's tests.
 
-Each contender runs in a process and a virtual environment of its own. Another process looks on: at the sessions on the server,
-at what became of the tasks, and through a proxy where the network is the fault. A finding is right ({RIGHT}) or wrong ({WRONG})
-by what the scenario says, for all alike; what is **bold** isn't right. No verdict is written by hand: the command
-`python -m benchmarks faults` made this page.
+Each contender runs in a process and a virtual environment of its own. Another process looks on: at the sessions on the
+server, at what becomes of the tasks, and through a proxy where the network is the fault. What is right stands with each
+scenario, the same for all: {RIGHT} if everything is, {WRONG} if something isn't, and that is **bold**. No verdict is written
+by hand: `python -m benchmarks faults` has made this page.
 
 All have a limit of {LIMIT} connections if they know one, let a task wait for {PATIENCE} s if they know such a limit, and have a
-`connect_timeout` of {CONNECT_TIMEOUT} s; the rest is as their documentation advises. Pools on psycopg 3 have Django's
-`CONN_HEALTH_CHECKS` on, and SQLAlchemy's under django-db-connection-pool pings, as it does by default. django-db-geventpool has
-`MAX_CONNS` and `REUSE_CONNS` {LIMIT}. PgBouncer, in transaction mode with a pool of {LIMIT}, stands beside the tasks: the faults
-are between it and the server. psycopg2 is made green by psycogreen where a contender doesn't do so itself. Django without
-a pool knows no limit, so most lines about connections can't be right there.
+`connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up as their own documentation says:
 
-"{LIMIT} of {LIMIT} can be lent" means that at the end as many tasks were inside a transaction at the same time, as the server saw.
+- Django without a pool knows no limit, so where connections are counted, it can't be right.
+- django-db-geventpool: `MAX_CONNS` and `REUSE_CONNS` {LIMIT}, Django's own pool off. It knows no limit of waiting.
+- django-db-connection-pool: `POOL_SIZE` {LIMIT}, `MAX_OVERFLOW` 0; it asks the server before it lends a connection.
+- Django's own pool and django-pg-real-pool: `min_size` and `max_size` {LIMIT}, and Django's `CONN_HEALTH_CHECKS`, by which they
+  ask the server, too.
+- PgBouncer, in transaction mode with a pool of {LIMIT}, stands beside the process, and faults are between it and the server.
+  `query_wait_timeout` is {PATIENCE} s; Django has no pool, and server-side cursors off.
+- psycopg2 is made green by psycogreen where a contender doesn't do that itself. Celery closes Django's connections at the end
+  of each task; greenlets without Celery do the same.
 
-Results of one machine and one run: seconds differ a little from run to run, and on a slow machine they are more. Where a
-contender was changed since, ask for a new line:
+"{LIMIT} of {LIMIT} can be lent" says that at the end as many tasks were in a transaction at the same time, as the server saw.
+Seconds differ a little from run to run. To see a line for yourself, with `tox -e bench -- faults` instead if you use tox:
 
     python -m benchmarks faults --scenario killed-queries --contenders session django-pool
 """

@@ -17,7 +17,7 @@ def run_scenario(ground: Ground, contender: Contender, scenario: Scenario) -> Re
     try:
         with ground.stage(contender, scenario.setting) as stage:
             for finding in scenario.play(stage):
-                findings.append(finding)
+                findings.append(finding)  # noqa: PERF402 (what was found before an error counts)
     except NoAnswer as error:
         findings.append(Finding(str(error), False))
     except WorkerFailed:

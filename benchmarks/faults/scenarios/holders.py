@@ -80,16 +80,19 @@ SCENARIOS = (
     Scenario(
         "open-transaction",
         "Tasks end in the middle of a transaction",
-        f"{LIMIT} greenlets switch autocommit off, write a row, and end. {_WITNESSES} others count the rows, and write one "
+        f"{LIMIT} greenlets switch autocommit off, write a row, and end. {_WITNESSES} others count the rows, and write "
+        "one "
         "each.",
-        "No other sees the rows, all that the others write is there, no transaction stays open, and all connections can "
+        "No other sees the rows, all that the others write is there, no transaction stays open, and all connections "
+        "can "
         "be lent.",
         _leave_transactions,
     ),
     Scenario(
         "session-state",
         "Tasks leave settings, temporary tables and locks",
-        f"{LIMIT} greenlets `SET search_path`, make a temporary table and take an advisory lock. {_WITNESSES} others look.",
+        f"{LIMIT} greenlets `SET search_path`, make a temporary table and take an advisory lock. {_WITNESSES} others "
+        "look.",
         "The others see none of it, and no lock stays.",
         _leave_state,
     ),
@@ -97,7 +100,8 @@ SCENARIOS = (
         "fork",
         "The process forks",
         f"The process forks when its pool has {LIMIT} idle connections, and the child runs a query.",
-        "The child's query succeeds, over a socket that its parent did not have. Afterwards the parent's tasks succeed.",
+        "The child's query succeeds, over a socket that its parent did not have. Afterwards the parent's tasks "
+        "succeed.",
         _fork,
     ),
 )

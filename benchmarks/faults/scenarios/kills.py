@@ -47,9 +47,11 @@ SCENARIOS = (
     Scenario(
         "killed-waiters",
         "Greenlets are killed while they wait for a connection",
-        f"{LIMIT} greenlets hold a connection each, and {_WAITERS} more want one. These are killed (`greenlet.kill()`); "
+        f"{LIMIT} greenlets hold a connection each, and {_WAITERS} more want one. These are killed "
+        "(`greenlet.kill()`); "
         "then the others go on.",
-        f"Afterwards {LIMIT} connections can be lent, {_WAITERS} tasks at once all succeed, and there were never more than "
+        f"Afterwards {LIMIT} connections can be lent, {_WAITERS} tasks at once all succeed, and there were never more "
+        "than "
         f"{LIMIT} connections.",
         _kill_waiters,
     ),
@@ -64,7 +66,8 @@ SCENARIOS = (
     Scenario(
         "time-limit",
         "Tasks of a worker exceed their time limit in a query",
-        f"{LIMIT} tasks of a Celery worker run a query of {_LONG_QUERY} s each, with a `time_limit` of {_TIME_LIMIT:.0f} s.",
+        f"{LIMIT} tasks of a Celery worker run a query of {_LONG_QUERY} s each, with a `time_limit` of "
+        f"{_TIME_LIMIT:.0f} s.",
         "The same as for killed queries.",
         _exceed_time_limit,
         Setting(concurrency=50),

@@ -62,7 +62,8 @@ SCENARIOS = (
     Scenario(
         "silent-server",
         "The server takes connections, and never answers",
-        f"From the start, nothing that comes from the server passes the proxy. {LIMIT} greenlets run a query each. Then "
+        f"From the start, nothing that comes from the server passes the proxy. {LIMIT} greenlets run a query each. "
+        "Then "
         "as for a server that is down.",
         f"Each has an error of `django.db`'s within {CONNECT_TIMEOUT + PATIENCE + _MARGIN:.0f} s (`connect_timeout` "
         f"{CONNECT_TIMEOUT} s, {PATIENCE} s of waiting, and a margin); otherwise as for a server that is down.",
@@ -72,9 +73,11 @@ SCENARIOS = (
     Scenario(
         "dead-first-host",
         "The first of two hosts never answers",
-        f"`HOST` has two addresses, of which the first takes connections and never answers. {LIMIT} greenlets run a query "
+        f"`HOST` has two addresses, of which the first takes connections and never answers. {LIMIT} greenlets run a "
+        "query "
         "each.",
-        f"None fails, and all have ended within {CONNECT_TIMEOUT + _MARGIN:.0f} s: one `connect_timeout`, and a margin. "
+        f"None fails, and all have ended within {CONNECT_TIMEOUT + _MARGIN:.0f} s: one `connect_timeout`, and a "
+        "margin. "
         "Afterwards all connections can be lent.",
         _pass_dead_host,
         Setting(has_dead_host=True),

@@ -100,7 +100,8 @@ SCENARIOS = (
     Scenario(
         "dropped-connections",
         "The server closes all idle connections",
-        f"`pg_terminate_backend` ends all {LIMIT} sessions while nobody uses them. Then {_TASKS} greenlets run a query each.",
+        f"`pg_terminate_backend` ends all {LIMIT} sessions while nobody uses them. Then {_TASKS} greenlets run a query "
+        "each.",
         "None fails, then or afterwards.",
         _drop_connections,
     ),
@@ -109,14 +110,17 @@ SCENARIOS = (
         "The server has no room",
         f"The role's CONNECTION LIMIT of {LIMIT} is taken by others when {_TASKS} greenlets want to run a query. "
         f"{_FULL_SECONDS:.0f} s later the others leave.",
-        f"No task fails, as a task may wait for {PATIENCE} s; all have ended {_ROOM_SECONDS:.0f} s after there was room.",
+        f"No task fails, as a task may wait for {PATIENCE} s; all have ended {_ROOM_SECONDS:.0f} s after there was "
+        "room.",
         _fill_server,
     ),
     Scenario(
         "restart",
         "The server restarts under load",
-        f"In a Celery worker, {_TASKS} tasks at a time run queries of 20 ms. The server restarts, and ends their sessions.",
-        "Tasks fail while it is away. Four fifths as many as before succeed in half a second that begins not later than "
+        f"In a Celery worker, {_TASKS} tasks at a time run queries of 20 ms. The server restarts, and ends their "
+        "sessions.",
+        "Tasks fail while it is away. Four fifths as many as before succeed in half a second that begins not later "
+        "than "
         f"{BACK_SECONDS:.0f} s after it is back, and from then on none fails.",
         _restart_server,
         Setting(concurrency=50),
@@ -124,10 +128,12 @@ SCENARIOS = (
     Scenario(
         "server-down",
         "The server is down",
-        f"The server is stopped when the pool has {LIMIT} idle connections. {LIMIT} greenlets run a query each. When they "
+        f"The server is stopped when the pool has {LIMIT} idle connections. {LIMIT} greenlets run a query each. When "
+        "they "
         f"have ended, the process's CPU is measured for {_CPU_SECONDS:.0f} s; then the server is started, and one task "
         "after the other tries its luck.",
-        f"Each has an error of `django.db`'s within {PATIENCE + _MARGIN:.0f} s ({PATIENCE} s of waiting, and a margin); no "
+        f"Each has an error of `django.db`'s within {PATIENCE + _MARGIN:.0f} s ({PATIENCE} s of waiting, and a "
+        "margin); no "
         f"more than {_CPU_PART:.0%} of a CPU is used; the first success comes within {BACK_SECONDS:.0f} s; all "
         "connections can be lent.",
         _stop_server,
@@ -135,7 +141,8 @@ SCENARIOS = (
     Scenario(
         "fail-over",
         "The standby takes over",
-        f"{_TASKS} greenlets at a time write rows. The server restarts as a standby, as after a fail-over, and its standby "
+        f"{_TASKS} greenlets at a time write rows. The server restarts as a standby, as after a fail-over, and its "
+        "standby "
         f"becomes the primary; {_READ_ONLY_SECONDS:.0f} s later new connections lead to that. Present ones stay.",
         "The same as for a restart, counted from when new connections lead to the new primary.",
         _fail_over,

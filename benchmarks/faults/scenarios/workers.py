@@ -95,7 +95,8 @@ SCENARIOS = (
     Scenario(
         "warm-shutdown",
         "A worker is asked to end (SIGTERM)",
-        f"A Celery worker gets SIGTERM while {LIMIT} tasks are in a query of {_SHORT_QUERY} s, after which they write a row.",
+        f"A Celery worker gets SIGTERM while {LIMIT} tasks are in a query of {_SHORT_QUERY} s, after which they write "
+        "a row.",
         f"All finish, the worker has ended after {_END_SECONDS:.0f} s, and leaves no session.",
         _end_warmly,
         Setting(concurrency=50),
