@@ -25,11 +25,11 @@ def find_recovery(tasks: Sequence[Task], down: float, up: float, over: float) ->
     ends = sorted(task.ended for task in tasks if task.ended is not None and not task.has_failed)
     lost = [task for task in tasks if task.has_failed and (task.began or 0) < up + BACK_SECONDS]
     late = [task for task in tasks if task.has_failed and (task.began or 0) >= up + BACK_SECONDS]
-    yield Finding(f"{len(lost)} tasks failed")
+    yield Finding(f"{len(lost)} failed meanwhile")
     yield within(seconds_until_back(ends, down, up, over), BACK_SECONDS, "back")
     if late:
         reason = late[0].error.partition(":")[0] or "hangs"
-        yield Finding(f"{len(late)} failed later still ({reason})", False)
+        yield Finding(f"{len(late)} failed later ({reason})", False)
 
 
 def seconds_until_back(ends: Sequence[float], down: float, up: float, over: float) -> float | None:

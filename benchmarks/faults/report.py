@@ -32,29 +32,30 @@ _HIKARI = "https://github.com/brettwooldridge/HikariCP/wiki/Bad-Behavior:-Handli
 _HEAD = f"""# Faults, and what pools make of them
 
 What breaks a pool: kills, connections that are cut, servers that are full or gone, forks. Each line below was measured
-with real servers and processes, on this project's pool and on others that Django projects use. The models are [HikariCP's
-page on a database that is down]({_HIKARI}) and PgBouncer's tests.
+with real servers and processes, on this project's pool and on others that Django projects use. The models are
+[HikariCP's page on a database that is down]({_HIKARI}) and PgBouncer's tests.
 
 Each contender runs in a process and a virtual environment of its own. Another process looks on: at the sessions on the
 server, at what becomes of the tasks, and through a proxy where the network is the fault. What is right stands with each
-scenario, the same for all: {RIGHT} if everything is, {WRONG} if something isn't, and that is **bold**. No verdict is written
-by hand: `python -m benchmarks faults` has made this page.
+scenario, the same for all: {RIGHT} if everything is, {WRONG} if something isn't, and that is **bold**. No verdict is
+written by hand: `python -m benchmarks faults` has made this page.
 
-All have a limit of {LIMIT} connections if they know one, let a task wait for {PATIENCE} s if they know such a limit, and have a
-`connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up as their own documentation says:
+All have a limit of {LIMIT} connections if they know one, let a task wait for {PATIENCE} s if they know such a limit,
+and have a `connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up as their own documentation says:
 
 - Django without a pool knows no limit, so where connections are counted, it can't be right.
 - django-db-geventpool: `MAX_CONNS` and `REUSE_CONNS` {LIMIT}, Django's own pool off. It knows no limit of waiting.
 - django-db-connection-pool: `POOL_SIZE` {LIMIT}, `MAX_OVERFLOW` 0; it asks the server before it lends a connection.
-- Django's own pool and django-pg-real-pool: `min_size` and `max_size` {LIMIT}, and Django's `CONN_HEALTH_CHECKS`, by which they
-  ask the server, too.
-- PgBouncer, in transaction mode with a pool of {LIMIT}, stands beside the process, and faults are between it and the server.
-  `query_wait_timeout` is {PATIENCE} s; Django has no pool, and server-side cursors off.
-- psycopg2 is made green by psycogreen where a contender doesn't do that itself. Celery closes Django's connections at the end
-  of each task; greenlets without Celery do the same.
+- Django's own pool and django-pg-real-pool: `min_size` and `max_size` {LIMIT}, and Django's `CONN_HEALTH_CHECKS`, by
+  which they ask the server, too.
+- PgBouncer, in transaction mode with a pool of {LIMIT}, stands beside the process, and faults are between it and the
+  server. `query_wait_timeout` is {PATIENCE} s; Django has no pool, and server-side cursors off.
+- psycopg2 is made green by psycogreen where a contender doesn't do that itself. Celery closes Django's connections at
+  the end of each task; greenlets without Celery do the same.
 
-"{LIMIT} of {LIMIT} can be lent" says that at the end as many tasks were in a transaction at the same time, as the server saw.
-Seconds differ a little from run to run. To see a line for yourself, with `tox -e bench -- faults` instead if you use tox:
+"{LIMIT} of {LIMIT} can be lent" says that at the end as many tasks were in a transaction at the same time, as the
+server saw. Seconds differ a little from run to run. To see a line for yourself (`tox -e bench -- faults ...` needs no
+environment of yours):
 
     python -m benchmarks faults --scenario killed-queries --contenders session django-pool
 """

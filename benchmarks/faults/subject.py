@@ -11,8 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from servers.broker import filesystem_broker
 from servers.celery_worker import CeleryWorker
 from servers.process import OwnedProcess, wait_until
@@ -100,11 +98,6 @@ class Subject:
     def unload(self) -> list[Task]:
         """End a load; return what has become of its tasks."""
         return [Task(**report) for report in self.ask("unload")]
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU that the process has used."""
-        times = psutil.Process(self.pid).cpu_times()
-        return float(times.user + times.system)
 
     def end(self, signum: int, seconds: float) -> float | None:
         """Send a signal; return after how many seconds the process had ended, None if it had not."""
