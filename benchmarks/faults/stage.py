@@ -23,6 +23,8 @@ from .subject import Subject
 #: The contenders' role, and its database.
 ROLE = "faults"
 
+#: How long a query has to take so that its connection is seen among the sessions (seconds).
+SEEN_SECONDS = 0.1
 #: How long a query may still be seen after its end (seconds).
 _GONE_SECONDS = 1.0
 _SLEEPING = "state = 'active' AND query LIKE '%pg_sleep%'"
@@ -110,7 +112,7 @@ class Stage:
         self.release(numbers)
         yield lendable(count)
         values = range(_AFTERWARDS)
-        tasks = self.run("query", [{"value": value} for value in values])
+        tasks = self.run("query", [{"value": value, "seconds": SEEN_SECONDS} for value in values])
         yield failed(tasks, " afterwards")
         yield from wrong_answers(tasks, values)
         if counts_connections:

@@ -9,7 +9,7 @@ from ...contenders import LIMIT
 from ..contenders import PATIENCE
 from ..findings import Finding, going_on
 from ..scenario import Scenario, Setting
-from ..stage import Stage
+from ..stage import SEEN_SECONDS, Stage
 
 _WAITERS = 20
 #: How long greenlets may take to begin to wait (seconds): from outside, it can't be seen that they do.
@@ -20,7 +20,7 @@ _TIME_LIMIT = 1.0
 
 def _kill_waiters(stage: Stage) -> Iterator[Finding]:
     holders, _ = stage.hold()
-    waiters = stage.subject.start("query", [{}] * _WAITERS)
+    waiters = stage.subject.start("query", [{"seconds": SEEN_SECONDS}] * _WAITERS)
     time.sleep(_MOMENT)
     stage.subject.ask("kill", numbers=waiters)
     stage.subject.wait(waiters, PATIENCE)

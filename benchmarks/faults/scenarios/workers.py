@@ -36,7 +36,7 @@ def _revoke(stage: Stage) -> Iterator[Finding]:
     wait_until(lambda: _count_revoked(stage) >= _REVOKED, PATIENCE)
     stored = _count_revoked(stage)
     yield Finding(f"{stored} of {_REVOKED} results stored", stored == _REVOKED)
-    yield going_on(stage.going_on())
+    yield going_on(stage.going_on(), "revoked queries")
     yield from stage.look_afterwards()
 
 
