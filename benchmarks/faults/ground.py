@@ -22,6 +22,7 @@ from ..contenders import LIMIT, Contender
 from ..environments import Environments
 from ..fleet.watch import SessionWatch
 from .contenders import PGBOUNCER_SETTINGS
+from .names import HOST, silent_name_server
 from .scenario import Setting
 from .stage import ROLE, Stage
 from .subject import Subject
@@ -65,8 +66,12 @@ class Ground:
             python = self.environments.obtain(contender).python
             if setting.stores_results:
                 self._prepare_results(python)
+            prefix: list[str] = []
+            if setting.has_silent_names:
+                address["HOST"] = HOST
+                prefix = stack.enter_context(silent_name_server(folder))
             variables = self._variables(contender, address, stores_results=setting.stores_results)
-            subject = stack.enter_context(Subject(python, folder, variables, setting.concurrency))
+            subject = stack.enter_context(Subject([*prefix, str(python)], folder, variables, setting.concurrency))
             yield Stage(subject, server, watch, pooler, network, standby)
 
     @contextmanager

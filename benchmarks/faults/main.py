@@ -20,9 +20,11 @@ from ..machine import describe_machine
 from ..options import WORK_FOLDER
 from .findings import Result
 from .ground import Ground, prepared
+from .names import can_be_silent
 from .options import FaultOptions, parse_options
 from .report import TITLES, as_json, as_markdown, group, in_words, mark, merge, results_of
 from .run import run_scenario
+from .scenario import Scenario
 from .scenarios import SCENARIOS
 
 
@@ -47,6 +49,10 @@ def _run(options: FaultOptions, console: Console) -> int:
     if pgbouncer is None and any(contender.through_pgbouncer for contender in contenders):
         contenders = [contender for contender in contenders if not contender.through_pgbouncer]
         notes.append("PgBouncer is left out: there is no `pgbouncer` on this machine.")
+    scenarios: Sequence[Scenario] = options.scenarios
+    if not can_be_silent() and any(scenario.setting.has_silent_names for scenario in scenarios):
+        scenarios = [scenario for scenario in scenarios if not scenario.setting.has_silent_names]
+        notes.append("A silent name server is left out: it needs root, and `unshare`.")
     environments = Environments(WORK_FOLDER)
     try:
         with console.status("Making the environments ..."):
@@ -54,7 +60,7 @@ def _run(options: FaultOptions, console: Console) -> int:
                 environments.obtain(contender)
         with prepared(environments) as ground:
             machine = describe_machine(ground.server, environments, pgbouncer, load)
-            results = list(_results(options, contenders, ground, console))
+            results = list(_results(scenarios, contenders, ground, console))
     finally:
         environments.close()
     path = options.out / "faults.json"
@@ -68,11 +74,13 @@ def _run(options: FaultOptions, console: Console) -> int:
 
 
 def _results(
-    options: FaultOptions, contenders: Sequence[Contender], ground: Ground, console: Console
+    scenarios: Sequence[Scenario], contenders: Sequence[Contender], ground: Ground, console: Console
 ) -> Iterator[Result]:
-    for scenario in options.scenarios:
+    for scenario in scenarios:
         found = []
         for contender in contenders:
+            if scenario.setting.has_silent_names and contender.through_pgbouncer:
+                continue  # It would be the pooler that asks.
             with console.status(f"{scenario.name}: {contender.title} ..."):
                 found.append(run_scenario(ground, contender, scenario))
         _print_table(found, console)

@@ -21,6 +21,8 @@ class Setting:
     has_standby: bool = False
     #: Whether the first of the server's two addresses is one that takes connections and never answers.
     has_dead_host: bool = False
+    #: Whether the server has a name, which the process asks a name server for that never answers.
+    has_silent_names: bool = False
     #: Whether the results of tasks go to the database.
     stores_results: bool = False
 

@@ -32,10 +32,13 @@ class NoAnswer(RuntimeError):
 class Subject:
     """The process; a context manager, at whose end it is killed.
 
+    :param python: the command of the contender's Python.
     :param concurrency: of a Celery worker; None for a process without Celery.
     """
 
-    def __init__(self, python: Path, folder: Path, variables: Mapping[str, str], concurrency: int | None) -> None:
+    def __init__(
+        self, python: Sequence[str], folder: Path, variables: Mapping[str, str], concurrency: int | None
+    ) -> None:
         self._python = python
         self._folder = folder
         self._variables = variables
@@ -107,7 +110,7 @@ class Subject:
 
     def _launch(self, variables: Mapping[str, str]) -> None:
         if self._concurrency is None:
-            command = [str(self._python), "-m", "subject.faults"]
+            command = [*self._python, "-m", "subject.faults"]
             program = OwnedProcess(command, log=self._log, cwd=self._folder, env=variables)
             self._stack.callback(program.end, signal.SIGKILL, 0)
             self._process: OwnedProcess | CeleryWorker = program
@@ -130,7 +133,7 @@ class Subject:
             start_timeout=_START_SECONDS,
         )
         # The contender's Python, not this one.
-        worker.command[0] = str(self._python)
+        worker.command[:1] = self._python
         return worker
 
     def _accept(self, listener: socket.socket) -> socket.socket:

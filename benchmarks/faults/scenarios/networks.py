@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...contenders import LIMIT
 from ..contenders import CONNECT_TIMEOUT, PATIENCE
 from ..findings import Finding, database_errors, failed, longest, within
+from ..names import TIMEOUT
 from ..recovery import BACK_SECONDS
 from ..scenario import Scenario, Setting
 from ..stage import Stage
@@ -16,6 +17,9 @@ _MARGIN = 1.0
 _WAIT = 4.0 * PATIENCE
 _CPU_SECONDS = 2.0
 _CPU_PART = 0.2
+_LOOK_UPS = 3
+#: For how long no greenlet of the process may go on (seconds).
+_STANDSTILL = 0.5
 
 
 def _strand_connections(stage: Stage) -> Iterator[Finding]:
@@ -46,6 +50,15 @@ def _pass_dead_host(stage: Stage) -> Iterator[Finding]:
     yield failed(tasks)
     yield within(longest(tasks), CONNECT_TIMEOUT + _MARGIN, "ended")
     yield from stage.look_afterwards(counts_connections=False)
+
+
+def _silence_names(stage: Stage) -> Iterator[Finding]:
+    stage.subject.ask("watch")
+    tasks = stage.run("query", [{}] * _LOOK_UPS, seconds=_WAIT)
+    still = float(stage.subject.ask("standstill"))
+    yield Finding(f"other greenlets stand still for {still:.1f} s", still <= _STANDSTILL)
+    yield within(longest(tasks), TIMEOUT + PATIENCE + _MARGIN, "errors")
+    yield from database_errors(tasks)
 
 
 SCENARIOS = (
@@ -81,5 +94,15 @@ SCENARIOS = (
         "Afterwards all connections can be lent.",
         _pass_dead_host,
         Setting(has_dead_host=True),
+    ),
+    Scenario(
+        "silent-name-server",
+        "The name server never answers",
+        f"`HOST` is a name, and the name server that the process asks never answers. {_LOOK_UPS} greenlets run a query "
+        "each, while another one only watches the clock.",
+        f"That one never stands still for more than {_STANDSTILL} s. Each of the others has an error of `django.db`'s "
+        f"within {TIMEOUT + PATIENCE + _MARGIN:.0f} s.",
+        _silence_names,
+        Setting(has_silent_names=True),
     ),
 )

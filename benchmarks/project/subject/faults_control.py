@@ -19,6 +19,7 @@ from gevent.event import Event
 # After a failed task of a load, as errors may come at once (seconds).
 _PAUSE = 0.05
 _LONG = 30
+_TICK = 0.02
 _CHARACTERS = 200
 
 
@@ -85,6 +86,7 @@ class Control:
         self._numbers = itertools.count()
         self._load: list[Task] = []
         self._is_loading = False
+        self._standstill = 0.0
 
     def obey(self) -> None:
         """Connect to the judge, and obey until it leaves; then end the process if nothing else does."""
@@ -125,6 +127,14 @@ class Control:
         gevent.wait([task.has_ended for task in self._load], timeout=2)
         return [task.report() for task in self._load]
 
+    def order_watch(self) -> None:
+        """Have a greenlet watch how long it can't go on."""
+        gevent.spawn(self._watch)
+
+    def order_standstill(self) -> float:
+        """Return for how many seconds that was at the most."""
+        return self._standstill
+
     def order_fork(self) -> dict[str, Any]:
         """Fork, and return what the child has met."""
         from django.db import connections
@@ -135,6 +145,14 @@ class Control:
             return query_in_child()
         finally:
             connections.close_all()
+
+    def _watch(self) -> None:
+        before = time.monotonic()
+        while True:
+            gevent.sleep(_TICK)
+            now = time.monotonic()
+            self._standstill = max(self._standstill, now - before - _TICK)
+            before = now
 
     def _keep_running(self, name: str) -> None:
         while self._is_loading:
