@@ -13,6 +13,7 @@ from .contenders import CONNECT_TIMEOUT, CONTENDERS, PATIENCE
 from .findings import Finding, Result
 from .scenario import Scenario
 from .scenarios import SCENARIOS
+from .stage import AFTERWARDS, HOLD_SECONDS
 
 TITLES = {contender.name: contender.title for contender in CONTENDERS}
 
@@ -53,8 +54,9 @@ and have a `connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up
 - psycopg2 is made green by psycogreen where a contender doesn't do that itself. Celery closes Django's connections at
   the end of each task; greenlets without Celery do the same.
 
-"{LIMIT} of {LIMIT} can be lent" says that at the end as many tasks were in a transaction at the same time, as the
-server saw. Seconds differ a little from run to run. To see a line for yourself (`tox -e bench -- faults ...` needs no
+"{LIMIT} of {LIMIT} can be lent" says that soon after the fault as many tasks were in a transaction at the same time,
+as the server saw; a pool has {HOLD_SECONDS:.0f} s to get there. "Failed afterwards" is of {AFTERWARDS} tasks at once that
+follow. Seconds differ a little from run to run. To see a line for yourself (`tox -e bench -- faults ...` needs no
 environment of yours):
 
     python -m benchmarks faults --scenario killed-queries --contenders session django-pool

@@ -28,7 +28,10 @@ SEEN_SECONDS = 0.1
 #: How long a query may still be seen after its end (seconds).
 _GONE_SECONDS = 1.0
 _SLEEPING = "state = 'active' AND query LIKE '%pg_sleep%'"
-_AFTERWARDS = 20
+#: How many tasks at once are to succeed after a fault.
+AFTERWARDS = 20
+#: How long tasks may take to get a connection each after a fault (seconds).
+HOLD_SECONDS = PATIENCE + 2.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Stage:
         """Have as many connections in use at the same time as the limit allows, so that a pool has them."""
         self.run("query", [{"seconds": 0.3}] * LIMIT)
 
-    def hold(self, seconds: float = PATIENCE + 2.0) -> tuple[list[int], int]:
+    def hold(self, seconds: float = HOLD_SECONDS) -> tuple[list[int], int]:
         """Start tasks that hold a connection each; return them, and how many have one when no more come."""
         numbers = self.subject.start("hold", [{}] * LIMIT)
         wait_until(lambda: self.sessions("state = 'idle in transaction'") >= LIMIT, seconds)
@@ -111,7 +114,7 @@ class Stage:
         numbers, count = self.hold()
         self.release(numbers)
         yield lendable(count)
-        values = range(_AFTERWARDS)
+        values = range(AFTERWARDS)
         tasks = self.run("query", [{"value": value, "seconds": SEEN_SECONDS} for value in values])
         yield failed(tasks, " afterwards")
         yield from wrong_answers(tasks, values)
