@@ -55,8 +55,8 @@ and have a `connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up
   the end of each task; greenlets without Celery do the same.
 
 "{LIMIT} of {LIMIT} can be lent" says that soon after the fault as many tasks were in a transaction at the same time,
-as the server saw; a pool has {HOLD_SECONDS:.0f} s to get there. "Failed afterwards" is of {AFTERWARDS} tasks at once that
-follow. Seconds differ a little from run to run. To see a line for yourself (`tox -e bench -- faults ...` needs no
+as the server saw; a pool has {HOLD_SECONDS:.0f} s to get there. "Failed afterwards" is of {AFTERWARDS} tasks at once
+that follow. Seconds differ a little from run to run. To see a line for yourself (`tox -e bench -- faults ...` needs no
 environment of yours):
 
     python -m benchmarks faults --scenario killed-queries --contenders session django-pool

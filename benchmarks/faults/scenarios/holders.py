@@ -34,7 +34,7 @@ def _leave_transactions(stage: Stage) -> Iterator[Finding]:
     yield Finding(f"{rows} rows are there, of {_WITNESSES} that the next ones wrote", rows == _WITNESSES)
     left = stage.sessions("state LIKE 'idle in transaction%'")
     yield Finding(f"{left} transactions stay open", left == 0)
-    yield from stage.look_afterwards()
+    yield from stage.look_afterwards(counts_connections=False)
 
 
 def _leave_state(stage: Stage) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def _leave_state(stage: Stage) -> Iterator[Finding]:
     yield Finding(f"of {len(tasks)} next tasks seen: {text or 'nothing'}", not seen)
     locks = int(stage.query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
     yield Finding(f"{locks} of {LIMIT} locks stay", locks == 0)
-    yield from stage.look_afterwards()
+    yield from stage.look_afterwards(counts_connections=False)
 
 
 def _fork(stage: Stage) -> Iterator[Finding]:
