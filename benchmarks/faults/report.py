@@ -50,8 +50,8 @@ and have a `connect_timeout` of {CONNECT_TIMEOUT} s. Beyond that they are set up
 - Django's own pool and django-pg-real-pool: `min_size` and `max_size` {LIMIT}, and Django's `CONN_HEALTH_CHECKS`, by
   which they ask the server, too.
 - PgBouncer, in transaction mode with a pool of {LIMIT}, stands beside the process, and faults are between it and the
-  server. `query_wait_timeout` is {PATIENCE} s, `server_login_retry` its default of 15 s; Django has no pool, and server-side
-  cursors off.
+  server. `query_wait_timeout` is {PATIENCE} s, `server_login_retry` its default of 15 s. Django has no pool there, and
+  server-side cursors off.
 - psycopg2 is made green by psycogreen where a contender doesn't do that itself. Celery closes Django's connections at
   the end of each task; greenlets without Celery do the same.
 

@@ -51,7 +51,7 @@ class Stage:
         """Where others connect to as the contenders' role."""
         return {**self.server.dsn, "user": ROLE, "dbname": ROLE}
 
-    def run(self, name: str, values: Iterable[dict[str, Any]], seconds: float = 3.0 * PATIENCE) -> list[Task]:
+    def run(self, name: str, values: Iterable[dict[str, Any]], seconds: float = 2.0 * PATIENCE) -> list[Task]:
         """Run tasks at the same time; return what has become of them at the end, or when the time is over."""
         return self.subject.wait(self.subject.start(name, values), seconds)
 

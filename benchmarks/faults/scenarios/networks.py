@@ -14,7 +14,8 @@ from ..stage import Stage
 
 _TIME_LIMIT = 2.0
 _MARGIN = 1.0
-_WAIT = 4.0 * PATIENCE
+#: How long what hangs is waited for (seconds).
+_WAIT = 12.0
 _CPU_SECONDS = 2.0
 _CPU_PART = 0.2
 _LOOK_UPS = 3
