@@ -96,10 +96,14 @@ def wrong_answers(tasks: Iterable[Task], values: Iterable[int]) -> list[Finding]
     return [Finding(f"{wrong} had another query's answer", False)] if wrong else []
 
 
-def within(seconds: float | None, most: float, what: str) -> Finding:
-    """Say after how many seconds something happened; None if it never did."""
+def within(seconds: float | None, most: float, what: str, *, watched: float | None = None) -> Finding:
+    """Say after how many seconds something happened; None if it has not.
+
+    :param most: after how many it is right.
+    :param watched: for how long it was waited for, if that was longer.
+    """
     if seconds is None:
-        return Finding(f"{what}: never", False)
+        return Finding(f"{what}: not in {watched or most:.0f} s", False)
     return Finding(f"{what} after {seconds:.1f} s", seconds <= most)
 
 

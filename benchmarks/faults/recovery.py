@@ -26,7 +26,7 @@ def find_recovery(tasks: Sequence[Task], down: float, up: float, over: float) ->
     lost = [task for task in tasks if task.has_failed and (task.began or 0) < up + BACK_SECONDS]
     late = [task for task in tasks if task.has_failed and (task.began or 0) >= up + BACK_SECONDS]
     yield Finding(f"{len(lost)} failed meanwhile")
-    yield within(seconds_until_back(ends, down, up, over), BACK_SECONDS, "back")
+    yield within(seconds_until_back(ends, down, up, over), BACK_SECONDS, "back", watched=over - up)
     if late:
         reason = late[0].error.partition(":")[0] or "hangs"
         yield Finding(f"{len(late)} failed later ({reason})", False)

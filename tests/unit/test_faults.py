@@ -50,7 +50,8 @@ def test_an_answer_to_another_query_is_wrong_and_none_is_not() -> None:
 def test_what_never_happened_is_not_in_time() -> None:
     assert findings.within(1.04, 2, "back") == Finding("back after 1.0 s")
     assert not findings.within(2.1, 2, "back").is_right
-    assert findings.within(None, 2, "back") == Finding("back: never", False)
+    assert findings.within(None, 2, "back") == Finding("back: not in 2 s", False)
+    assert findings.within(None, 2, "back", watched=6) == Finding("back: not in 6 s", False)
     assert findings.longest([DONE, replace(DONE, began=9)]) == 2
     assert findings.longest([DONE, HANGING]) is None
 

@@ -27,38 +27,38 @@ def _strand_connections(stage: Stage) -> Iterator[Finding]:
     assert stage.network is not None
     stage.warm_up()
     stage.network.strand()
-    tasks = stage.run("limited", [{"limit": _TIME_LIMIT}] * LIMIT)
+    tasks = stage.run("limited", [{"limit": _TIME_LIMIT}] * LIMIT, _WAIT)
     yield Finding(f"{sum(task.has_failed for task in tasks)} of {LIMIT} met their time limit")
-    yield within(longest(tasks), _TIME_LIMIT + _MARGIN, "ended")
+    yield within(longest(tasks), _TIME_LIMIT + _MARGIN, "ended", watched=_WAIT)
     yield from stage.look_afterwards(counts_connections=False)
 
 
 def _silence_server(stage: Stage) -> Iterator[Finding]:
     assert stage.network is not None
     stage.network.freeze()
-    tasks = stage.run("query", [{}] * LIMIT, seconds=_WAIT)
-    yield within(longest(tasks), CONNECT_TIMEOUT + PATIENCE + _MARGIN, "errors")
+    tasks = stage.run("query", [{}] * LIMIT, _WAIT)
+    yield within(longest(tasks), CONNECT_TIMEOUT + PATIENCE + _MARGIN, "errors", watched=_WAIT)
     yield from database_errors(tasks)
     part = stage.cpu_part(_CPU_SECONDS)
     yield Finding(f"{part:.0%} of a CPU meanwhile", part <= _CPU_PART)
     stage.network.thaw()
-    yield within(stage.seconds_to_success(_WAIT), BACK_SECONDS, "back")
+    yield within(stage.seconds_to_success(_WAIT), BACK_SECONDS, "back", watched=_WAIT)
     yield from stage.look_afterwards(counts_connections=False)
 
 
 def _pass_dead_host(stage: Stage) -> Iterator[Finding]:
-    tasks = stage.run("query", [{}] * LIMIT, seconds=_WAIT)
+    tasks = stage.run("query", [{}] * LIMIT, _WAIT)
     yield failed(tasks)
-    yield within(longest(tasks), CONNECT_TIMEOUT + _MARGIN, "ended")
+    yield within(longest(tasks), CONNECT_TIMEOUT + _MARGIN, "ended", watched=_WAIT)
     yield from stage.look_afterwards(counts_connections=False)
 
 
 def _silence_names(stage: Stage) -> Iterator[Finding]:
     stage.subject.ask("watch")
-    tasks = stage.run("query", [{}] * _LOOK_UPS, seconds=_WAIT)
+    tasks = stage.run("query", [{}] * _LOOK_UPS, _WAIT)
     still = float(stage.subject.ask("standstill"))
     yield Finding(f"other greenlets stand still for {still:.1f} s", still <= _STANDSTILL)
-    yield within(longest(tasks), TIMEOUT + PATIENCE + _MARGIN, "errors")
+    yield within(longest(tasks), TIMEOUT + PATIENCE + _MARGIN, "errors", watched=_WAIT)
     yield from database_errors(tasks)
 
 

@@ -75,7 +75,7 @@ def _stop_server(stage: Stage) -> Iterator[Finding]:
     part = stage.cpu_part(_CPU_SECONDS)
     yield Finding(f"{part:.0%} of a CPU meanwhile", part <= _CPU_PART)
     stage.server.start()
-    yield within(stage.seconds_to_success(_BACK_AT_THE_MOST), BACK_SECONDS, "back")
+    yield within(stage.seconds_to_success(_BACK_AT_THE_MOST), BACK_SECONDS, "back", watched=_BACK_AT_THE_MOST)
     yield from stage.look_afterwards(counts_connections=False)
 
 
