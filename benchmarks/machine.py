@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers.pgbouncer import pgbouncer_version
+from servers.postgres import PostgresServer
 
-from .ground import Ground
+from .environments import Environments
 
 _TOP = Path(__file__).resolve().parent.parent
 
@@ -38,12 +39,15 @@ class Machine:
         )
 
 
-def describe_machine(ground: Ground, load: float) -> Machine:
-    """Return the description of the machine, the servers and the environments."""
-    versions = {"celery-geventpool": revision(), "Python": platform.python_version(), **ground.environments.versions()}
-    versions["PostgreSQL"] = ground.server.query("SHOW server_version")[0][0]
-    if ground.pgbouncer is not None:
-        versions["PgBouncer"] = pgbouncer_version(ground.pgbouncer)
+def describe_machine(server: PostgresServer, environments: Environments, pgbouncer: str | None, load: float) -> Machine:
+    """Return the description of the machine, the server and the environments.
+
+    :param pgbouncer: the path of the program; None if it isn't used.
+    """
+    versions = {"celery-geventpool": revision(), "Python": platform.python_version(), **environments.versions()}
+    versions["PostgreSQL"] = server.query("SHOW server_version")[0][0]
+    if pgbouncer is not None:
+        versions["PgBouncer"] = pgbouncer_version(pgbouncer)
     return Machine(
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         cpus=os.cpu_count() or 1,

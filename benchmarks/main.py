@@ -53,7 +53,7 @@ def _run(options: BenchOptions, console: Console) -> int:
             for contender in contenders:
                 environments.obtain(contender)
         with prepared(environments, pgbouncer) as ground:
-            machine = describe_machine(ground, load)
+            machine = describe_machine(ground.server, environments, pgbouncer, load)
             measurements = run_rounds(options, contenders, ground)
     finally:
         environments.close()

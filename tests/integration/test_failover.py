@@ -12,11 +12,11 @@ from django.db.backends.signals import connection_created
 
 from servers.postgres_address import Postgres
 from servers.postgres_binaries import PostgresNotFound
+from servers.proxy import Proxy
 from tests.support import inside
 from tests.support.database import Database
 from tests.support.front_end import FrontEnd
 from tests.support.pair import Pair, pair_of_servers
-from tests.support.proxy import Proxy
 from tests.support.tasks import Task, results
 from tests.support.waiting import eventually
 

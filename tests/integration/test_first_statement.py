@@ -11,9 +11,9 @@ from django.db.backends.signals import connection_created
 
 from servers.postgres import PostgresServer
 from servers.postgres_binaries import PostgresNotFound
+from servers.proxy import Proxy
 from tests.support.database import Database
 from tests.support.drivers import DRIVER
-from tests.support.proxy import Proxy
 from tests.support.tasks import FRAMEWORK, Task
 from tests.support.waiting import eventually
 from tests.testapp.models import Item

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.db.models import F, Func, TextField
 
 from django_geventpool.utils import close_connection
+from servers.proxy import Proxy
 from tests.support.database import Database
-from tests.support.proxy import Proxy
 from tests.support.tasks import Interruption, Task, is_interruption
 from tests.support.waiting import eventually
 from tests.support.watcher import Watcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_geventpool import green
-from tests.support.proxy import Proxy
+from servers.proxy import Proxy
 from tests.support.tasks import Interruption, Task, framework_timeout, is_interruption, results
 from tests.support.victims import SOON, interrupt_all, start_victims
 from tests.support.waiting import eventually

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from servers.proxy import Proxy
 from tests.support.interruptions import interruptions
-from tests.support.proxy import Proxy
 from tests.support.tasks import FRAMEWORK
 
 from .conftest import MakeDatabase

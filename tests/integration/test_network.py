@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pytest
 from django.db import InterfaceError, OperationalError
 
+from servers.proxy import Proxy
 from tests.support.database import Database
 from tests.support.drivers import DRIVER
-from tests.support.proxy import Proxy
 from tests.support.tasks import FRAMEWORK, Task, results
 from tests.support.waiting import eventually
 

@@ -8,9 +8,9 @@ import pytest
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from servers.proxy import Proxy
 from tests.support.database import Database
 from tests.support.drivers import DRIVER
-from tests.support.proxy import Proxy
 from tests.support.tasks import Task
 
 from .conftest import MODES, MakeDatabase

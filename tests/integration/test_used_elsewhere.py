@@ -11,9 +11,9 @@ import pytest
 from django.db import Error, connections
 
 from django_geventpool.drivers import connection as driver_connection
+from servers.proxy import Proxy
 from tests.support.database import Database
 from tests.support.drivers import DRIVER, driver
-from tests.support.proxy import Proxy
 from tests.support.tasks import FRAMEWORK, Task
 from tests.support.waiting import eventually
 

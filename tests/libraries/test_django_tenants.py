@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from servers.helper import ROOT
 from servers.postgres_address import Postgres
-from tests.support.helper import ROOT
 from tests.support.programs import output_of
 from tests.support.tasks import FRAMEWORK
 from tests.support.tenants import NAMES, ROUNDS

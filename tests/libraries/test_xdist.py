@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.helper import ROOT
+from servers.helper import ROOT
 
 from .conftest import MakeDatabase
 

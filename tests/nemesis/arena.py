@@ -22,7 +22,7 @@ from benchmarks.fleet.watch import SessionWatch
 from benchmarks.fleet.workers import Framework, Kind, Workers
 from servers.postgres import StopMode
 from servers.postgres_standby import StandbyServer
-from tests.support.proxy import Proxy
+from servers.proxy import Proxy
 
 from .faults import Fault
 from .laws import Evidence

@@ -17,11 +17,11 @@ from django.db import Error
 
 from django_geventpool.errors import PoolTimeout
 from servers.postgres import PostgresServer
+from servers.proxy import Proxy
 from tests.support.alarm import Alarm
 from tests.support.campaign import run_catching
 from tests.support.errors_thrown import SoftLimit
 from tests.support.observer import Observer
-from tests.support.proxy import Proxy
 from tests.support.scene import Scene, make_rows, remove_rows
 from tests.support.schema import make_schema
 from tests.support.small_programs import PROGRAMS, Program

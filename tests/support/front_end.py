@@ -7,7 +7,7 @@ import contextlib
 import struct
 import sys
 
-from .helper import Helper
+from servers.helper import Helper
 
 #: Requests for encryption before the start-up message; they are answered with no.
 _ENCRYPTION_REQUESTS = (80877103, 80877104)
@@ -21,7 +21,7 @@ class FrontEnd(Helper):
     """
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__("front_end", host, str(port))
+        super().__init__("tests.support.front_end", host, str(port))
         self.port = int(self.greeting)
 
     def __enter__(self) -> FrontEnd:

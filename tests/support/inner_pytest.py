@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from .helper import ROOT
+from servers.helper import ROOT
+
 from .tasks import FRAMEWORK
 
 #: The environment of the process, which is to load no other plugins than its tests name.

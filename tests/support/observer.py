@@ -9,9 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from servers.helper import Helper
 from servers.postgres_address import Postgres
-
-from .helper import Helper
 
 #: The seconds between two samples, each of which takes a millisecond of CPU. Sessions that come and go in between are
 #: caught by the role's CONNECTION LIMIT.
@@ -40,7 +39,7 @@ class Observer(Helper):
 
     def __init__(self, server: Postgres) -> None:
         # The tests' own role may not end the sessions of others.
-        super().__init__("observer", json.dumps({**server.dsn, "user": server.query_user}))
+        super().__init__("tests.support.observer", json.dumps({**server.dsn, "user": server.query_user}))
 
     def __enter__(self) -> Observer:
         return self

@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .helper import ROOT
+from servers.helper import ROOT
+
 from .tasks import FRAMEWORK, Task, results
 
 

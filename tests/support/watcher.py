@@ -7,9 +7,8 @@ import sys
 import threading
 from dataclasses import dataclass
 
+from servers.helper import Helper
 from servers.postgres_address import Postgres
-
-from .helper import Helper
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Watcher(Helper):
     """
 
     def __init__(self, server: Postgres, role: str, *, interval: float = 0.002) -> None:
-        super().__init__("watcher", json.dumps(server.dsn), role, str(interval))
+        super().__init__("tests.support.watcher", json.dumps(server.dsn), role, str(interval))
 
     def __enter__(self) -> Watcher:
         return self

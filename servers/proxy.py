@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -15,7 +16,7 @@ class Proxy(Helper):
     """A proxy to a server, in a process of its own; a context manager. It listens on 127.0.0.1, ``port``."""
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__("proxy", host, str(port))
+        super().__init__("servers.proxy", host, str(port))
         self.port = int(self.greeting)
 
     def __enter__(self) -> Proxy:
@@ -40,6 +41,10 @@ class Proxy(Helper):
     def cut_after(self, count: int) -> None:
         """Reset the next connection that passes a number of further bytes from the server, in mid-message."""
         self.ask(f"cut {count}")
+
+    def strand(self) -> None:
+        """Pass nothing on for the present connections, for good and without a word to anybody; new ones work."""
+        self.ask("strand")
 
     def move(self, host: str, port: int) -> None:
         """Pass new connections to another server, as after a change in DNS; the present ones stay."""
@@ -78,6 +83,10 @@ class _Forwarder:
             await self._end_all(abruptly=False)
         elif name == "cut":
             self._cut_after = int(argument)
+        elif name == "strand":
+            self._flowing.clear()
+            self._flowing = asyncio.Event()
+            self._flowing.set()
         elif name == "move":
             host, port = argument.split()
             self._target = (host, int(port))
@@ -91,14 +100,15 @@ class _Forwarder:
         self._clients += 1
         pair = {writer}
         self._writers.add(writer)
+        flowing = self._flowing
         try:
-            await self._flowing.wait()
+            await flowing.wait()
             server_reader, server_writer = await asyncio.open_connection(*self._target)
             pair.add(server_writer)
             self._writers.add(server_writer)
             pumps = [
-                asyncio.create_task(self._pump(reader, server_writer, from_server=False)),
-                asyncio.create_task(self._pump(server_reader, writer, from_server=True)),
+                asyncio.create_task(self._pump(reader, server_writer, flowing, from_server=False)),
+                asyncio.create_task(self._pump(server_reader, writer, flowing, from_server=True)),
             ]
             await asyncio.wait(pumps)
         except OSError:
@@ -109,11 +119,13 @@ class _Forwarder:
                 self._writers.discard(end)
                 end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event, *, from_server: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 self._kept += 0 if from_server else len(data)
-                await self._flowing.wait()
+                await flowing.wait()
                 self._kept -= 0 if from_server else len(data)
                 if from_server and self._cut_after is not None:
                     if len(data) > self._cut_after:
@@ -125,7 +137,7 @@ class _Forwarder:
                     self._cut_after -= len(data)
                 writer.write(data)
                 await writer.drain()
-            await self._flowing.wait()
+            await flowing.wait()
             writer.write_eof()
 
     async def _end_all(self, *, abruptly: bool) -> None:
@@ -142,6 +154,7 @@ class _Forwarder:
 
 
 async def main(host: str, port: str) -> None:
+    """Pass on what comes to a free port, whose number is the first line of output, and obey orders from the input."""
     forwarder = _Forwarder(host, int(port))
     server = await asyncio.start_server(forwarder.accept, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -149,6 +162,8 @@ async def main(host: str, port: str) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while order := (await orders.readline()).decode().strip():
         print(await forwarder.obey(order), flush=True)
+    # Its connections need no orderly end.
+    os._exit(0)
 
 
 if __name__ == "__main__":

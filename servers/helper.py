@@ -1,4 +1,4 @@
-"""Helper programs of tests, each in a process of its own, that answer line by line."""
+"""Helper programs, each in a process of its own, that answer line by line."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-ROOT = Path(__file__).parent.parent.parent
+#: The folder of the checkout.
+ROOT = Path(__file__).parent.parent
 
 
 class Helper:
-    """A module of tests.support, run as a program that answers each line of its input with one line.
+    """A module of the checkout, run as a program that answers each line of its input with one line.
 
     It is never monkey-patched. It ends when its input does, and so with its owner too.
     """
 
     def __init__(self, module: str, *args: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.support.{module}", *args],
+            [sys.executable, "-m", module, *args],
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             stdin=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""What breaks pools, and what each of them does then: ``python -m benchmarks faults``."""
