@@ -42,7 +42,7 @@ def _run(options: FairnessOptions, environments: Environments, console: Console)
     for contender in options.contenders:
         environments.obtain(contender)
     with prepared(environments, find_pgbouncer()) as ground:
-        machine = describe_machine(ground, load)
+        machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
         results = list(_results(options, ground, console))
     text = as_markdown(results, options, machine)
     options.out.mkdir(parents=True, exist_ok=True)

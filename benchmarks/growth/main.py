@@ -44,7 +44,7 @@ def _run(options: GrowthOptions, environments: Environments, console: Console) -
     for contender in options.contenders:
         environments.obtain(contender)
     with prepared(environments, find_pgbouncer()) as ground:
-        machine = describe_machine(ground, load)
+        machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
         if options.gc_threshold is not None:
             machine.versions["gc.set_threshold"] = f"({options.gc_threshold:_}, 10, 10)"
         points = list(_points(options, ground, console))

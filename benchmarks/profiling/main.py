@@ -49,7 +49,7 @@ def _run(options: ProfileOptions, console: Console) -> int:
             for contender in options.contenders:
                 environments.obtain(contender)
         with prepared(environments, find_pgbouncer()) as ground:
-            machine = describe_machine(ground, load)
+            machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
             runs = list(_runs(options, ground, console))
     finally:
         environments.close()
