@@ -5,9 +5,8 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Any
 
 from .slot import Request
 
@@ -58,38 +57,37 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        #: Deadline (monotonic seconds), ticket and request, the earliest deadline first, after those that are gone.
-        self._entries: list[Any] = []
-        #: How many entries at the begin are gone (None), as it costs less to remove many at once.
-        self._gone = 0
+        #: Deadline (monotonic seconds), ticket and request, the earliest deadline first.
+        self._entries: deque[tuple[float, tuple[bool, int], Request]] = deque()
 
     def __len__(self) -> int:
-        return len(self._entries) - self._gone
+        return len(self._entries)
 
     def add(self, request: Request) -> None:
         """Record the deadline of a request that is about to wait, if it has one."""
-        if request.deadline is not None:
-            bisect.insort(self._entries, (request.deadline, request.ticket, request), self._gone)
+        if request.deadline is None:
+            return
+        entry = (request.deadline, request.ticket, request)
+        if not self._entries or self._entries[-1][:2] < entry[:2]:
+            self._entries.append(entry)
+        else:
+            bisect.insort(self._entries, entry)
 
     def remove(self, request: Request) -> None:
         """Forget the deadline of a request that waits no more."""
         if request.deadline is None:
             return
-        index = bisect.bisect_left(self._entries, (request.deadline, request.ticket), self._gone)
-        assert self._entries[index][-1] is request
-        if index != self._gone:
-            del self._entries[index]
+        if self._entries[0][-1] is request:
+            self._entries.popleft()
             return
-        self._entries[index] = None
-        self._gone += 1
-        if 2 * self._gone >= len(self._entries):
-            del self._entries[: self._gone]
-            self._gone = 0
+        index = bisect.bisect_left(self._entries, (request.deadline, request.ticket))
+        assert self._entries[index][-1] is request
+        del self._entries[index]
 
     def first(self) -> Request | None:
         """Return the request whose time is over next; None if all can wait for ever."""
-        return self._entries[self._gone][-1] if self._entries else None
+        return self._entries[0][-1] if self._entries else None
 
     def next(self) -> float:
         """Return the earliest deadline (monotonic seconds), infinite if there is none."""
-        return self._entries[self._gone][0] if self._entries else math.inf
+        return self._entries[0][0] if self._entries else math.inf
