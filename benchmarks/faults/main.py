@@ -70,6 +70,10 @@ def _run(options: FaultOptions, console: Console) -> int:
     finally:
         environments.close()
     together = merge(before, results)
+    if len(together) > len(results):
+        notes.append(
+            "Not all lines are of one run: load and commit are those of the last, and earlier lines were kept."
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     path.write_text(as_json(together, machine))
     (options.out / "faults.md").write_text(as_markdown(together, machine, notes))
