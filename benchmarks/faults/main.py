@@ -18,6 +18,7 @@ from ..contenders import Contender
 from ..environments import Environments
 from ..machine import describe_machine
 from ..options import WORK_FOLDER
+from .contenders import CONTENDERS
 from .findings import Result
 from .ground import Ground, prepared
 from .names import can_be_silent
@@ -53,19 +54,26 @@ def _run(options: FaultOptions, console: Console) -> int:
     if not can_be_silent() and any(scenario.setting.has_silent_names for scenario in scenarios):
         scenarios = [scenario for scenario in scenarios if not scenario.setting.has_silent_names]
         notes.append("A silent name server is left out: it needs root, and `unshare`.")
+    path = options.out / "faults.json"
+    before = _read(path) if options.keeps_others else []
+    # The page has the versions of those whose results are kept, too.
+    named = {result.contender for result in before} | {contender.name for contender in contenders}
     environments = Environments(WORK_FOLDER)
     try:
         with console.status("Making the environments ..."):
-            for contender in contenders:
-                environments.obtain(contender)
+            for contender in CONTENDERS:
+                if contender.name in named:
+                    environments.obtain(contender)
         with prepared(environments) as ground:
             machine = describe_machine(ground.server, environments, pgbouncer, load)
             results = list(_results(scenarios, contenders, ground, console))
     finally:
         environments.close()
-    path = options.out / "faults.json"
-    before = _read(path) if options.keeps_others else []
     together = merge(before, results)
+    if len(together) > len(results):
+        notes.append(
+            "Not all lines are of one run: load and commit are those of the last, and earlier lines were kept."
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     path.write_text(as_json(together, machine))
     (options.out / "faults.md").write_text(as_markdown(together, machine, notes))
