@@ -47,7 +47,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
 
     def __call__(self, function: F) -> F:
         """Return a function that does the same, but raises Django's errors; Django wraps the methods of cursors so."""
-        wrapper = self._wrapper()  # What is returned keeps it alive, as a cursor's method keeps the cursor.
+        wrapper: Any = self._wrapper()  # What is returned keeps it alive, as a cursor's method keeps the cursor.
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with wrapper.wrap_database_errors:
