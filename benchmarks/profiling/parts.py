@@ -34,8 +34,8 @@ PARTS = (
     _part("making and closing cursors", r"\b_?cursor \(\w+/(db/)?backends/", r"\bclose \(\w+/(db/)?backends/cursors"),
     _part("the end: Django's close", r"\bclose_all \(django", r"\bend_task \(", r"\bon_task_postrun \("),
     _part("ORM", r"\(django/db/models/", r"\(subject/workloads"),
-    _part("our other handlers in the worker", r"\bon_task_prerun \(", r"\b(send_in_scope|run) \(celery_geventpool/"),
-    _part("Celery", r"\((celery|kombu|vine|amqp|billiard)/"),
+    _part("the beginning: our handler", r"\bon_task_prerun \("),
+    _part("Celery", r"\((celery|celery_geventpool|kombu|vine|amqp|billiard)/"),
     _part("gevent's hub", r"\(gevent/"),
 )
 OTHER = "other"

@@ -13,6 +13,7 @@ from django.db import connections
 
 from celery_geventpool import outside_tasks, own_work, steps
 from celery_geventpool.outcomes import Clerk
+from django_geventpool.here import own
 from django_geventpool.taken import connected
 from tests.support.database import Database
 from tests.support.errors_thrown import SoftLimit
@@ -56,7 +57,7 @@ def test_an_exception_at_any_line_of_a_scope_leaves_nothing_of_it(
             pass
         if own_work.begin_request() or own_work.limit_wait(3.0) != 3.0:
             kept.append((at, fault.where[-1:]))
-        own_work._local().scope = None  # noqa: SLF001  as at the start of the next task
+        setattr(own(), own_work._SCOPE, None)  # noqa: SLF001  as at the start of the next task
         database.give_back()
         if at > 0 and not fault.has_fired:
             break

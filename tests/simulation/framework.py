@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from django_geventpool import green, registry
+from django_geventpool import green, here, registry
 from django_geventpool.pool import holder, housekeeper, pool, state
 from django_geventpool.pool.lock import Lock
 from django_geventpool.pool.server_limit import ServerLimit
@@ -91,7 +91,8 @@ class Framework:
 
 
 def _modules() -> list[Any]:
-    return [module for name, module in sorted(sys.modules.items()) if f"{name}.".startswith(f"{_PACKAGE}.")]
+    of_pool = [module for name, module in sorted(sys.modules.items()) if f"{name}.".startswith(f"{_PACKAGE}.")]
+    return [here, *of_pool]
 
 
 def _name(function: Any) -> str:
