@@ -107,7 +107,7 @@ SELECT pg_catalog.concat_ws(
     (
         SELECT pg_catalog.string_agg(
             pg_catalog.concat_ws(
-                ' ', number, role = r.oid, is_own_database, age, CASE WHEN role = r.oid THEN name ELSE
+                ' ', number, role = r.oid, is_own_database, age, newest, CASE WHEN role = r.oid THEN name ELSE
                     pg_catalog.encode(pg_catalog.replace(pg_catalog.replace(
                         pg_catalog.pg_get_userbyid(role)::pg_catalog.text, pg_catalog.chr(92), '?'
                     ), pg_catalog.chr(10), '?')::pg_catalog.bytea, 'escape')
@@ -116,14 +116,17 @@ SELECT pg_catalog.concat_ws(
         )
         FROM (
             SELECT pg_catalog.count(*) AS number, usesysid AS role, datid = d.oid AS is_own_database,
-                coalesce(pg_catalog.round(pg_catalog.max(
-                    extract(epoch FROM pg_catalog.clock_timestamp() - backend_start)
+                coalesce(pg_catalog.round(extract(
+                    epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(backend_start)
                 )::numeric, 3), -1) AS age,
+                coalesce(pg_catalog.round(extract(
+                    epoch FROM pg_catalog.clock_timestamp() - pg_catalog.max(backend_start)
+                )::numeric, 3), -1) AS newest,
                 CASE WHEN usesysid = r.oid THEN coalesce(application_name, '') ELSE '' END AS name
             FROM pg_catalog.pg_stat_get_activity(NULL)
             WHERE (backend_type = 'client backend' OR backend_type IS NULL) AND datid IS NOT NULL
                 AND usesysid IS NOT NULL
-            GROUP BY 2, 3, 5
+            GROUP BY 2, 3, 6
         ) AS sessions
     )
 )

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from django_geventpool.pool.fleet.census import Census, Sessions, take
+from tests.support.session_list import grouped
 
 from .scheduler import Scheduler, Task
 
@@ -103,7 +104,7 @@ class Server:
         """Return the session list, and the limits."""
         now = self.scheduler.now
         self.looks += 1
-        listed = [Sessions(1, True, True, now - each.began, each.name) for each in self.sessions if each.is_listed]
+        listed = grouped((each.name, now - each.began) for each in self.sessions if each.is_listed)
         if self.strangers:
             listed.append(Sessions(self.strangers, True, True, now, "psql"))
         limits = [("role", self.limit), ("database", -1), ("server", MAX_CONNECTIONS)]

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django_geventpool.pool.fleet.badge import read
-from django_geventpool.pool.fleet.census import Census, Sessions, take
+from django_geventpool.pool.fleet.census import Census, take
 from django_geventpool.pool.fleet.policy import IDLE_GRACE
 from django_geventpool.pool.fleet.standing import Own
 from django_geventpool.pool.server_limit import ServerLimit
+
+from .session_list import grouped
 
 #: Seconds.
 QUERY = 0.05
@@ -38,6 +40,8 @@ class Simulation:
         self.most = 0
         #: The part of looks that fail.
         self.lost_looks = 0.0
+        #: Whether the list doesn't say for how long sessions are open, as after ``assume_role``.
+        self.are_ages_hidden = False
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
 
@@ -75,7 +79,8 @@ class Simulation:
 
     def census(self) -> Census:
         """Return the session list."""
-        listed = [Sessions(1, True, True, self.now - each.began, each.name) for each in self.sessions]
+        ages = ((each.name, self.now - each.began) for each in self.sessions)
+        listed = grouped(ages, are_ages_hidden=self.are_ages_hidden)
         return take([("role", self.limit), ("database", -1), ("server", 1000)], listed, is_readable=True)
 
 

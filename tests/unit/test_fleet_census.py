@@ -8,11 +8,11 @@ from django_geventpool.pool.fleet.census import Census, Member, Scope, Sessions,
 
 LIST = """
 41 t 25 -1 97
-3 t t 12.5 shop a:1 ~aaaaaa.10.4.1
-1 t t 2.25 shop a:1 ~aaaaaa.10.7.2
-2 t f 1.000 ~bbbbbb.5.5.9
-1 t t 300 psql
-4 f t 0\x20
+3 t t 12.5 0.5 shop a:1 ~aaaaaa.10.4.1
+1 t t 2.25 2.25 shop a:1 ~aaaaaa.10.7.2
+2 t f 1.000 1.000 ~bbbbbb.5.5.9
+1 t t 300 300 psql
+4 f t 0 0\x20
 """.strip("\n")
 
 
@@ -25,13 +25,13 @@ def test_a_list_is_read() -> None:
     assert (server.kind, server.limit, server.strangers) == ("server", 97, 5)
     assert role.members.keys() == server.members.keys() == {"aaaaaa", "bbbbbb"}
     first = role.members["aaaaaa"]
-    assert (first.sessions, first.age, first.badge.demand) == (4, 12.5, 7), "the newest badge holds"
+    assert (first.sessions, first.age, first.newest, first.badge.demand) == (4, 12.5, 0.5, 7), "the newest badge holds"
     assert role.sessions == 7
     assert server.sessions == 11
 
 
 def test_other_roles_are_known_by_their_names_whatever_is_in_them() -> None:
-    server = parse(LIST.replace("4 f t 0 ", r"4 f t 0 m\303\274 ~aaaaaa.10.4.1\377"), 41).scopes[1]
+    server = parse(LIST.replace("4 f t 0 0 ", r"4 f t 0 0 m\303\274 ~aaaaaa.10.4.1\377"), 41).scopes[1]
     assert server.others == {"psql": 1, "role mü ~aaaaaa.10.4.1\ufffd": 4}
 
 
@@ -63,7 +63,7 @@ def test_a_list_without_sessions() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "41", "41 t 1 2", "41 t 1 2 x", "41 t 1 2 3\n1 t", "41 t 1 2 3\nx t t 0 name", "a\nb"]
+    "text", ["", "41", "41 t 1 2", "41 t 1 2 x", "41 t 1 2 3\n1 t", "41 t 1 2 3\nx t t 0 0 name", "a\nb"]
 )
 def test_what_is_not_a_list_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):

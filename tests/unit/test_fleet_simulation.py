@@ -135,6 +135,18 @@ def test_a_late_one_gets_its_share(seed: int) -> None:
     fleet.assert_bound()
 
 
+@pytest.mark.parametrize(("count", "max_conns", "limit"), [(2, 10, 12), (4, 10, 25), (8, 25, 25), (20, 25, 50)])
+def test_a_late_one_comes_in_where_ages_are_hidden(count: int, max_conns: int, limit: int) -> None:
+    fleet = Fleet(1, count, max_conns, limit)
+    fleet.world.are_ages_hidden = True
+    fleet.world.run(30.0)
+    assert sum(each.connects for each in fleet.watch(20.0)) <= 0.75 * 20
+    fleet.pools += fleet.world.add(1, max_conns)
+    fleet.make_busy(fleet.pools[-1])
+    fleet.time_until(lambda: fleet.pools[-1].in_use > 0, 4.0)
+    fleet.assert_bound()
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_those_that_start_later_get_their_share_of_what_the_first_has_all_of(seed: int) -> None:
     fleet = Fleet(seed, 1, 6, 6)

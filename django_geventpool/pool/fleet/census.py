@@ -17,16 +17,16 @@ class Member:
     sessions: int = 0
     #: For how long its oldest session has been open, by the server's clock (seconds); less than 0 if that is hidden.
     age: float = -1.0
-    #: For how long its newest has been open, as far as the list tells sessions apart; less than 0 if that is hidden.
+    #: For how long its newest has been open (seconds); less than 0 if that is hidden.
     newest: float = math.inf
 
-    def add(self, badge: Badge, sessions: int, age: float) -> None:
+    def add(self, badge: Badge, group: Sessions) -> None:
         """Count sessions of this pool; the newest badge holds, or that of the connection it has opened since."""
         if (badge.sequence, badge.demand) > (self.badge.sequence, self.badge.demand):
             self.badge = badge
-        self.sessions += sessions
-        self.age = max(self.age, age)
-        self.newest = min(self.newest, age)
+        self.sessions += group.number
+        self.age = max(self.age, group.age)
+        self.newest = min(self.newest, group.age if group.newest is None else group.newest)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Scope:
             name = group.name if group.is_own_role else f"role {group.name}"
             self.others[name] = self.others.get(name, 0) + group.number
         else:
-            self.members.setdefault(badge.token, Member(badge)).add(badge, group.number, group.age)
+            self.members.setdefault(badge.token, Member(badge)).add(badge, group)
 
     @property
     def strangers(self) -> int:
@@ -85,6 +85,8 @@ class Sessions:
     age: float
     #: Their ``application_name``; the role's name if that is another one.
     name: str
+    #: For how long the newest has been open, if that isn't the oldest (seconds).
+    newest: float | None = None
 
 
 def take(limits: Iterable[tuple[str, int]], listed: Iterable[Sessions], *, is_readable: bool) -> Census:
@@ -112,10 +114,10 @@ def parse(text: str, pid: int) -> Census:
     limits = zip(("role", "database", "server"), map(int, numbers), strict=True)
     listed = []
     for line in lines:
-        number, role, database, age, name = line.split(" ", 4)
+        number, role, database, age, newest, name = line.split(" ", 5)
         is_own_role = role == "t"
         name = name if is_own_role else _name_of_role(name)
-        listed.append(Sessions(int(number), is_own_role, database == "t", float(age), name))
+        listed.append(Sessions(int(number), is_own_role, database == "t", float(age), name, float(newest)))
     return take(limits, listed, is_readable=int(own_pid) == pid and is_named == "t")
 
 

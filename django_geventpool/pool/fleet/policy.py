@@ -90,6 +90,8 @@ class Fleet:
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
         self._company = Company()
+        #: When this pool last left a connection to others.
+        self._yielded_at = -math.inf
         #: When all pools together could last reach the limit.
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
@@ -176,7 +178,7 @@ class Fleet:
             # The limit may be raised meanwhile.
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
             standing.target + own.elsewhere if standing.is_contested else math.inf,
-            now + DOOR_INTERVAL - standing.newest if standing.is_doorkeeper else math.inf,
+            self._door_at(standing, now) if standing.is_doorkeeper else math.inf,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
@@ -185,6 +187,11 @@ class Fleet:
             self._try_at = now + self._plan.good_for
         else:
             self._try_at = now + self._try_pause * self._uniform(1, 1 + _JITTER)
+
+    def _door_at(self, standing: Standing, now: float) -> float:
+        # Where ages are hidden, others can't tell when the last has come in: this pool has only its own time.
+        opened_at = self._yielded_at if standing.newest < 0 else now - standing.newest
+        return opened_at + DOOR_INTERVAL
 
     def _is_crowded(self, now: float) -> bool:
         """Return whether the pools that were there not long ago could reach the limit."""
@@ -273,6 +280,7 @@ class Fleet:
         """
         if busy <= self.target or not self.is_followed or not (busy > 1 or held_for >= self._turn()):
             return False
+        self._yielded_at = self._clock()
         # The next list says whether the room is for another.
         self._plan.cap = min(self._plan.cap, max(1, self.target))
         return True

@@ -72,7 +72,7 @@ class Standing:
     has_reserve: bool
     #: Whether it is for this pool to leave room to others now and then, as all is taken, and none kept free.
     is_doorkeeper: bool
-    #: For how long no pool has come to a new connection, as far as the list tells (seconds).
+    #: For how long no pool has come to a new connection; less than 0 if that is hidden (seconds).
     newest: float
     #: Whether others have come in a moment ago.
     has_newcomers: bool
