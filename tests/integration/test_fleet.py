@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,14 @@ def database(make_database: MakeDatabase) -> Iterator[Database]:
 @pytest.fixture
 def workers(database: Database, tmp_path: Path) -> Iterator[list[Worker]]:
     """Four processes that share it; at the end, none must have failed."""
-    workers = [Worker(database, tmp_path, f"worker{number}") for number in range(4)]
+    with started(database, tmp_path, 4) as workers:
+        yield workers
+
+
+@contextlib.contextmanager
+def started(database: Database, tmp_path: Path, count: int) -> Iterator[list[Worker]]:
+    """Have processes that share a role's limit; at the end, none must have failed."""
+    workers = [Worker(database, tmp_path, f"worker{number}") for number in range(count)]
     try:
         yield workers
         (tmp_path / "end").touch()
@@ -90,3 +98,17 @@ def test_there_is_always_room_for_one_more_who_is_no_worker(database: Database, 
     await_shares(workers, LIMIT - 2)
     stranger.close()
     await_shares(workers, LIMIT - 1)
+
+
+def test_a_late_one_comes_in_where_an_assumed_role_hides_how_old_sessions_are(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    database = make_database(MAX_CONNS=8, role_limit=12, CONN_WAIT_TIMEOUT=60, assume_role="without_rights")
+    database.server.query(f"CREATE ROLE without_rights ROLE {database.role}")
+    try:
+        with started(database, tmp_path, 2) as workers:
+            await_shares(workers, 12)
+            workers.append(Worker(database, tmp_path, "worker2"))
+            await_shares(workers, 12)
+    finally:
+        database.server.query("DROP ROLE without_rights")
