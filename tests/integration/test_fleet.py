@@ -112,3 +112,11 @@ def test_a_late_one_comes_in_where_an_assumed_role_hides_how_old_sessions_are(
             await_shares(workers, 12)
     finally:
         database.server.query("DROP ROLE without_rights")
+
+
+def test_a_late_one_comes_in_where_all_have_just_what_they_may(make_database: MakeDatabase, tmp_path: Path) -> None:
+    database = make_database(MAX_CONNS=6, role_limit=12, CONN_WAIT_TIMEOUT=60)
+    with started(database, tmp_path, 2) as workers:
+        await_shares(workers, 12)
+        workers.append(Worker(database, tmp_path, "worker2"))
+        await_shares(workers, 12)

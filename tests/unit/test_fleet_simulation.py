@@ -147,6 +147,19 @@ def test_a_late_one_comes_in_where_ages_are_hidden(count: int, max_conns: int, l
     fleet.assert_bound()
 
 
+@pytest.mark.parametrize(("count", "max_conns", "limit"), [(2, 6, 12), (3, 8, 24), (5, 4, 20)])
+def test_a_late_one_comes_in_where_all_have_just_what_they_may(count: int, max_conns: int, limit: int) -> None:
+    fleet = Fleet(1, count, max_conns, limit)
+    fleet.world.run(30.0)
+    watched = fleet.watch(20.0)
+    assert sum(each.connects for each in watched) <= 0.7 * 20
+    assert sum(each.queries for each in watched) >= 0.95 * 20 * limit / QUERY
+    fleet.pools += fleet.world.add(1, max_conns)
+    fleet.make_busy(fleet.pools[-1])
+    fleet.time_until(lambda: fleet.pools[-1].in_use > 0, 4.0)
+    fleet.assert_bound()
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_those_that_start_later_get_their_share_of_what_the_first_has_all_of(seed: int) -> None:
     fleet = Fleet(seed, 1, 6, 6)

@@ -62,6 +62,8 @@ class _Plan:
     target: float = math.inf
     #: When to leave room to others that aren't known; infinite if that isn't for this pool (monotonic seconds).
     door_at: float = math.inf
+    #: How many to keep from then on.
+    door_target: float = math.inf
     #: When it was read (monotonic seconds).
     made_at: float = -math.inf
     #: For how long it is relied on (seconds).
@@ -179,6 +181,8 @@ class Fleet:
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
             standing.target + own.elsewhere if standing.is_contested else math.inf,
             self._door_at(standing, now) if standing.is_doorkeeper else math.inf,
+            # Also where all have just what they want: that may be the whole limit.
+            (standing.target if standing.is_contested else own.size) + own.elsewhere - 1,
             now,
             math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
         )
@@ -270,7 +274,8 @@ class Fleet:
     @property
     def target(self) -> float:
         """How many connections to keep while others lack some; infinite if none does, as far as is known."""
-        return self._plan.target - (self._clock() >= self._plan.door_at)
+        plan = self._plan
+        return plan.door_target if self._clock() >= plan.door_at else plan.target
 
     def begin_to_yield(self, busy: int, held_for: float) -> bool:
         """Return whether a connection that comes back is to be closed, as others lack it, or may.
