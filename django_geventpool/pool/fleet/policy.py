@@ -41,7 +41,7 @@ TRY_INTERVAL = (10.0, 60.0)
 #: than one, as a lone pool is to have its share soon, however long a connect takes.
 CONNECTING_IN_CROWD = 2
 #: For how long a connection is idle until others may have it, in seconds.
-IDLE_GRACE = 0.25
+IDLE_GRACE = 0.35
 #: For how long a pool keeps its only connection at least: if there are more pools than connections, and if there is
 #: one for each, as far as is known; in seconds.
 LEAST_TURN = 0.7
