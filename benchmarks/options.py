@@ -52,26 +52,33 @@ def parse_options(arguments: Sequence[str] | None = None) -> BenchOptions:
         metavar="NAME",
         help=", ".join(work_by_name),
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
-    where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
+    add_places(parser)
     parser.add_argument(
         "--out", type=Path, default=WORK_FOLDER / "results", metavar="FOLDER", help="where results go (.bench/results)"
     )
     namespace = parser.parse_args(arguments)
-    places: tuple[Place, ...] = ("in process", "worker")
-    if namespace.in_process_only:
-        places = ("in process",)
-    elif namespace.workers_only:
-        places = ("worker",)
     return BenchOptions(
         rounds=namespace.rounds,
         tasks=namespace.tasks,
         contenders=tuple(by_name[name] for name in by_name if name in namespace.contenders),
         workloads=tuple(work_by_name[name] for name in work_by_name if name in namespace.workloads),
-        places=places,
+        places=places_of(namespace),
         out=namespace.out,
     )
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where contenders are measured."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
+    where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
+
+
+def places_of(namespace: argparse.Namespace) -> tuple[Place, ...]:
+    """Return where contenders are measured, by those options."""
+    if namespace.in_process_only:
+        return ("in process",)
+    return ("worker",) if namespace.workers_only else ("in process", "worker")
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,12 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from servers.pgbouncer import find_pgbouncer
-from servers.postgres_binaries import PostgresNotFound
 
 from ..contenders import Contender
-from ..environments import Environments
 from ..machine import describe_machine
-from ..options import WORK_FOLDER
+from ..program import environments_of, report_faults, run_program
 from .contenders import CONTENDERS
 from .findings import Result
 from .ground import Ground, prepared
@@ -32,14 +29,7 @@ from .scenarios import SCENARIOS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; return the exit status."""
     options = parse_options(arguments)
-    console = Console(highlight=False)
-    # So that servers and processes end with this program.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options, console)
-    except (PostgresNotFound, RuntimeError) as error:
-        console.print(f"{type(error).__name__}: {error}", style="red", markup=False)
-        return 1
+    return run_program(lambda console: _run(options, console))
 
 
 def _run(options: FaultOptions, console: Console) -> int:
@@ -58,17 +48,10 @@ def _run(options: FaultOptions, console: Console) -> int:
     before = _read(path) if options.keeps_others else []
     # The page has the versions of those whose results are kept, too.
     named = {result.contender for result in before} | {contender.name for contender in contenders}
-    environments = Environments(WORK_FOLDER)
-    try:
-        with console.status("Making the environments ..."):
-            for contender in CONTENDERS:
-                if contender.name in named:
-                    environments.obtain(contender)
-        with prepared(environments) as ground:
-            machine = describe_machine(ground.server, environments, pgbouncer, load)
-            results = list(_results(scenarios, contenders, ground, console))
-    finally:
-        environments.close()
+    measured = [contender for contender in CONTENDERS if contender.name in named]
+    with environments_of(measured, console) as environments, prepared(environments) as ground:
+        machine = describe_machine(ground.server, environments, pgbouncer, load)
+        results = list(_results(scenarios, contenders, ground, console))
     together = merge(before, results)
     if len(together) > len(results):
         notes.append(
@@ -114,7 +97,9 @@ def _read(path: Path) -> list[Result]:
 def _report_ours(results: Sequence[Result], contenders: Sequence[Contender], console: Console) -> int:
     ours = {contender.name for contender in contenders if contender.family == "ours"}
     wrong = [result for result in results if result.contender in ours and not result.is_right]
-    for result in wrong:
-        findings = [finding for finding in result.findings if not finding.is_right]
-        console.print(f"{result.contender}, {result.scenario}: {in_words(findings)}", style="red", markup=False)
-    return 1 if wrong else 0
+    return report_faults(map(_what_is_wrong, wrong), console)
+
+
+def _what_is_wrong(result: Result) -> str:
+    findings = [finding for finding in result.findings if not finding.is_right]
+    return f"{result.contender}, {result.scenario}: {in_words(findings)}"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import signal
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
 from servers.pgbouncer import find_pgbouncer
-from servers.postgres_binaries import PostgresNotFound
 
 from ..machine import revision
+from ..program import report_faults, run_program
 from .contenders import PGBOUNCER
 from .ground import Ground, prepared
 from .options import FleetOptions, parse_options
@@ -27,14 +26,7 @@ from .workers import Kind
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the fleets; return the exit status."""
     options = parse_options(arguments)
-    console = Console(highlight=False)
-    # So that servers and workers end with this program.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options, console)
-    except (PostgresNotFound, RuntimeError) as error:
-        console.print(f"{type(error).__name__}: {error}", style="red", markup=False)
-        return 1
+    return run_program(lambda console: _run(options, console))
 
 
 def _run(options: FleetOptions, console: Console) -> int:
@@ -49,10 +41,7 @@ def _run(options: FleetOptions, console: Console) -> int:
     (options.out / "fleet.json").write_text(as_json(runs, summaries, machine))
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"Written to {options.out}: fleet.md, fleet.json")
-    faults = [*find_faults(runs), *_missed(runs, summaries)]
-    for fault in faults:
-        console.print(fault, style="red", markup=False, soft_wrap=True)
-    return 1 if faults else 0
+    return report_faults([*find_faults(runs), *_missed(runs, summaries)], console)
 
 
 def _runs(options: FleetOptions, ground: Ground, console: Console) -> Iterator[Run]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
 from servers.pgbouncer import find_pgbouncer
-from servers.postgres_binaries import PostgresNotFound
 
-from ..environments import Environments
 from ..ground import Ground, prepared
 from ..machine import describe_machine
-from ..options import WORK_FOLDER
+from ..program import environments_of, report_faults, run_program
 from .options import GrowthOptions, is_measured, parse_options
 from .report import as_json, as_markdown
 from .run import measure
@@ -24,26 +21,17 @@ from .summary import Point, find_faults, summarize
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the exit status."""
     options = parse_options(arguments)
-    console = Console(highlight=False)
-    # So that servers and workers end with this program.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    environments = Environments(WORK_FOLDER)
-    try:
-        return _run(options, environments, console)
-    except (PostgresNotFound, RuntimeError) as error:
-        console.print(f"{type(error).__name__}: {error}", style="red", markup=False)
-        return 1
-    finally:
-        environments.close()
+    return run_program(lambda console: _run(options, console))
 
 
-def _run(options: GrowthOptions, environments: Environments, console: Console) -> int:
+def _run(options: GrowthOptions, console: Console) -> int:
     load = os.getloadavg()[0]
     if options.gc_threshold is not None:
         os.environ["BENCH_GC_THRESHOLD"] = str(options.gc_threshold)
-    for contender in options.contenders:
-        environments.obtain(contender)
-    with prepared(environments, find_pgbouncer()) as ground:
+    with (
+        environments_of(options.contenders, console) as environments,
+        prepared(environments, find_pgbouncer()) as ground,
+    ):
         machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
         if options.gc_threshold is not None:
             machine.versions["gc.set_threshold"] = f"({options.gc_threshold:_}, 10, 10)"
@@ -55,10 +43,7 @@ def _run(options: GrowthOptions, environments: Environments, console: Console) -
     (options.out / "growth.json").write_text(as_json(growths, points, machine))
     console.print(text, markup=False, soft_wrap=True)
     console.print(f"Written to {options.out}: growth.md, growth.json")
-    faults = find_faults(growths, options.contenders)
-    for fault in faults:
-        console.print(fault, style="red", markup=False)
-    return 1 if faults else 0
+    return report_faults(find_faults(growths, options.contenders), console)
 
 
 def _points(options: GrowthOptions, ground: Ground, console: Console) -> Iterator[Point]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contenders import CONTENDERS, Contender
-from ..options import WORK_FOLDER
+from ..options import WORK_FOLDER, add_places, places_of
 from ..workloads import WORKLOADS, Place, Workload
 
 _SIZES = (100, 1_000, 5_000, 10_000)
@@ -59,27 +59,20 @@ def parse_options(arguments: Sequence[str] | None = None) -> GrowthOptions:
     parser.add_argument(
         "--gc-threshold", type=int, metavar="N", help="let processes collect garbage after N new objects (Python's 700)"
     )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
-    where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
+    add_places(parser)
     parser.add_argument(
         "--out", type=Path, default=WORK_FOLDER / "growth", metavar="FOLDER", help="where results go (.bench/growth)"
     )
     namespace = parser.parse_args(arguments)
     if min(namespace.rounds, namespace.tasks, *namespace.greenlets) < 1:
         parser.error("numbers must be at least 1")
-    places: tuple[Place, ...] = ("in process", "worker")
-    if namespace.in_process_only:
-        places = ("in process",)
-    elif namespace.workers_only:
-        places = ("worker",)
     return GrowthOptions(
         rounds=namespace.rounds,
         tasks=namespace.tasks,
         sizes=tuple(sorted(set(namespace.greenlets))),
         contenders=tuple(by_name[name] for name in by_name if name in namespace.contenders),
         workload=work[namespace.workload],
-        places=places,
+        places=places_of(namespace),
         gc_threshold=namespace.gc_threshold,
         out=namespace.out,
     )

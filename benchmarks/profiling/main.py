@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from servers.pgbouncer import find_pgbouncer
-from servers.postgres_binaries import PostgresNotFound
 
 from ..contenders import Contender
-from ..environments import Environments
 from ..ground import Ground, prepared
 from ..machine import describe_machine
-from ..options import WORK_FOLDER
+from ..program import environments_of, run_program
 from ..workloads import Place
 from . import sampler
 from .options import ProfileOptions, parse_options
@@ -29,30 +26,19 @@ _PROFILES: dict[Place, Callable[..., Run]] = {"in process": profile_in_process, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Profile; return the exit status."""
     options = parse_options(arguments)
-    console = Console(highlight=False)
-    # So that servers and workers end with this program.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options, console)
-    except (PostgresNotFound, RuntimeError) as error:
-        console.print(f"{type(error).__name__}: {error}", style="red", markup=False)
-        return 1
+    return run_program(lambda console: _run(options, console))
 
 
 def _run(options: ProfileOptions, console: Console) -> int:
     load = os.getloadavg()[0]
     options.out.mkdir(parents=True, exist_ok=True)
     sampler.command(options.out, options.rate)  # Before all else takes its time, if there is no profiler.
-    environments = Environments(WORK_FOLDER)
-    try:
-        with console.status("Making the environments ..."):
-            for contender in options.contenders:
-                environments.obtain(contender)
-        with prepared(environments, find_pgbouncer()) as ground:
-            machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
-            runs = list(_runs(options, ground, console))
-    finally:
-        environments.close()
+    with (
+        environments_of(options.contenders, console) as environments,
+        prepared(environments, find_pgbouncer()) as ground,
+    ):
+        machine = describe_machine(ground.server, ground.environments, ground.pgbouncer, load)
+        runs = list(_runs(options, ground, console))
     text = as_markdown(runs, str(machine))
     (options.out / "profile.md").write_text(text)
     console.print(text, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contenders import CONTENDERS, Contender
-from ..options import WORK_FOLDER
+from ..options import WORK_FOLDER, add_places, places_of
 from ..workloads import WORKLOADS, Place, Workload
 
 _CONTENDERS = ("persistent-greenlets", "transaction")
@@ -39,24 +39,17 @@ def parse_options(arguments: Sequence[str] | None = None) -> ProfileOptions:
         "--contenders", nargs="+", choices=list(by_name), default=_CONTENDERS, metavar="NAME", help=", ".join(by_name)
     )
     parser.add_argument("--workload", choices=list(workloads), default="get", help="what tasks do (get)")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--in-process-only", action="store_true", help="greenlets without Celery only")
-    where.add_argument("--workers-only", action="store_true", help="real Celery workers only")
+    add_places(parser)
     parser.add_argument("--tasks", type=int, default=10_000, metavar="N", help="measured tasks (10000)")
     parser.add_argument("--rate", type=int, default=250, metavar="N", help="samples a second (250)")
     parser.add_argument(
         "--out", type=Path, default=WORK_FOLDER / "profile", metavar="FOLDER", help="where results go (.bench/profile)"
     )
     namespace = parser.parse_args(arguments)
-    places: tuple[Place, ...] = ("in process", "worker")
-    if namespace.in_process_only:
-        places = ("in process",)
-    elif namespace.workers_only:
-        places = ("worker",)
     return ProfileOptions(
         contenders=tuple(by_name[name] for name in by_name if name in namespace.contenders),
         workload=workloads[namespace.workload],
-        places=places,
+        places=places_of(namespace),
         tasks=namespace.tasks,
         rate=namespace.rate,
         out=namespace.out,
