@@ -14,6 +14,7 @@ from ..pool.fleet.badge import application_name, renamed
 from ..pool.fleet.census import Census, parse
 from .answers import WHERE, answers
 from .connection import PooledConnection
+from .dead_hosts import DeadHosts
 from .failover import STANDBY, FailoverWatch
 from .naming import users_application_name
 from .resetting import C, ResettingDriver
@@ -83,6 +84,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
+        self._dead_hosts = DeadHosts()
         self._reads_list = self._wears_badges = True
         self._has_told = False
         self._logger = logging.getLogger(f"geventpool.{self.name}")

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .connection import PooledConnection
+from .patience import never
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -22,14 +23,20 @@ class ConnectCall(Generic[C]):
     :param opening: called with each connection that the call begins to open.
     :param close_failed: called with each that could not be established.
     :param timeout: the seconds that each may take; None for as long as it takes.
+    :param is_hopeless: whether another call has found meanwhile that nobody answers at the address.
     """
 
     def __init__(
-        self, opening: Callable[[Any], None], close_failed: Callable[[C], None], timeout: float | None = None
+        self,
+        opening: Callable[[Any], None],
+        close_failed: Callable[[C], None],
+        timeout: float | None = None,
+        is_hopeless: Callable[[], bool] = never,
     ) -> None:
         self._opening: Callable[[Any], None] | None = opening
         self.close_failed = close_failed
         self.timeout = timeout
+        self.is_hopeless = is_hopeless
         #: The connection that was begun last.
         self.connection: C | None = None
         self._token: Token[ConnectCall[Any] | None] | None = None

@@ -3,6 +3,7 @@
 libpq looks names up in C, where a silent name server blocks every greenlet. And a caller that waits for the socket, as
 greenlets do, must itself give up a host that doesn't answer. So each address is a connect of its own, with its name
 looked up by Python, which the active framework has made green. What libpq decides over several hosts is decided here.
+Those that did not answer a moment ago come last (``dead_hosts.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from .dead_hosts import DeadHosts
+from .patience import never
 from .server import is_login_refused
 
 C = TypeVar("C")
@@ -23,12 +26,45 @@ C = TypeVar("C")
 _LEAST_TIMEOUT = 2
 
 
+#: The parameters that say where to connect to.
+WHERE = frozenset(
+    (
+        "service",
+        "servicefile",
+        "conninfo",
+        "dsn",
+        "host",
+        "hostaddr",
+        "port",
+        "target_session_attrs",
+        "load_balance_hosts",
+    )
+)
+
+
 class Host(NamedTuple):
     """One of the hosts to try, in libpq's words; "" for what is not given."""
 
     host: str
     hostaddr: str
     port: str
+
+
+class _Target(NamedTuple):
+    """One address of a host, for one connect."""
+
+    address: Host
+    #: The "target_session_attrs"; None for those that are given.
+    attributes: str | None
+    #: Whether there are other addresses.
+    has_others: bool
+
+    def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a connect to this address."""
+        complete = {**parameters, **self.address._asdict()}
+        if self.attributes is not None:
+            complete["target_session_attrs"] = self.attributes
+        return complete
 
 
 def connect_timeout(settings: Mapping[str, Any]) -> float | None:
@@ -43,25 +79,32 @@ def connect_timeout(settings: Mapping[str, Any]) -> float | None:
 def connect(
     parameters: Mapping[str, Any],
     settings: Mapping[str, Any],
-    connect_to: Callable[[dict[str, Any]], C],
+    connect_to: Callable[[dict[str, Any], Callable[[], bool]], C],
     error_class: type[Exception],
+    dead_hosts: DeadHosts,
 ) -> C:
     """Connect to the first address that takes us.
 
     :param parameters: what the user has given, which may be less than what libpq goes by.
     :param settings: what libpq goes by, with those of a service, the environment and its defaults.
-    :param connect_to: connects with the parameters for one address.
+    :param connect_to: connects with the parameters for one address. It may give up once its second argument returns
+        that nobody answers there.
     :param error_class: what it raises when that fails.
+    :param dead_hosts: what former connects have found.
     :raises error_class: when no address takes us, with what each has said.
     """
+    if not _names_hosts(settings):
+        return connect_to(dict(parameters), never)  # libpq connects to its default, or complains.
     errors: list[Exception] = []
 
     def record_unknown(message: str) -> None:
         errors.append(error_class(message))
 
-    for attempt in attempts(parameters, settings, record_unknown):
+    for target, is_last_resort in dead_hosts.in_order(_targets(settings, record_unknown), lambda each: each.address):
         try:
-            return connect_to(attempt)
+            with dead_hosts.attempt(target.address) as is_hopeless:
+                may_give_up = target.has_others and not is_last_resort
+                return connect_to(target.complete(parameters), is_hopeless if may_give_up else never)
         except error_class as error:  # noqa: PERF203  it is what happens
             errors.append(error)
             if is_login_refused(str(error)):
@@ -84,10 +127,15 @@ def attempts(
 
     :param record_unknown: called with a message for each name that has no address.
     """
-    hosts = _hosts(settings)
-    if not any(host.host or host.hostaddr for host in hosts):
+    if not _names_hosts(settings):
         yield dict(parameters)  # libpq connects to its default, or complains.
-        return
+    else:
+        for target in _targets(settings, record_unknown):
+            yield target.complete(parameters)
+
+
+def _targets(settings: Mapping[str, Any], record_unknown: Callable[[str], object]) -> Iterator[_Target]:
+    hosts = _hosts(settings)
     is_random = settings.get("load_balance_hosts") == "random"
     if is_random:
         random.shuffle(hosts)
@@ -95,11 +143,9 @@ def attempts(
     # As libpq does it: first all hosts for a standby, then all for any server.
     wanted = ("standby", "any") if settings.get("target_session_attrs") == "prefer-standby" else (None,)
     for attributes, host in itertools.product(wanted, hosts):
-        for address in [host.hostaddr] if host.hostaddr or _is_no_name(host.host) else look_up(host.host):
-            attempt = {**parameters, "host": host.host, "hostaddr": address, "port": host.port}
-            if attributes is not None:
-                attempt["target_session_attrs"] = attributes
-            yield attempt
+        addresses = [host.hostaddr] if host.hostaddr or _is_no_name(host.host) else look_up(host.host)
+        for address in addresses:
+            yield _Target(host._replace(hostaddr=address), attributes, len(hosts) > 1 or len(addresses) > 1)
 
 
 def _is_no_name(host: str) -> bool:
@@ -126,6 +172,10 @@ def _look_up(name: str, is_random: bool, record_unknown: Callable[[str], object]
     if is_random:
         random.shuffle(addresses)
     return addresses
+
+
+def _names_hosts(settings: Mapping[str, Any]) -> bool:
+    return any(host.host or host.hostaddr for host in _hosts(settings))
 
 
 def _hosts(settings: Mapping[str, Any]) -> list[Host]:

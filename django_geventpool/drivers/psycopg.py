@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
+import functools
 from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import Any
@@ -13,18 +12,15 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 
+from . import hosts
 from .base import BaseDriver
 from .connect_call import ConnectCall
 from .conninfo import effective_settings
-from .errors import Suppress
 from .psycopg_connection import PsycopgConnection
 from .psycopg_door import open_behind_doors
 from .psycopg_libpq import library
 
 open_behind_doors()
-
-#: Before 3.2.6, psycopg leaves "prefer-standby" to libpq but gives it one host at a time, so that the first is taken.
-_KNOWS_PREFER_STANDBY = tuple(map(int, re.findall(r"\d+", psycopg.__version__)[:3])) >= (3, 2, 6)
 
 
 class PsycopgDriver(BaseDriver[PsycopgConnection]):
@@ -36,8 +32,15 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
 
     def _open(self, parameters: dict[str, Any], opening: Callable[[Any], None]) -> PsycopgConnection:
         parameters.pop("autocommit", None)
-        with ConnectCall[PsycopgConnection](opening, lambda connection: self.close_failed(connection, opening)) as call:
-            connection = call.opened(_connect(parameters))
+        settings = self._effective_settings({name: parameters[name] for name in hosts.WHERE & parameters.keys()})
+        connect = _public_connect()
+
+        def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> PsycopgConnection:
+            close_failed = functools.partial(self.close_failed, opening=opening)
+            with ConnectCall[PsycopgConnection](opening, close_failed, is_hopeless=is_hopeless) as call:
+                return call.opened(connect(**attempt))
+
+        connection = hosts.connect(parameters, settings, connect_to, self.connect_error, self._dead_hosts)
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.
         connection.autocommit = True
         return connection
@@ -75,17 +78,6 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
 
     def _fetch_own_text(self, connection: PsycopgConnection, sql: str) -> str:
         return connection.fetch_own_text(sql)
-
-
-def _connect(parameters: dict[str, Any]) -> Any:
-    """Return what the driver's ``connect`` returns; for "prefer-standby", try standbys first if psycopg doesn't."""
-    connect = _public_connect()
-    wanted = parameters.get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
-    if wanted != "prefer-standby" or _KNOWS_PREFER_STANDBY:
-        return connect(**parameters)
-    with Suppress(psycopg.OperationalError):
-        return connect(**{**parameters, "target_session_attrs": "standby"})
-    return connect(**{**parameters, "target_session_attrs": "any"})
 
 
 def _public_connect() -> Callable[..., Any]:

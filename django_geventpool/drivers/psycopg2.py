@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,10 +37,12 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         settings = self._effective_settings(parameters)
         timeout = hosts.connect_timeout(settings)
 
-        def connect_to(attempt: dict[str, Any]) -> Psycopg2Connection:
-            return self._connect_to({**attempt, **own}, kind, timeout, opening)
+        def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> Psycopg2Connection:
+            close_failed = functools.partial(self.close_failed, opening=opening)
+            with ConnectCall[Psycopg2Connection](opening, close_failed, timeout, is_hopeless) as call:
+                return call.opened(psycopg2.connect(connection_factory=kind, **attempt, **own))
 
-        connection = hosts.connect(parameters, settings, connect_to, self.connect_error)
+        connection = hosts.connect(parameters, settings, connect_to, self.connect_error, self._dead_hosts)
         if self._isolation_level is not None:
             # Before autocommit is on, where this would cost a round trip.
             connection.isolation_level = self._isolation_level
@@ -48,19 +51,6 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
 
     def _effective_settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return effective_settings(_psycopg.__file__, extensions.make_dsn, parameters)
-
-    def _connect_to(
-        self,
-        parameters: dict[str, Any],
-        kind: type[Psycopg2Connection],
-        timeout: float | None,
-        opening: Callable[[Any], None],
-    ) -> Psycopg2Connection:
-        """Connect to one address, within so many seconds."""
-        with ConnectCall[Psycopg2Connection](
-            opening, lambda connection: self.close_failed(connection, opening), timeout
-        ) as call:
-            return call.opened(psycopg2.connect(connection_factory=kind, **parameters))
 
     def _transaction_status(self, connection: Psycopg2Connection) -> int:
         return connection.get_transaction_status()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import psycopg2
@@ -13,6 +12,7 @@ from .cancel import start_cancelling
 from .connect_call import current_connect_call
 from .connection import PooledConnection
 from .libpq import find_libpq
+from .patience import Patience
 from .psycopg2_cursors import WatchedCursor, WatchedServerCursor, watched, watched_on_server
 from .session.changes import IDENTITY
 from .session.state import REPORTED
@@ -34,8 +34,8 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
     __module__ = extensions.connection.__module__
 
     driver_error = psycopg2.Error
-    #: When connecting has taken long enough (monotonic seconds); None for as long as it takes.
-    connect_deadline: float | None = None
+    #: How long it waits for the answers to its connect; None if it isn't the pool's.
+    patience: Patience | None = None
     #: Whether it is of a user's class that makes cursors in its own way.
     _chooses_cursors: bool = False
     #: The cursor class that the connection was opened with, and what is derived from it.
@@ -55,8 +55,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             super().__init__(dsn, *args, **kwargs)
             return
         call.begin(self)
-        if call.timeout is not None:
-            self.connect_deadline = time.monotonic() + call.timeout
+        self.patience = Patience(call.timeout, call.is_hopeless)
         try:
             super().__init__(dsn, *args, **kwargs)
         except psycopg2.Error as error:

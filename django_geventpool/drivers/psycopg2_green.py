@@ -7,7 +7,6 @@ connection at once, while its query goes on on the server. So the callback sever
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 import psycopg2
@@ -60,16 +59,18 @@ def _make_callback(framework: green.Framework) -> WaitCallback:
 
 def _complete(connection: Psycopg2Connection, wait: Wait) -> None:
     """Wait until psycopg2 has completed what it is doing."""
-    deadline = connection.connect_deadline if connection.status == extensions.STATUS_SETUP else None
+    patience = connection.patience if connection.status == extensions.STATUS_SETUP else None
     _check(connection)
     is_answered = False
     while (state := connection.poll()) != extensions.POLL_OK:
-        timeout = None if deadline is None else deadline - time.monotonic()
         events = POLLOUT if state == extensions.POLL_WRITE else POLLIN
-        if (timeout is not None and timeout <= 0) or not wait(connection.fileno(), events, timeout):
+        if patience is None:
+            wait(connection.fileno(), events, None)
+        elif patience.wait(wait, connection.fileno(), events):
+            is_answered = is_answered or events == POLLIN
+        else:
             connection.is_unanswered = not is_answered
-            raise psycopg2.OperationalError("connection to server failed: connect_timeout expired")
-        is_answered = is_answered or events == POLLIN
+            raise psycopg2.OperationalError(patience.end)
         _check(connection)
 
 

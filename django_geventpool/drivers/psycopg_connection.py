@@ -29,6 +29,7 @@ from ..frames import is_executing
 from .cancel import start_cancelling
 from .connect_call import ConnectCall
 from .connection import REVOKED
+from .patience import Patience
 from .psycopg_cursors import WatchedStatements, watch
 from .psycopg_libpq import library
 from .psycopg_limited import limit
@@ -92,27 +93,25 @@ class PsycopgConnection(RestoredConnection):
         connection = cls(pq.PGconn.connect_start(conninfo.encode()))
         call.begin(connection)
         try:
-            connection._establish(timeout)
+            connection._establish(Patience(timeout, call.is_hopeless))
         except psycopg.Error:
             call.close_failed(connection)
             raise
         return connection
 
-    def _establish(self, timeout: float) -> None:
+    def _establish(self, patience: Patience) -> None:
         wait = wait_function()
-        deadline = time.monotonic() + timeout
         is_answered = False
         # A connect that can't even begin fails at the first poll.
         while (status := self.pgconn.connect_poll()) != pq.PollingStatus.OK:
             if status == pq.PollingStatus.FAILED:
                 message = self.pgconn.error_message.decode("utf-8", "replace").strip()
                 raise psycopg.OperationalError(f"connection failed: {message}")
-            left = deadline - time.monotonic()
-            ready = left > 0 and wait(self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)], left)
+            ready = patience.wait(wait, self.pgconn.socket, _CONNECT_EVENTS[pq.PollingStatus(status)])
             self._stop_in_child(wait)
             if not ready:
                 self.is_unanswered = not is_answered
-                raise ConnectionTimeout("connection to server failed: connect_timeout expired")
+                raise ConnectionTimeout(patience.end)
             is_answered = is_answered or ready == POLLIN
         self.pgconn.nonblocking = 1
 

@@ -56,7 +56,12 @@ def may_be_check_interval(message: str, is_known: bool) -> bool:
     if is_check_interval_refused(message):
         return True
     says_nothing_of_it = is_full(message) or is_login_refused(message) or _PASSES.search(message)
-    return not is_known and _ANSWERED.search(message) is not None and not says_nothing_of_it
+    return not is_known and is_answer(message) and not says_nothing_of_it
+
+
+def is_answer(message: str) -> bool:
+    """Return whether a connect failed by an error that the server has sent."""
+    return _ANSWERED.search(message) is not None
 
 
 def is_login_refused(message: str) -> bool:

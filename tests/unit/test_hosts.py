@@ -16,6 +16,7 @@ from psycopg2 import _psycopg, extensions
 
 from django_geventpool.drivers import conninfo, hosts
 from django_geventpool.drivers.conninfo import effective_settings
+from django_geventpool.drivers.dead_hosts import DeadHosts
 from django_geventpool.drivers.libpq import find_libpq
 
 SERVICES = """
@@ -256,14 +257,14 @@ class Refusing:
     def __init__(self, *messages: str) -> None:
         self.messages = list(messages)
 
-    def __call__(self, attempt: dict[str, Any]) -> str:
+    def __call__(self, attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> str:
         if not self.messages:
             return str(attempt["hostaddr"])
         raise psycopg2.OperationalError(self.messages.pop(0))
 
 
-def connect(refusing: Callable[[dict[str, Any]], str], **parameters: Any) -> str:
-    return hosts.connect(parameters, settings_of(**parameters), refusing, psycopg2.OperationalError)
+def connect(refusing: Refusing, **parameters: Any) -> str:
+    return hosts.connect(parameters, settings_of(**parameters), refusing, psycopg2.OperationalError, DeadHosts())
 
 
 def test_the_first_that_takes_us_is_it() -> None:
