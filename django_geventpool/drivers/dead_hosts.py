@@ -91,16 +91,16 @@ class DeadHosts:
         try:
             yield is_hopeless
         except BaseException as error:
-            lasted = self._clock() - began
-            if lasted >= SLOW and not is_answer(str(error)):
-                if not is_hopeless():
-                    self._record(address, lasted)
-            elif isinstance(error, Exception):
-                self._deaths.pop(address, None)
+            if not is_hopeless():
+                self._record_failure(address, self._clock() - began, error)
             raise
         self._deaths.pop(address, None)
 
-    def _record(self, address: Hashable, lasted: float) -> None:
+    def _record_failure(self, address: Hashable, lasted: float, error: BaseException) -> None:
+        if lasted < SLOW or is_answer(str(error)):
+            if isinstance(error, Exception):
+                self._deaths.pop(address, None)
+            return
         now = self._clock()
         pause = max(RETRY_AFTER, _RETRY_FACTOR * lasted)
         self._deaths = {other: death for other, death in self._deaths.items() if now < death.retry_at + _FORGET_AFTER}
