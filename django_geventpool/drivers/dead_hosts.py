@@ -86,7 +86,7 @@ class DeadHosts:
 
         def is_hopeless() -> bool:
             death = self._deaths.get(address)
-            return death is not None and death.found_at >= began
+            return death is not None and death.found_at > began
 
         try:
             yield is_hopeless

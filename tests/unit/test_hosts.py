@@ -18,6 +18,7 @@ from django_geventpool.drivers import conninfo, hosts
 from django_geventpool.drivers.conninfo import effective_settings
 from django_geventpool.drivers.dead_hosts import DeadHosts
 from django_geventpool.drivers.libpq import find_libpq
+from django_geventpool.drivers.patience import never
 
 SERVICES = """
 [shop]
@@ -300,3 +301,48 @@ def test_a_password_is_tried_once(words: str) -> None:
 def test_a_host_may_be_called_what_it_likes() -> None:
     words = 'connection to server at "password.example" (192.0.2.1), port 5432 failed: Connection refused'
     assert connect(Refusing(words), host="a.example") == "192.0.2.2"
+
+
+# What former connects have found
+
+
+def test_a_dead_address_is_tried_after_all_others(lookups: list[str]) -> None:
+    now = [0.0]
+    dead = DeadHosts(lambda: now[0])
+    tried: list[tuple[Any, ...]] = []
+    could_give_up: list[bool] = []
+
+    def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> str:
+        tried.append((attempt["hostaddr"], attempt.get("target_session_attrs")))
+        could_give_up.append(is_hopeless is not never)
+        now[0] += 5 if attempt["hostaddr"] == "192.0.2.1" else 0
+        raise psycopg2.OperationalError("no")
+
+    parameters = {"host": "a.example,c.example", "target_session_attrs": "prefer-standby"}
+    for _ in range(2):
+        with pytest.raises(psycopg2.OperationalError):
+            hosts.connect(parameters, settings_of(**parameters), connect_to, psycopg2.OperationalError, dead)
+    a, a_dead = "192.0.2.2", "192.0.2.1"
+    assert tried[:6] == [
+        *((a_dead, "standby"), (a, "standby"), ("192.0.2.3", "standby"), (a, "any"), ("192.0.2.3", "any")),
+        (a_dead, "any"),
+    ]
+    assert tried[6:] == [
+        *((a, "standby"), ("192.0.2.3", "standby"), (a, "any"), ("192.0.2.3", "any")),
+        *((a_dead, "standby"), (a_dead, "any")),
+    ]
+    assert could_give_up[:6] == [True] * 5 + [False], "a last resort has all its time"
+
+
+def test_an_only_address_is_not_given_up() -> None:
+    def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> bool:
+        return is_hopeless is not never
+
+    for host, may_give_up in (
+        ("c.example", False),
+        ("a.example", True),
+        ("b.example,c.example", True),
+        ("/run", False),
+    ):
+        found = hosts.connect({}, {"host": host}, connect_to, psycopg2.OperationalError, DeadHosts())
+        assert found is may_give_up, host
