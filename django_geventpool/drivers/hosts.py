@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .dead_hosts import DeadHosts
 from .patience import never
-from .server import is_login_refused
+from .server import is_full, is_login_refused
 
 C = TypeVar("C")
 
@@ -101,6 +101,8 @@ def connect(
         errors.append(error_class(message))
 
     for target, is_last_resort in dead_hosts.in_order(_targets(settings, record_unknown), lambda each: each.address):
+        if is_last_resort and any(is_full(str(error)) for error in errors):
+            break  # That one lives, and soon has room.
         try:
             with dead_hosts.attempt(target.address) as is_hopeless:
                 may_give_up = target.has_others and not is_last_resort

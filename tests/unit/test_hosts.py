@@ -334,6 +334,24 @@ def test_a_dead_address_is_tried_after_all_others(lookups: list[str]) -> None:
     assert could_give_up[:6] == [True] * 5 + [False], "a last resort has all its time"
 
 
+def test_where_one_is_full_the_dead_are_left_alone() -> None:
+    now = [0.0]
+    dead = DeadHosts(lambda: now[0])
+    tried: list[Any] = []
+
+    def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> str:
+        tried.append(attempt["hostaddr"])
+        is_dead = attempt["hostaddr"] == "192.0.2.1"
+        now[0] += 5 if is_dead else 0
+        raise psycopg2.OperationalError("no answer" if is_dead else "FATAL:  sorry, too many clients already")
+
+    parameters = {"host": "a.example"}
+    for _ in range(2):
+        with pytest.raises(psycopg2.OperationalError, match="too many clients"):
+            hosts.connect(parameters, settings_of(**parameters), connect_to, psycopg2.OperationalError, dead)
+    assert tried == ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
+
+
 def test_an_only_address_is_not_given_up() -> None:
     def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> bool:
         return is_hopeless is not never
