@@ -107,7 +107,7 @@ def connect(
             with dead_hosts.attempt(target.address) as is_hopeless:
                 may_give_up = target.has_others and not is_last_resort
                 return connect_to(target.complete(parameters), is_hopeless if may_give_up else never)
-        except error_class as error:  # noqa: PERF203  it is what happens
+        except error_class as error:
             errors.append(error)
             if is_login_refused(str(error)):
                 break  # As libpq does.
