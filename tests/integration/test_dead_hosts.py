@@ -102,8 +102,11 @@ def test_with_a_choice_of_servers_too(
 def test_of_two_addresses_of_a_name_too(
     make_database: MakeDatabase, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def getaddrinfo(*_asked: object, **_options: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, postgres.port)) for each in ("127.0.0.2", HOST)]
+    system = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *asked: Any, **options: Any) -> list[Any]:
+        names = ("127.0.0.2", HOST) if host == "db.example" else (host,)
+        return [address for name in names for address in system(name, *asked, **options)]
 
     with socket.create_server(("127.0.0.2", postgres.port), backlog=100) as listener:
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
