@@ -35,6 +35,7 @@ def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, roun
         "highest / lowest",
         "without collections",
         "KiB of a waiting task",
+        "its objects for the collector",
         "most connections",
         "errors",
     )
@@ -64,6 +65,7 @@ def _row(growth: Growth, sizes: Iterable[int]) -> tuple[str, ...]:
         *(_cost(growth, size) for size in sizes),
         *("-" if span is None else f"{span:.2f}" for span in (growth.span, growth.span_without_collections)),
         "-" if growth.waiter_bytes is None else f"{growth.waiter_bytes / 1024:.1f}",
+        "-" if growth.waiter_objects is None else f"{growth.waiter_objects:.0f}",
         str(growth.peak),
         str(growth.errors),
     )

@@ -28,7 +28,7 @@ BY_NAME = {contender.name: contender for contender in CONTENDERS}
 
 def outcome(cpu: float, gc: float = 0.0, rss: int = 0, running: int = 10) -> dict[str, Any]:
     times = {"seconds": 1.0, "cpu_seconds": cpu * PLAN.tasks, "gc_seconds": gc * PLAN.tasks}
-    return {**times, "ended": PLAN.total, "rss": rss, "running": running, "errors": {}}
+    return {**times, "ended": PLAN.total, "rss": rss, "running": running, "tracked": 10 * running, "errors": {}}
 
 
 def point(greenlets: int, wrote: dict[str, Any] | None, contender: str = "transaction") -> Point:
@@ -52,6 +52,7 @@ def test_memory_of_a_waiter_is_what_further_ones_take() -> None:
     few, many = outcome(0.001, rss=50_000_000, running=100), outcome(0.001, rss=80_000_000, running=1100)
     (growth,) = summarize_growth([point(100, few), point(1100, many)])
     assert growth.waiter_bytes == 30_000
+    assert growth.waiter_objects == 10
 
 
 def test_a_process_that_wrote_nothing_is_an_error_and_no_figure() -> None:
