@@ -130,7 +130,7 @@ def _summarize(group: Sequence[Point]) -> Growth:
 
 def _per_waiter(name: str, points: Mapping[int, Sequence[Point]]) -> float | None:
     """Return how much more of something there is for each task that has begun and not ended."""
-    if len(points) < 2:  # noqa: PLR2004
+    if len(points) < 2:
         return None
     more, running = (
         statistics.median(getattr(point, each) for point in points[max(points)])

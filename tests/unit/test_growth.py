@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.contenders import CONTENDERS
 from benchmarks.fairness.options import parse_options as parse_fairness
 from benchmarks.fairness.report import as_markdown as fairness_as_markdown
 from benchmarks.fairness.summary import Fairness, Job, ideal, summarize
 from benchmarks.fairness.summary import find_faults as find_faults_of_fairness
+from benchmarks.growth.contenders import CONTENDERS
 from benchmarks.growth.options import is_measured, parse_options
 from benchmarks.growth.report import as_markdown
 from benchmarks.growth.summary import Point, find_faults
@@ -72,8 +72,8 @@ def test_only_ours_have_to_keep_the_limit() -> None:
 def test_growth_as_a_table() -> None:
     points = [point(100, outcome(0.001, gc=0.0001)), point(1000, outcome(0.0011)), point(100, None, "session")]
     text = as_markdown(summarize_growth(points), MACHINE, "one ORM get", rounds=1)
-    assert "| celery-geventpool, transaction | 1,000 (100) | 1,100 (0) | 1.10 | 1.22 | - | 10 | 0 |" in text
-    assert "| celery-geventpool, session | - | - | - | - | - | 10 | 110 |" in text
+    assert "| celery-geventpool, transaction | 1,000 (100) | 1,100 (0) | 1.10 | 1.22 | - | - | 10 | 0 |" in text
+    assert "| celery-geventpool, session | - | - | - | - | - | - | 10 | 110 |" in text
     assert "In a worker" not in text
 
 
@@ -83,6 +83,8 @@ def test_contenders_are_measured_where_a_task_has_a_greenlet_that_may_wait() -> 
     assert is_measured(BY_NAME["persistent-greenlets"], "in process")
     assert not is_measured(BY_NAME["persistent-greenlets"], "worker")
     assert is_measured(BY_NAME["transaction"], "in process")
+    assert is_measured(BY_NAME["switches"], "in process")
+    assert is_measured(BY_NAME["switches"], "worker")
 
 
 def test_sizes_of_the_command_line_are_sorted() -> None:
