@@ -138,14 +138,18 @@ def checkout_calls(waiters: int, checkouts: int) -> float:
     """
     pool = _make_pool()
     held = pool.getconn()
-    calls = 0
+    calls = taken = 0
 
     def count(_frame: FrameType, event: str, _argument: object) -> None:
         nonlocal calls
         calls += event in {"call", "c_call"}
 
     def checkout() -> Callable[[], None]:
+        nonlocal taken
         connection = pool.getconn()
+        taken += 1
+        if taken == checkouts:
+            sys.setprofile(None)  # What follows is the end of all who wait.
         return lambda: pool.putconn(connection)
 
     def let_go() -> None:
@@ -153,7 +157,6 @@ def checkout_calls(waiters: int, checkouts: int) -> float:
         pool.putconn(held)
 
     _cost(checkout, let_go, waiters, checkouts)
-    sys.setprofile(None)
     pool.close()
     return calls / checkouts
 
