@@ -40,6 +40,8 @@ class Contender:
     is_persistent: bool = False
     #: Whether each task has a greenlet of its own, although connections are never given back.
     has_greenlet_per_task: bool = False
+    #: Whether its tasks do nothing but switch to gevent's hub once, as many at a time as it may have connections.
+    only_switches: bool = False
     #: The places where it is measured.
     places: tuple[Place, ...] = ("in process", "worker")
     #: Whether PgBouncer stands between it and the server.

@@ -67,6 +67,8 @@ class Ground:
                 variables["BENCH_PSYCOGREEN"] = "1"
             if contender.is_persistent:
                 variables["BENCH_PERSISTENT"] = str(contender.limit)
+            if contender.only_switches:
+                variables["BENCH_ONLY_SWITCHES"] = str(contender.limit)
             if contender.has_greenlet_per_task:
                 variables["BENCH_GREENLET_PER_TASK"] = "1"
             database: dict[str, Any] = {

@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..contenders import CONTENDERS, Contender
+from ..contenders import Contender
 from ..options import WORK_FOLDER, add_places, places_of
 from ..workloads import WORKLOADS, Place, Workload
+from .contenders import CONTENDERS
 
 _SIZES = (100, 1_000, 5_000, 10_000)
-_DEFAULT = ("persistent", "persistent-greenlets", "session", "transaction", "django-db-geventpool", "django-pool")
+_DEFAULT = (
+    "switches",
+    "bare",
+    "persistent",
+    "persistent-greenlets",
+    "session",
+    "transaction",
+    "django-db-geventpool",
+    "django-pool",
+)
 
 
 @dataclass(frozen=True)

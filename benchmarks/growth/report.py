@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from ..machine import Machine
-from ..report import TITLES as ALL_TITLES
 from ..workloads import Place
+from .contenders import CONTENDERS
 from .summary import Growth, Point
 
 _PLACES: dict[Place, str] = {
@@ -19,7 +19,11 @@ _REASON_CHARACTERS = 200
 
 _PERSISTENT = "ten connections, never given back"
 #: A task of the bound's has a greenlet of its own here, as all others' have.
-TITLES = {**ALL_TITLES, "persistent": _PERSISTENT, "persistent-greenlets": _PERSISTENT}
+TITLES = {
+    **{contender.name: contender.title for contender in CONTENDERS},
+    "persistent": _PERSISTENT,
+    "persistent-greenlets": _PERSISTENT,
+}
 
 
 def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, rounds: int) -> str:
@@ -31,6 +35,7 @@ def as_markdown(growths: Sequence[Growth], machine: Machine, workload: str, roun
         "highest / lowest",
         "without collections",
         "KiB of a waiting task",
+        "its objects for the collector",
         "most connections",
         "errors",
     )
@@ -60,6 +65,7 @@ def _row(growth: Growth, sizes: Iterable[int]) -> tuple[str, ...]:
         *(_cost(growth, size) for size in sizes),
         *("-" if span is None else f"{span:.2f}" for span in (growth.span, growth.span_without_collections)),
         "-" if growth.waiter_bytes is None else f"{growth.waiter_bytes / 1024:.1f}",
+        "-" if growth.waiter_objects is None else f"{growth.waiter_objects:.0f}",
         str(growth.peak),
         str(growth.errors),
     )

@@ -22,9 +22,11 @@ class Point:
     #: Seconds of CPU of a task, and how many of these were garbage collections; None when not all ended.
     cpu: float | None
     collecting: float | None
-    #: When measuring began: the process's memory in bytes, and how many tasks had begun and not ended.
+    #: When measuring began: the process's memory in bytes, how many tasks had begun and not ended, and how many objects
+    #: the garbage collector knew.
     rss: int
     running: int
+    tracked: int
     peak: int
     errors: int
     #: Why, or the last line of the process's log.
@@ -58,6 +60,7 @@ class Point:
             collecting=outcome["gc_seconds"] / plan.tasks if outcome and is_whole else None,
             rss=outcome["rss"] if outcome else 0,
             running=outcome["running"] if outcome else 0,
+            tracked=outcome["tracked"] if outcome else 0,
             peak=peak,
             errors=errors + lost,
             reasons=(*(outcome["errors"] if outcome else ()), *([f"not ended in time; {last}"] if lost else [])),
@@ -74,9 +77,10 @@ class Growth:
     #: whatever else the machine does makes it only more. Without those that didn't end.
     cpu: Mapping[int, float]
     collecting: Mapping[int, float]
-    #: Bytes of the process for each further task that waits, from the least to the greatest number of greenlets; None
-    #: without two of them.
+    #: For each further task that waits, from the least to the greatest number of greenlets: bytes of the process, and
+    #: objects that the garbage collector goes through; None without two of them.
     waiter_bytes: float | None
+    waiter_objects: float | None
     #: The greatest number of connections on the server.
     peak: int
     errors: int
@@ -116,20 +120,24 @@ def _summarize(group: Sequence[Point]) -> Growth:
         place=group[0].place,
         cpu={size: point.cpu or 0.0 for size, point in least.items()},
         collecting={size: point.collecting or 0.0 for size, point in least.items()},
-        waiter_bytes=_waiter_bytes(whole[min(whole)], whole[max(whole)]) if len(whole) > 1 else None,
+        waiter_bytes=_per_waiter("rss", whole),
+        waiter_objects=_per_waiter("tracked", whole),
         peak=max(point.peak for point in group),
         errors=sum(point.errors for point in group),
         reasons=tuple(dict.fromkeys(reason for point in group for reason in point.reasons)),
     )
 
 
-def _waiter_bytes(few: Sequence[Point], many: Sequence[Point]) -> float | None:
-    rss, running = (
-        statistics.median(getattr(point, name) for point in many)
-        - statistics.median(getattr(point, name) for point in few)
-        for name in ("rss", "running")
+def _per_waiter(name: str, points: Mapping[int, Sequence[Point]]) -> float | None:
+    """Return how much more of something there is for each task that has begun and not ended."""
+    if len(points) < 2:
+        return None
+    more, running = (
+        statistics.median(getattr(point, each) for point in points[max(points)])
+        - statistics.median(getattr(point, each) for point in points[min(points)])
+        for each in (name, "running")
     )
-    return rss / running if running > 0 else None
+    return more / running if running > 0 else None
 
 
 def find_faults(growths: Iterable[Growth], contenders: Iterable[Contender]) -> list[str]:

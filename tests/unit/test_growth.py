@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.contenders import CONTENDERS
 from benchmarks.fairness.options import parse_options as parse_fairness
 from benchmarks.fairness.report import as_markdown as fairness_as_markdown
 from benchmarks.fairness.summary import Fairness, Job, ideal, summarize
 from benchmarks.fairness.summary import find_faults as find_faults_of_fairness
+from benchmarks.growth.contenders import CONTENDERS
 from benchmarks.growth.options import is_measured, parse_options
 from benchmarks.growth.report import as_markdown
 from benchmarks.growth.summary import Point, find_faults
@@ -28,7 +28,7 @@ BY_NAME = {contender.name: contender for contender in CONTENDERS}
 
 def outcome(cpu: float, gc: float = 0.0, rss: int = 0, running: int = 10) -> dict[str, Any]:
     times = {"seconds": 1.0, "cpu_seconds": cpu * PLAN.tasks, "gc_seconds": gc * PLAN.tasks}
-    return {**times, "ended": PLAN.total, "rss": rss, "running": running, "errors": {}}
+    return {**times, "ended": PLAN.total, "rss": rss, "running": running, "tracked": 10 * running, "errors": {}}
 
 
 def point(greenlets: int, wrote: dict[str, Any] | None, contender: str = "transaction") -> Point:
@@ -52,6 +52,7 @@ def test_memory_of_a_waiter_is_what_further_ones_take() -> None:
     few, many = outcome(0.001, rss=50_000_000, running=100), outcome(0.001, rss=80_000_000, running=1100)
     (growth,) = summarize_growth([point(100, few), point(1100, many)])
     assert growth.waiter_bytes == 30_000
+    assert growth.waiter_objects == 10
 
 
 def test_a_process_that_wrote_nothing_is_an_error_and_no_figure() -> None:
@@ -71,8 +72,8 @@ def test_only_ours_have_to_keep_the_limit() -> None:
 def test_growth_as_a_table() -> None:
     points = [point(100, outcome(0.001, gc=0.0001)), point(1000, outcome(0.0011)), point(100, None, "session")]
     text = as_markdown(summarize_growth(points), MACHINE, "one ORM get", rounds=1)
-    assert "| celery-geventpool, transaction | 1,000 (100) | 1,100 (0) | 1.10 | 1.22 | - | 10 | 0 |" in text
-    assert "| celery-geventpool, session | - | - | - | - | - | 10 | 110 |" in text
+    assert "| celery-geventpool, transaction | 1,000 (100) | 1,100 (0) | 1.10 | 1.22 | - | - | 10 | 0 |" in text
+    assert "| celery-geventpool, session | - | - | - | - | - | - | 10 | 110 |" in text
     assert "In a worker" not in text
 
 
@@ -82,6 +83,8 @@ def test_contenders_are_measured_where_a_task_has_a_greenlet_that_may_wait() -> 
     assert is_measured(BY_NAME["persistent-greenlets"], "in process")
     assert not is_measured(BY_NAME["persistent-greenlets"], "worker")
     assert is_measured(BY_NAME["transaction"], "in process")
+    assert is_measured(BY_NAME["switches"], "in process")
+    assert is_measured(BY_NAME["switches"], "worker")
 
 
 def test_sizes_of_the_command_line_are_sorted() -> None:

@@ -15,7 +15,7 @@ import django  # noqa: E402
 import gevent  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
-from subject import persistent  # noqa: E402
+from subject import persistent, switches  # noqa: E402
 from subject.meter import Meter, read_plan  # noqa: E402
 
 _CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "100"))
@@ -32,18 +32,25 @@ def main(workload: str, seconds: float) -> None:
 
     meter = Meter(read_plan(workload))
     work = WORKLOADS[workload]
-    start = _start
-    if persistent.limit():
-        start = _start_borrowers if os.environ.get("BENCH_GREENLET_PER_TASK") else _start_persistent
     with gevent.Timeout(seconds, False):
-        start(work, meter)
+        if persistent.limit() and not os.environ.get("BENCH_GREENLET_PER_TASK"):
+            _start_persistent(work, meter)
+        else:
+            _start(_in_greenlet(work), meter)
     print(meter.outcome.as_json(), flush=True)
     # A greenlet that hangs must not keep the process from ending.
     os._exit(0)
 
 
-def _start(work: Callable[[int], None], meter: Meter) -> None:
+def _in_greenlet(work: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what each task's own greenlet runs."""
     from django.db import connections
+
+    if switches.limit():
+        return switches.Switches(switches.limit()).run
+    if persistent.limit():
+        wrappers = persistent.Persistent(persistent.limit())
+        return lambda number: wrappers.run(work, number)
 
     def work_and_close(number: int) -> None:
         try:
@@ -52,17 +59,13 @@ def _start(work: Callable[[int], None], meter: Meter) -> None:
             # As Celery does for Django after each task.
             connections.close_all()
 
-    pool = Pool(_CONCURRENCY)
-    for number in range(meter.plan.total):
-        pool.spawn(_run, work_and_close, number, meter)
-    pool.join()
+    return work_and_close
 
 
-def _start_borrowers(work: Callable[[int], None], meter: Meter) -> None:
-    wrappers = persistent.Persistent(persistent.limit())
+def _start(work: Callable[[int], None], meter: Meter) -> None:
     pool = Pool(_CONCURRENCY)
     for number in range(meter.plan.total):
-        pool.spawn(_run, lambda number: wrappers.run(work, number), number, meter)
+        pool.spawn(_run, work, number, meter)
     pool.join()
 
 

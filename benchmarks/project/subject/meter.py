@@ -43,6 +43,8 @@ class Outcome:
     #: When measuring began: the process's memory in bytes, and how many tasks had begun and not ended.
     rss: int = 0
     running: int = 0
+    #: How many objects the garbage collector knew then, those that it leaves out apart.
+    tracked: int = 0
     #: Why tasks failed, and how many each.
     errors: dict[str, int] = field(default_factory=dict)
 
@@ -84,6 +86,7 @@ class Meter:
             outcome.errors[reason] = outcome.errors.get(reason, 0) + 1
         if outcome.ended == self.plan.warm_up:
             outcome.rss, outcome.running = psutil.Process().memory_info().rss, self._running
+            outcome.tracked = len(gc.get_objects())
             outcome.gc_seconds = 0.0
             self._began = self._now()
         elif outcome.ended == self.plan.warm_up + self.plan.tasks:

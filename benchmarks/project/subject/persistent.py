@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from gevent.queue import LifoQueue
+
+from subject.turns import Turns
 
 _ALIAS = "default"
 
@@ -21,11 +22,11 @@ class Persistent:
     """A number of Django's wrappers, each with its connection, for greenlets that are new for each task."""
 
     def __init__(self, size: int) -> None:
-        self._free = LifoQueue(items=[self._make() for _ in range(size)])
+        self._free = Turns([self._make() for _ in range(size)])
 
     def run(self, work: Callable[[int], None], number: int) -> None:
         """Work with one of the wrappers, put where Django looks for the greenlet's own."""
-        wrapper = self._free.get()
+        wrapper = self._free.take()
         connections[_ALIAS] = wrapper
         try:
             work(number)

@@ -13,7 +13,7 @@ import django
 from celery import Celery
 from celery.signals import worker_init, worker_ready
 
-from subject import persistent
+from subject import persistent, switches
 from subject.meter import Meter, read_plan
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "subject.settings")
@@ -41,8 +41,9 @@ def _add_tasks(**_: object) -> None:
 
     size = persistent.limit()
     run = persistent.Persistent(size).run if size else _run
+    turns = switches.limit()
     for name, work in WORKLOADS.items():
-        app.task(name=f"bench.{name}")(_make_task(name, work, run))
+        app.task(name=f"bench.{name}")(_make_task(name, switches.Switches(turns).run if turns else work, run))
 
 
 @worker_ready.connect
