@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 
@@ -117,10 +116,10 @@ def has_time_limits(worker: WorkController) -> bool:
     return is_prefork(worker) or _framework_of(worker) != "threads"
 
 
-@functools.cache  # Asked for each task.
 def shares_process(pool_class: type | str) -> bool:
     """Return whether a pool class runs tasks in the worker's main process, in greenlets or threads."""
-    names_one = any(name in _module(pool_class) for name in ("gevent", "eventlet", "thread"))
+    module = _module(pool_class)
+    names_one = "gevent" in module or "eventlet" in module or "thread" in module
     return names_one or bool(getattr(pool_class, "is_green", False))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
@@ -113,7 +113,7 @@ def give_back_all() -> None:
     _give_back_all(connections.all(initialized_only=True))
 
 
-def _give_back_all(known: list[BaseDatabaseWrapper]) -> None:
+def _give_back_all(known: Sequence[BaseDatabaseWrapper]) -> None:
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
 
 
