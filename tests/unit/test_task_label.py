@@ -10,7 +10,7 @@ import pytest
 from celery import Celery, _state
 
 from celery_geventpool import signals, worker
-from celery_geventpool.task import TaskLabel, describe_current_task
+from celery_geventpool.task import TaskLabel, describe_current_task, forget
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def run(task: Any, task_id: str, *, is_eager: bool = False) -> None:
 
 
 def end(task: Any) -> None:
-    signals.on_task_postrun(task)
+    """End it, but for its connections, of which there are none."""
+    if not task.request.is_eager:
+        forget()
     task.pop_request()
     _state.pop_current_task()
 
