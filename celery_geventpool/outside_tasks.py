@@ -5,6 +5,7 @@ All code of a kind goes through one place, whatever is connected, registered or 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -70,14 +71,20 @@ def _apply_steps(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 def _apply_async(apply_async: Callable[..., Any]) -> Callable[..., Any]:
     def apply_async_with_scopes(pool: BasePool, /, *args: Any, **options: Any) -> Any:
+        # In greenlets and threads, a callback that waits keeps no other waiting.
+        is_patient = shares_process(type(pool))
         for name in _CALLBACKS:
             callback = options.get(name)
             if callback is not None:
-                # In greenlets and threads, a callback that waits keeps no other waiting.
-                options[name] = in_scope(callback, is_patient=shares_process(type(pool)))
+                # Four for each task, which `in_scope` would give names and documentation.
+                options[name] = functools.partial(_call_back, callback, is_patient)
         return apply_async(pool, *args, **options)
 
     return apply_async_with_scopes
+
+
+def _call_back(callback: Callable[..., Any], is_patient: bool, /, *args: Any, **kwargs: Any) -> Any:
+    return Scope(is_patient=is_patient).run(callback, *args, **kwargs)
 
 
 def _create_task_handler(create: Callable[..., Any]) -> Callable[..., Any]:

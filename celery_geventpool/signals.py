@@ -14,15 +14,15 @@ from django_geventpool.pool import holder, naming, time_limits
 from django_geventpool.utils import end_task, give_back_all
 
 from . import control, deadlines, outside_tasks, own_work, processes, revoking, steps, worker  # noqa: F401 (control registers the remote commands)
+from . import task as labels
 from .metrics import endpoint
 from .readiness import readiness
-from .task import describe_current_task, describe_current_work
 
 
 def connect() -> None:
     """Connect the handlers, each once, and make the pools name tasks and requests."""
     web_request.connect()
-    holder.describe = describe_current_work
+    holder.describe = labels.describe_current_work
     holder.begin_request = own_work.begin_request
     holder.limit_wait = own_work.limit_wait
     time_limits.current = deadlines.current
@@ -88,16 +88,21 @@ def on_worker_ready(**_kwargs: Any) -> None:
 def on_task_prerun(task: Any, **_kwargs: Any) -> None:
     """Record a task's time limits, and label its greenlet: those that it starts are named after it for good."""
     # An eager task runs in its caller's time, and has none of its own.
-    if not task.request.is_eager:
+    if task.request.is_eager:
+        labels.forget()
+    else:
         deadlines.begin(task)
-        naming.mark(describe_current_task())
+        naming.mark(labels.begin(task))
 
 
 def on_task_postrun(task: Any, **_kwargs: Any) -> None:
     """Give a task's connections back, in its own greenlet or thread, however it ended."""
     # An eager task runs in its caller's request or test, whose connection and transaction it shares.
     if not task.request.is_eager:
-        end_task()
+        try:
+            end_task()
+        finally:
+            labels.forget()
 
 
 def on_shutdown(**_kwargs: Any) -> None:

@@ -7,8 +7,12 @@ from typing import Any
 
 from celery import Task, _state
 
+from django_geventpool.here import own
 from django_geventpool.text import printable
 from django_geventpool.web_request import describe_current_request
+
+#: Where a greenlet or thread keeps the label of its task.
+_LABEL = "_geventpool_task"
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,24 @@ class TaskLabel:
         return f"task {printable(str(self.name))}[{printable(str(self.id))}]"
 
 
+def begin(task: Task[..., Any]) -> TaskLabel:
+    """Return the label of a task that begins in this greenlet or thread, and keep it until ``forget``."""
+    label = TaskLabel(task.name, task.request.id)
+    setattr(own(), _LABEL, label)
+    return label
+
+
+def forget() -> None:
+    """Forget the label that is kept: its task has ended, or applies another one, which has a label of its own."""
+    setattr(own(), _LABEL, None)
+
+
 def describe_current_task() -> TaskLabel | None:
     """Return the label of the task that runs in this greenlet or thread; None outside tasks."""
+    label: TaskLabel | None = getattr(own(), _LABEL, None)
+    if label is not None:
+        # Each checkout asks. If an interruption has kept the label too long, there is no task.
+        return None if _state.get_current_task() is None else label
     # When tasks call each other as functions, this is the one that the worker runs.
     task: Task[..., Any] | None = _state.get_current_worker_task()
     return None if task is None else TaskLabel(task.name, task.request.id)

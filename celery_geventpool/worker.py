@@ -17,6 +17,10 @@ from .checks import REUSE_WARNING
 
 logger = logging.getLogger("geventpool.worker")
 
+#: How many young objects cause a garbage collection in a worker, and the most with which a Python begins.
+YOUNG_OBJECTS = 10_000
+MOST_BY_DEFAULT = 2000
+
 
 def check() -> None:
     """Check that this worker's pools can work, and end the worker if they can't.
@@ -51,10 +55,14 @@ def freeze_gc() -> None:
     """Exclude the objects that are loaded by now from garbage collections.
 
     They live as long as the worker. Hundreds of tasks at a time live long enough to cause one full collection after the
-    other, in which all tasks wait while these objects are looked at.
+    other, in which all tasks wait while these objects are looked at. A few tasks that begin together are enough for one
+    of the young objects, which finds nothing: so it waits for more of them, unless somebody has set how many.
     """
     gc.collect()
     gc.freeze()
+    first, *others = gc.get_threshold()
+    if 0 < first <= MOST_BY_DEFAULT:
+        gc.set_threshold(YOUNG_OBJECTS, *others)
 
 
 def log_start(worker: WorkController) -> None:
@@ -110,7 +118,8 @@ def has_time_limits(worker: WorkController) -> bool:
 
 def shares_process(pool_class: type | str) -> bool:
     """Return whether a pool class runs tasks in the worker's main process, in greenlets or threads."""
-    names_one = any(name in _module(pool_class) for name in ("gevent", "eventlet", "thread"))
+    module = _module(pool_class)
+    names_one = "gevent" in module or "eventlet" in module or "thread" in module
     return names_one or bool(getattr(pool_class, "is_green", False))
 
 

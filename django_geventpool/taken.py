@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def connected() -> list[BaseDatabaseWrapper]:
     """Return the wrappers that took a connection here and still have one, except those that threads share."""
-    wrappers = [owner.referent.wrapper() for owner in owners() if owner.referent is not None]
-    return [
-        wrapper
-        for wrapper in wrappers
-        if wrapper is not None and wrapper.connection is not None and not wrapper.allow_thread_sharing
-    ]
+    found = []
+    for owner in owners():
+        adapter = owner.referent
+        wrapper = None if adapter is None else adapter.wrapper()
+        if wrapper is not None and wrapper.connection is not None and not wrapper.allow_thread_sharing:
+            found.append(wrapper)
+    return found

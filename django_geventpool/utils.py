@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 
@@ -110,7 +110,10 @@ def give_back_all() -> None:
 
     Those of a pool go back by that (``PooledMixin._close``). One inside an ``atomic`` block is left alone.
     """
-    known = connections.all(initialized_only=True)
+    _give_back_all(connections.all(initialized_only=True))
+
+
+def _give_back_all(known: Sequence[BaseDatabaseWrapper]) -> None:
     give_back([*known, *(wrapper for wrapper in taken.connected() if wrapper not in known)])
 
 
@@ -120,8 +123,9 @@ def end_task() -> None:
     If one is still inside an ``atomic`` block, an interruption on the way out has left it there. Django can't use it
     any more, so the next task gets another.
     """
-    give_back_all()
-    for wrapper in connections.all(initialized_only=True):
+    wrappers = connections.all(initialized_only=True)
+    _give_back_all(wrappers)
+    for wrapper in wrappers:
         owner: int = wrapper._thread_ident  # type: ignore[attr-defined]  # noqa: SLF001  as Django's own checks do
         if wrapper.in_atomic_block and owner == _thread.get_ident() and not wrapper.allow_thread_sharing:
             wrapper.close()

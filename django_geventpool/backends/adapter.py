@@ -22,7 +22,17 @@ class PoolAdapter:
     :param wrapper: knows the pool to take a connection from.
     """
 
-    __slots__ = ("__weakref__", "_owner", "_pool", "driver", "is_known", "unused_connection", "visitor", "wrapper")
+    __slots__ = (
+        "__weakref__",
+        "_owner",
+        "_pool",
+        "_time_zone",
+        "driver",
+        "is_known",
+        "unused_connection",
+        "visitor",
+        "wrapper",
+    )
 
     def __init__(self, wrapper: PooledWrapper) -> None:
         # Weak: a cycle would leave each wrapper, one for each greenlet, to garbage collection.
@@ -35,6 +45,8 @@ class PoolAdapter:
         self.visitor = object()
         #: Whether the session of the connection that was lent last is still as this wrapper had set it up.
         self.is_known = False
+        #: The time zone of the session that was set up last.
+        self._time_zone: str | None = None
         #: The connection that was lent last, until Django sends a statement on it; other uses it records itself.
         self.unused_connection: Any = None
 
@@ -67,10 +79,10 @@ class PoolAdapter:
         slot = None if request is None else request.slot
         return slot.connection if slot is not None and slot.request is request else None
 
-    def resume(self, time_zone: str | None) -> bool:
-        """Go on with the session if it is as this wrapper has set it up, with this time zone; return whether it is."""
+    def resume(self) -> bool:
+        """Go on with the session if it is as this wrapper has set it up, time zone too; return whether it is."""
         connection = self.connection
-        if not self.is_known or connection is None or self.driver.time_zone(connection) != time_zone:
+        if not self.is_known or connection is None or self.driver.time_zone(connection) != self._time_zone:
             return False
         connection.known_to = self.visitor
         return True
@@ -86,6 +98,7 @@ class PoolAdapter:
         if (connection := self.connection) is not None:  # A receiver of connection_created may have closed it.
             if not self.is_known:
                 connection.record_as_set_up()
+            self._time_zone = self.driver.time_zone(connection)
             connection.known_to = self.visitor
 
     def give_back(self) -> None:

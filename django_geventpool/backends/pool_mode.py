@@ -192,7 +192,6 @@ class PoolModeMixin(SessionPolicyMixin):
             super().connect()
             if self._per_transaction:
                 use.is_set_up = True
-                use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
             else:
                 self._adapter.record_set_up()
@@ -227,11 +226,10 @@ class PoolModeMixin(SessionPolicyMixin):
             self.health_check_done = True
             if self.connection.autocommit != self.autocommit:
                 self.connection.autocommit = self.autocommit
-            if not self._adapter.resume(self.use.time_zone):
+            if not self._adapter.resume():
                 (self.init_connection_state if self.is_derived else self.set_up_session)()
                 connection_created.send(sender=self.__class__, connection=self)
                 self.keep_settings()
-                self.use.time_zone = self._adapter.time_zone()
                 self._adapter.know()
             self.detach_holder_if_shared()
         except BaseException:

@@ -20,8 +20,6 @@ class Use:
     is_connecting = False
     #: Whether Django has set up the wrapper's state, for the first of its connections.
     is_set_up = False
-    #: The time zone of the sessions that it has set up.
-    time_zone: str | None = None
     #: Whether the transaction is that of an outermost ``atomic`` block.
     is_in_outermost_atomic = False
 

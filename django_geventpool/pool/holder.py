@@ -134,7 +134,7 @@ def current() -> Holder:
 def requests_with_slots() -> list[Any]:
     """Return the requests of the running greenlet or thread that have a slot."""
     life: _Life | None = getattr(own(), _LIFE, None)
-    if life is None or life.era is not _era:
+    if life is None or life.era is not _era or not life.holder.slots:
         return []
     # Where a loan was interrupted, its slot has stayed among the holder's, and may be another's by now.
     requests = [slot.request for slot in list(life.holder.slots)]

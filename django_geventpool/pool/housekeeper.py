@@ -32,6 +32,8 @@ class Housekeeper:
         self._patient_until = 0.0
         #: Held by the thread or greenlet that works.
         self._duty = threading.Lock()
+        #: The only native thread that it can wake waiters of; None if it can wake all.
+        self._thread: int | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
 
@@ -40,12 +42,14 @@ class Housekeeper:
         """Whether there is a thread or greenlet that works."""
         return self._duty.locked()
 
-    def watches_this_thread(self) -> bool:
-        """Return whether the housekeeper wakes the waiters of this thread when their time is over.
+    def watches(self, waking_thread: int | None) -> bool:
+        """Return whether the housekeeper wakes waiters when their time is over.
 
         In a native thread beside a hub none can be started, and the hub may not be woken.
+
+        :param waking_thread: the only native thread that can wake them; None if any can.
         """
-        return self._duty.locked() and green.is_in_main_hub()
+        return self._duty.locked() and waking_thread == self._thread
 
     def start(self) -> None:
         """Start the thread or greenlet, unless it runs or this is a native thread beside a green framework's hub."""
@@ -72,6 +76,7 @@ class Housekeeper:
             return
         has_ended = False
         try:
+            self._thread = green.waking_thread()
             self._keep_working()
             has_ended = True
         finally:

@@ -62,5 +62,4 @@ class Owner:
 
 def owners() -> list[Owner]:
     """Return the owners for whom the running greenlet or thread holds a slot."""
-    asked_for = [request.owner for request in holders.requests_with_slots()]
-    return [owner for owner in asked_for if isinstance(owner, Owner)]
+    return [request.owner for request in holders.requests_with_slots() if isinstance(request.owner, Owner)]

@@ -147,7 +147,7 @@ class Pool:
             if request.gate is not None and request.held is None:
                 self._announce(request)
                 # No helper function here: each waiter keeps its frames in memory.
-                while not request.wait_or_poll(self._housekeeper.watches_this_thread()):
+                while not request.wait_or_poll(self._housekeeper.watches(request.waking_thread)):
                     self._keep_house()
                     # This waiter planned the next look, not the housekeeper, so `_wake_by` must wake it.
                     self._wakes_at = math.inf
@@ -173,7 +173,8 @@ class Pool:
 
     def _announce(self, request: Request) -> None:
         """Plan the housekeeper's next look early enough for a request that is about to wait."""
-        self._wake_by(self._alarms.due_at(request.since))
+        if request.is_first:  # Else whoever has waited for longer has planned the alarms' look.
+            self._wake_by(self._alarms.due_at(request.since))
         if request.deadline is not None:
             self._wake_by(request.deadline)
 

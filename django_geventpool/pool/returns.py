@@ -113,5 +113,5 @@ class Returns:
             return
         if to_close:
             self._closer.close_soon(slot)
-        elif to_close is not None:
+        elif to_close is not None and slot.state is State.IDLE:  # Else it was lent to the next, who gives it back.
             self._wake_by(self._upkeep.wake_at(slot))

@@ -162,6 +162,7 @@ class Request:
         "gate",
         "holder",
         "is_answered",
+        "is_first",
         "is_received",
         "is_served",
         "label",
@@ -202,6 +203,8 @@ class Request:
         self.waking_thread: int | None = None
         #: Whether its wait is over: it was given a slot, or an error, or its time is over.
         self.is_answered = False
+        #: Whether nobody waited when it was queued.
+        self.is_first = False
         #: When it first began to wait (monotonic seconds); None if it didn't, or that is recorded.
         self.since: float | None = None
         #: The same, until the wait was reported.

@@ -76,6 +76,7 @@ class PoolState:
             self.record_wait(request)
         else:
             request.close_gate()
+            request.is_first = not self.waiting
             self.waiting.add(request)
 
     def lend(self, request: Request) -> bool:
