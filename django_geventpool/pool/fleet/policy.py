@@ -19,6 +19,9 @@ from .standing import Own, Silence, Standing, judge
 LOOK_INTERVAL = 0.5
 #: The same for a moment after others have come in: so much sooner each has its share.
 HURRIED_INTERVAL = 0.25
+WATCHFUL_INTERVAL = 0.25
+EBB = 1
+TURN_GRACE = .35
 #: Each pause is longer by up to this part of it, so that pools don't look at the same time.
 _JITTER = 0.2
 #: What a look takes the server, in seconds: at all, and for each session (measured: 0.4 ms with 10, 1.1 ms with 200
@@ -92,6 +95,8 @@ class Fleet:
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
         self._company = Company()
+        self._is_ebbing = False
+        self._demand = 0
         #: When this pool last left a connection to others.
         self._yielded_at = -math.inf
         #: When all pools together could last reach the limit.
@@ -144,7 +149,11 @@ class Fleet:
         pause = LOOK_INTERVAL
         if standing is not None:
             cost = standing.pools * (LOOK_COST[0] + standing.sessions * LOOK_COST[1]) / LOOKS_SHARE
-            pause = max(HURRIED_INTERVAL if standing.has_newcomers else LOOK_INTERVAL, cost) * standing.pace
+            if standing.has_newcomers:
+                pause = HURRIED_INTERVAL
+            elif standing.has_more and self._company.count_absent(self._clock()):
+                pause = WATCHFUL_INTERVAL
+            pause = max(pause, cost) * standing.pace
         return pause * self._uniform(1, 1 + _JITTER)
 
     def record(self, census: Census, own: Own) -> None:
@@ -157,6 +166,8 @@ class Fleet:
         self._silence.observe(census, now)
         if self._company.meet({token for scope in census.scopes for token in scope.members} - {self.token}, now):
             self._calm_pause = 0.0
+        self._is_ebbing = bool(EBB and own.demand < self._demand)
+        self._demand = own.demand
         standing = judge(
             census,
             self.token,
@@ -203,7 +214,7 @@ class Fleet:
 
     def _longest_pause(self, standing: Standing, now: float) -> float:
         if self._is_crowded(now):
-            return LOOK_INTERVAL if standing.has_more else CALM_INTERVAL
+            return WATCHFUL_INTERVAL if standing.has_more else CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
     def expect_company(self) -> None:
@@ -283,7 +294,7 @@ class Fleet:
         :param busy: how many are in use, this one too.
         :param held_for: for how long the pool has had connections (seconds).
         """
-        if busy <= self.target or not self.is_followed or not (busy > 1 or held_for >= self._turn()):
+        if busy <= self.target or not self.is_followed or not (busy > 1 or (held_for >= self._turn() and not self._is_ebbing)):
             return False
         self._yielded_at = self._clock()
         # The next list says whether the room is for another.
@@ -302,5 +313,7 @@ class Fleet:
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""
         if self._plan.target < math.inf and self.is_followed:
+            if self.outside > 0:
+                return TURN_GRACE
             return IDLE_GRACE if usual is None else min(usual, IDLE_GRACE)
         return usual
