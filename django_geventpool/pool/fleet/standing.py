@@ -24,8 +24,6 @@ ALWAYS_KEPT_FROM = 50
 #: The part of the pools that look more often while there are turns, as theirs may be over: one in so many. The others,
 #: who have nothing to decide, look so much more seldom that all together look no more than else.
 NEXT_TO_LEAVE = 4
-RANKED = (.1,.5,1.5)
-GROW = 0
 _PACE_OF_NEXT, _PACE_OF_OTHERS = 0.5, 2.0
 
 
@@ -209,7 +207,6 @@ class _View:
         has_turns = bool(self.live) and wanting >= self.budget
         young = sum(0 <= member.age < YOUNG for member in self.live)
         #: How many more are taken to come in their wake, with a wish for one each.
-        self.young_ = young
         self._followers = min(absent, FOLLOWERS * young)
         #: The least that the pool could have if all came that there are, those that were there not long ago too.
         self._least_share = max(1, self.budget // (1 + len(self.live) + absent))
@@ -275,19 +272,10 @@ class _View:
         if self.has_newcomers:
             # Not into all that others, still outside, come for. How many those are is known if they were there before.
             known = self._least_share - own.size if absent else 0
-            if GROW == 0:
-                growth = min(growth, max(1, own.size, known))
-            else:
-                coming = GROW * self.young_
-                if absent:
-                    coming = min(coming, absent)
-                growth = min(growth, max(1, known, fill(lacking + [1] * coming, self._usable)[self._place]))
+            growth = min(growth, max(1, own.size, known))
         self.cap = min(self.target, own.size + growth)
 
     def _pace_of_turns(self) -> float:
-        if RANKED:
-            before = sum(row.demand > 0 and row.age > self._age_of_own for row in self._rows)
-            return min(max(RANKED[0], before * RANKED[1]), RANKED[2])
         ages = sorted((row.age for row in self._rows if row.demand), reverse=True)
         is_next = not ages or self._age_of_own >= ages[len(ages) // NEXT_TO_LEAVE]
         return _PACE_OF_NEXT if is_next else _PACE_OF_OTHERS
