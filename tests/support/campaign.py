@@ -207,6 +207,10 @@ class _Refusals(logging.Handler):
     def createLock(self) -> None:  # noqa: N802  logging's own name
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)  # Since Python 3.13, logging's own can't do without a lock.
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         if "the server has no connection left" in record.getMessage():
             self._messages.append(record.getMessage())
