@@ -205,7 +205,9 @@ def test_the_first_connects_alone_and_in_a_crowd_few_do_at_a_time(fleet: Fleet) 
 def test_where_the_limit_was_in_reach_looks_stay_frequent_for_a_while(fleet: Fleet, clock: Clock) -> None:
     look(fleet, own(10, 10), ("a", 3, 10))
     assert pause_after_looks(fleet, clock, own(5, 5), limit=15) == policy.CALM_INTERVAL
-    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.LOOK_INTERVAL, "others may want their part"
+    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.HURRIED_INTERVAL, (
+        "others may want their part"
+    )
     clock.now += policy.FLEET_MEMORY
     assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.FAR_INTERVAL
 
@@ -275,6 +277,18 @@ def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
     assert not limit.begin_to_yield(1, 0)
     clock.now += policy.LEAST_TURN
     assert limit.begin_to_yield(1, 0)
+
+
+def test_who_has_ever_less_to_do_keeps_its_only_connection(fleet: Fleet) -> None:
+    for demand, is_over in ((10, True), (8, False), (8, True), (7, False), (9, True)):
+        mine = own(1, demand)
+        fleet.begin_look(mine)
+        listed = [
+            Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, next(_sequences))))
+            for letter, age in (("m", 9), ("a", 1), ("b", 2))
+        ]
+        fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+        assert fleet.begin_to_yield(1, 60.0) == is_over
 
 
 def test_a_list_that_leaves_less_than_all_is_not_relied_on_for_ever(fleet: Fleet, clock: Clock) -> None:

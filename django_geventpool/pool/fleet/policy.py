@@ -17,7 +17,8 @@ from .standing import Own, Silence, Standing, judge
 
 #: Least time between two looks of a pool at the list, in seconds: at the most two looks a second.
 LOOK_INTERVAL = 0.5
-#: The same for a moment after others have come in: so much sooner each has its share.
+#: The same for a moment after others have come in, and for a pool that has what others will want who are away: so much
+#: sooner each has its share.
 HURRIED_INTERVAL = 0.25
 #: Each pause is longer by up to this part of it, so that pools don't look at the same time.
 _JITTER = 0.2
@@ -92,6 +93,9 @@ class Fleet:
         #: The last pause while nobody lacked a connection, in seconds.
         self._calm_pause = 0.0
         self._company = Company()
+        #: How many connections it could use at the last look, and whether that were fewer than at the one before.
+        self._demand = 0
+        self._is_ebbing = False
         #: When this pool last left a connection to others.
         self._yielded_at = -math.inf
         #: When all pools together could last reach the limit.
@@ -144,8 +148,12 @@ class Fleet:
         pause = LOOK_INTERVAL
         if standing is not None:
             cost = standing.pools * (LOOK_COST[0] + standing.sessions * LOOK_COST[1]) / LOOKS_SHARE
-            pause = max(HURRIED_INTERVAL if standing.has_newcomers else LOOK_INTERVAL, cost) * standing.pace
+            is_hurried = standing.has_newcomers or self._has_what_is_missed(standing)
+            pause = max(HURRIED_INTERVAL if is_hurried else LOOK_INTERVAL, cost) * standing.pace
         return pause * self._uniform(1, 1 + _JITTER)
+
+    def _has_what_is_missed(self, standing: Standing) -> bool:
+        return standing.has_more and self._company.count_absent(self._clock()) > 0
 
     def record(self, census: Census, own: Own) -> None:
         """Record what the list says."""
@@ -157,6 +165,8 @@ class Fleet:
         self._silence.observe(census, now)
         if self._company.meet({token for scope in census.scopes for token in scope.members} - {self.token}, now):
             self._calm_pause = 0.0
+        self._is_ebbing = own.demand < self._demand
+        self._demand = own.demand
         standing = judge(
             census,
             self.token,
@@ -203,6 +213,8 @@ class Fleet:
 
     def _longest_pause(self, standing: Standing, now: float) -> float:
         if self._is_crowded(now):
+            if self._has_what_is_missed(standing):
+                return HURRIED_INTERVAL
             return LOOK_INTERVAL if standing.has_more else CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
@@ -283,7 +295,7 @@ class Fleet:
         :param busy: how many are in use, this one too.
         :param held_for: for how long the pool has had connections (seconds).
         """
-        if busy <= self.target or not self.is_followed or not (busy > 1 or held_for >= self._turn()):
+        if busy <= self.target or not self.is_followed or not (busy > 1 or self._is_turn_over(held_for)):
             return False
         self._yielded_at = self._clock()
         # The next list says whether the room is for another.
@@ -295,9 +307,13 @@ class Fleet:
         """How many pools there are more than connections, as far as is known; 0 or less for none."""
         return self._company.count(self._clock()) + 1 - (0 if self.standing is None else self.standing.room)
 
-    def _turn(self) -> float:
-        """Return for how long the only connection is kept (seconds)."""
-        return LEAST_TURN if self.outside > 0 or self._company.has_news(self._clock()) else LONG_TURN
+    def _is_turn_over(self, held_for: float) -> bool:
+        """Return whether the only connection has been kept for long enough.
+
+        A pool whose load ebbs keeps it: it is done before it could come in again, and would hold up others then.
+        """
+        turn = LEAST_TURN if self.outside > 0 or self._company.has_news(self._clock()) else LONG_TURN
+        return held_for >= turn and not self._is_ebbing
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""
