@@ -67,8 +67,6 @@ class Lookout:
         :raises Exception: the driver's, if the connection is lost.
         """
         state = self._state
-        if len(state.slots) < 2 and not state.waiting:
-            return False  # A pool that needs one connection never looks.
         if state.closed or not state.server.may_look(
             len(state.slots), bool(state.waiting), state.limit, is_lacking=self._is_lacking()
         ):

@@ -107,6 +107,7 @@ class ServerLimit:
         """Record that the server had room."""
         if self._inside_since is None:
             self._inside_since = self._clock()
+            self.fleet.came_in()
         self._outside_since = None
         self.backoff = self.retry_at = 0.0
         self.failed_at = None
@@ -189,7 +190,9 @@ class ServerLimit:
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return how long a connection may be idle (seconds): less than usual if others may need it."""
-        return self.fleet.idle_timeout(self.share.idle_timeout(usual))
+        if self.fleet.is_full or self.share.was_full():
+            usual = IDLE_AT_FULL_SERVER if usual is None else min(usual, IDLE_AT_FULL_SERVER)
+        return self.fleet.idle_timeout(usual)
 
     def begin_to_yield(self, busy: int, left: int) -> bool:
         """Return whether a connection that comes back is to be left to other processes; if so, record that.
@@ -260,7 +263,7 @@ class FairShare:
         return True
 
     def _begin(self, size: int) -> None:
-        if self._is_contested and self._clock() - self._full_at <= FULL_FOR:
+        if self._is_contested and self.was_full():
             pause = TIME_SLICE / size
         else:
             pause = self._probe_pause
@@ -280,8 +283,6 @@ class FairShare:
             self._probe_pause = PROBE_INTERVAL[0]
             self._begin(max(1, size))
 
-    def idle_timeout(self, usual: float | None) -> float | None:
-        """Return how long a connection may be idle (seconds): less than usual if others may need it."""
-        if self._clock() - self._full_at > FULL_FOR:
-            return usual
-        return IDLE_AT_FULL_SERVER if usual is None else min(usual, IDLE_AT_FULL_SERVER)
+    def was_full(self) -> bool:
+        """Return whether the server was full not long ago, as far as this pool was told."""
+        return self._clock() - self._full_at <= FULL_FOR

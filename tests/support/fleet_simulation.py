@@ -297,7 +297,7 @@ class SimulatedPool:
         fleet = self.server.fleet
         times = [self.server.next_wake(now)] if self.waiting else []
         idle = [each for each in self.open if not each.is_busy]
-        timeout = fleet.idle_timeout(60.0)
+        timeout = self.server.idle_timeout(60.0)
         assert timeout is not None
         times += [each.since + timeout for each in idle]
         if idle:
@@ -315,7 +315,7 @@ class SimulatedPool:
             return
         self._wakes_at = float("inf")
         now = self.world.now
-        timeout = self.server.fleet.idle_timeout(60.0)
+        timeout = self.server.idle_timeout(60.0)
         assert timeout is not None
         idle = [each for each in self.open if not each.is_busy]
         for session in idle:

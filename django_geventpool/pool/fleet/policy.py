@@ -32,6 +32,9 @@ LOOKS_SHARE = 0.02
 CALM_INTERVAL = 1.0
 FAR_INTERVAL = 10.0
 ROOMY_INTERVAL = 60.0
+#: Least time between looks of a pool with one connection that nobody waits for, in seconds; CALM_INTERVAL if the server
+#: is full. Less than SILENT_AFTER, so that the others count on it.
+LONE_INTERVAL = 3.0
 #: For how long a list is relied on, in seconds, or if that is longer, for so many of the pauses between looks.
 STALE_AFTER = 3.0
 _STALE_PAUSES = 3
@@ -102,6 +105,8 @@ class Fleet:
         self._crowded_at = -math.inf
         #: No look before the first if connections are lacking, else before the second (monotonic seconds).
         self.soon = self._next = -math.inf
+        #: Since when it has had connections.
+        self._inside_since = -math.inf
         #: When to try to grow beyond an old list, and the pause after that.
         self._try_at = math.inf
         self._try_pause = TRY_INTERVAL[0]
@@ -139,9 +144,13 @@ class Fleet:
 
     def look_at(self, size: int, waiting: int, limit: int) -> float:
         """Return when to read the list next (monotonic seconds); infinite if there is no need."""
-        if self.is_readable is False or not (waiting or size > 1):
+        if self.is_readable is False or not (waiting or size):
             return math.inf
-        return self.soon if waiting and self._plan.cap <= size < limit else self._next
+        if waiting or size > 1:
+            return self.soon if waiting and self._plan.cap <= size < limit else self._next
+        # It may have what pools outside wait for, which can tell nobody.
+        pause = CALM_INTERVAL if self.is_full else LONE_INTERVAL
+        return max(self._next, max(self._plan.made_at, self._inside_since) + pause)
 
     def _pause(self) -> float:
         standing = self.standing
@@ -154,6 +163,10 @@ class Fleet:
 
     def _has_what_is_missed(self, standing: Standing) -> bool:
         return standing.has_more and self._company.count_absent(self._clock()) > 0
+
+    def came_in(self) -> None:
+        """Record that the pool has a connection, after a time without any."""
+        self._inside_since = self._clock()
 
     def record(self, census: Census, own: Own) -> None:
         """Record what the list says."""
@@ -229,6 +242,11 @@ class Fleet:
     def has_reserve(self) -> bool:
         """Whether a connection is kept free for others, as the last list demands."""
         return bool(self.is_readable and self.standing and self.standing.has_reserve)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server was full, by the last list."""
+        return bool(self.is_readable and self.standing and self.standing.is_full)
 
     @property
     def has_company(self) -> bool:

@@ -62,8 +62,9 @@ class Standing:
     pools: int
     #: How many connections there are for pools, what is kept free too.
     room: int
-    #: All sessions that the list has.
+    #: All sessions that the list has, and whether the server would refuse another one.
     sessions: int
+    is_full: bool
     #: The pool's fair share.
     target: int
     #: How many connections it may grow to.
@@ -131,6 +132,7 @@ def judge(
         room=min(view.scope.limit - view.strangers for view in views),
         pools=max(len(view.live) for view in views) + 1,
         sessions=max(view.scope.sessions for view in views),
+        is_full=census.is_full,
         target=tightest.target,
         cap=min(view.cap for view in views),
         has_reserve=all(view.reserve for view in views),
