@@ -28,6 +28,10 @@ LEFT_TO_OTHERS = (0.55, 0.8)
 #: fall in the time that is the last; all in seconds. The first are short, as others make room within a look; the last
 #: get shorter again, so that who has been outside for longest tries most often.
 OUTSIDE = (0.2, 0.35, 0.3, 4.0)
+OUTSIDE_JITTER = (0.6, 1.2)
+#: The same for a pool that has never had a connection, for its first seconds outside: as nobody counts on it, it has to
+#: be there in the moment in which others leave room.
+UNKNOWN_JITTER, UNKNOWN_FOR = (0.5, 0.9), 1.5
 
 #: How long a pool that has the server for itself leaves room to others, in parts of the longest pause: longer than the
 #: pause of a pool without any connection.
@@ -149,7 +153,8 @@ class ServerLimit:
         first, longest, least, patience = OUTSIDE
         waited = min(1.0, (now - self._outside_since) / patience)
         pause = min(max(2 * self.backoff, first), longest + (least - longest) * waited)
-        self._pause(pause, self._uniform(0.6, 1.2))
+        is_unknown = self.fleet.standing is None and now - self._outside_since < UNKNOWN_FOR
+        self._pause(pause, self._uniform(*(UNKNOWN_JITTER if is_unknown else OUTSIDE_JITTER)))
 
     def record_yield(self, left: int) -> None:
         """Record that a connection will be closed to leave its room on a full server to other processes.

@@ -114,6 +114,8 @@ class SimulatedPool:
     #: How many greenlets there are.
     greenlets: int = 0
     query: float = QUERY
+    #: For how long each greenlet does something else after a query, on average (seconds).
+    pause: float = 0.0
     counted: Counted = field(default_factory=Counted)
 
     def __post_init__(self) -> None:
@@ -226,8 +228,15 @@ class SimulatedPool:
         if self.is_dead:
             return
         self.counted.queries += 1
+        if self.pause:
+            self.greenlets -= 1
+            self.world.after(self.world.random.expovariate(1 / self.pause), self._query_again)
         if not self._look(session, lambda: self._take_back(session)):
             self._take_back(session)
+
+    def _query_again(self) -> None:
+        if not self.is_dead:
+            self.work(self.greenlets + 1)
 
     def _is_lacking(self) -> bool:
         return self.waiting > 0 or self.server.fleet.has_all(len(self.open))

@@ -11,6 +11,7 @@ from django_geventpool.pool.server_limit import (
     PROBE_INTERVAL_OF_ONE,
     TIME_SLICE,
     FairShare,
+    ServerLimit,
 )
 
 
@@ -96,13 +97,14 @@ def test_the_only_connection_is_never_given_up(clock: Clock, share: FairShare) -
 
 @pytest.mark.parametrize(("usual", "shorter"), [(60.0, IDLE_AT_FULL_SERVER), (1.0, 1.0), (None, IDLE_AT_FULL_SERVER)])
 def test_for_a_while_connections_of_a_full_server_are_not_kept_idle(
-    clock: Clock, share: FairShare, usual: float | None, shorter: float
+    clock: Clock, usual: float | None, shorter: float
 ) -> None:
-    assert share.idle_timeout(usual) == usual
-    share.refused(1)
+    server = ServerLimit(clock, lambda low, high: (low + high) / 2)
+    assert server.idle_timeout(usual) == usual
+    server.share.refused(1)
     clock.now += FULL_FOR
-    assert share.idle_timeout(usual) == shorter
+    assert server.idle_timeout(usual) == shorter
     clock.now += 1
-    assert share.idle_timeout(usual) == usual
-    share.record_yield()
-    assert share.idle_timeout(usual) == shorter
+    assert server.idle_timeout(usual) == usual
+    server.share.record_yield()
+    assert server.idle_timeout(usual) == shorter

@@ -80,8 +80,22 @@ def test_each_look_has_a_new_number_and_tells_the_demand(fleet: Fleet) -> None:
 
 
 def test_the_first_look_is_due_as_soon_as_somebody_waits_or_there_are_two(fleet: Fleet) -> None:
+    fleet.came_in()
     assert fleet.begin_look_if_due(own(1, 1)) is None
     assert fleet.begin_look_if_due(own(1, 2)) is not None
+
+
+def test_with_one_connection_the_first_look_is_later_and_a_full_server_is_watched(fleet: Fleet, clock: Clock) -> None:
+    fleet.came_in()
+    clock.now += policy.LONE_INTERVAL
+    assert fleet.begin_look_if_due(own(1, 1)) is not None
+    others = [(name, 1, 1) for name in "abcd"]
+    for limit, pause in ((5, policy.CALM_INTERVAL), (6, policy.LONE_INTERVAL), (5, policy.CALM_INTERVAL)):
+        look(fleet, own(1, 1), *others, limit=limit)
+        clock.now += pause - 0.01
+        assert fleet.begin_look_if_due(own(1, 1)) is None
+        clock.now += 0.3
+        assert fleet.begin_look_if_due(own(1, 1)) is not None
 
 
 def test_two_looks_are_never_closer_than_half_a_second(fleet: Fleet, clock: Clock) -> None:

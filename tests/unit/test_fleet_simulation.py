@@ -76,7 +76,7 @@ def test_all_busy_one_busy_all_busy(seed: int) -> None:
     # Of 50 connections, 20 pools have two or three each.
     assert min(queries) >= (0.5 if has_turns else 0.77) * possible / count
     if not has_turns:
-        assert sum(each.connects for each in watched) / seconds <= 0.7, "one pool leaves room now and then"
+        assert sum(each.connects for each in watched) / seconds <= 0.9, "one pool leaves room now and then"
         assert not sum(each.refused for each in watched), "quiet, as long as nothing changes"
     refused += sum(each.refused for each in watched)
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_divided_is_each_pools_for_a_while(seed: int) -> None:
     queries = [each.queries / 60 for each in fleet.watch(60.0)]
     assert sum(queries) >= 0.98 * 50 / QUERY
     assert min(queries) >= 0.88 * 50 / 20 / QUERY, "two of each pool's two and a half would be 0.8"
-    assert sum(each.connects for each in fleet.watch(60.0)) <= 0.7 * 60
+    assert sum(each.connects for each in fleet.watch(60.0)) <= 0.9 * 60
     fleet.assert_bound()
 
 
@@ -140,7 +140,7 @@ def test_a_late_one_comes_in_where_ages_are_hidden(count: int, max_conns: int, l
     fleet = Fleet(1, count, max_conns, limit)
     fleet.world.are_ages_hidden = True
     fleet.world.run(30.0)
-    assert sum(each.connects for each in fleet.watch(20.0)) <= 0.75 * 20
+    assert sum(each.connects for each in fleet.watch(20.0)) <= 0.9 * 20
     fleet.pools += fleet.world.add(1, max_conns)
     fleet.make_busy(fleet.pools[-1])
     fleet.time_until(lambda: fleet.pools[-1].in_use > 0, 4.0)
@@ -152,12 +152,51 @@ def test_a_late_one_comes_in_where_all_have_just_what_they_may(count: int, max_c
     fleet = Fleet(1, count, max_conns, limit)
     fleet.world.run(30.0)
     watched = fleet.watch(20.0)
-    assert sum(each.connects for each in watched) <= 0.7 * 20
+    assert sum(each.connects for each in watched) <= 0.9 * 20
     assert sum(each.queries for each in watched) >= 0.95 * 20 * limit / QUERY
     fleet.pools += fleet.world.add(1, max_conns)
     fleet.make_busy(fleet.pools[-1])
     fleet.time_until(lambda: fleet.pools[-1].in_use > 0, 4.0)
     fleet.assert_bound()
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.2, 0.5, 2.0])
+@pytest.mark.parametrize(("count", "max_conns"), [(26, 1), (26, 5), (30, 25)])
+def test_nobody_is_kept_out_by_pools_with_one_connection_each(count: int, max_conns: int, pause: float) -> None:
+    fleet = Fleet(1, 0, max_conns, 25)
+    fleet.pools = fleet.world.add(count, max_conns)
+    for pool in fleet.pools:
+        pool.pause = pause
+        pool.work(1)
+    fleet.world.run(20.0)
+    assert min(each.queries for each in fleet.watch(20.0)) > 0
+    fleet.assert_bound()
+
+
+@pytest.mark.parametrize("max_conns", [1, 25])
+def test_an_idle_connection_goes_where_the_server_is_full(max_conns: int) -> None:
+    fleet = Fleet(1, 0, max_conns, 25)
+    pools = fleet.world.add(25, max_conns)
+    for greenlets in (1, 0):
+        for pool in pools:
+            pool.work(greenlets)
+        fleet.world.run(0.2)
+    assert len(fleet.world.sessions) == 25
+    (late,) = fleet.world.add(1, max_conns)
+    late.work(1)
+    fleet.pools.append(late)
+    fleet.time_until(lambda: late.in_use > 0, 8.0)
+
+
+def test_one_connection_in_a_roomy_server_is_looked_from_once_a_minute() -> None:
+    fleet = Fleet(1, 0, 2, 100)
+    (pool,) = fleet.pools = fleet.world.add(1, 2)
+    pool.pause = 0.2
+    pool.work(1)
+    fleet.world.run(200.0)
+    (watched,) = fleet.watch(200.0)
+    assert watched.queries > 500
+    assert watched.looks <= 4
 
 
 @pytest.mark.parametrize("seed", range(10))

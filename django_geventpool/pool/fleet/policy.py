@@ -51,7 +51,7 @@ IDLE_GRACE = 0.35
 LEAST_TURN = 0.7
 LONG_TURN = 20.0
 #: The time between two moments in which a full server's pools leave room to some that they don't know, in seconds.
-DOOR_INTERVAL = 1.5
+DOOR_INTERVAL = 1.0
 
 Uniform = Callable[[float, float], float]
 
