@@ -36,9 +36,9 @@ def workers(database: Database, tmp_path: Path) -> Iterator[list[Worker]]:
 
 
 @contextlib.contextmanager
-def started(database: Database, tmp_path: Path, count: int) -> Iterator[list[Worker]]:
+def started(database: Database, tmp_path: Path, count: int, *, tasks: int = 10) -> Iterator[list[Worker]]:
     """Have processes that share a role's limit; at the end, none must have failed."""
-    workers = [Worker(database, tmp_path, f"worker{number}") for number in range(count)]
+    workers = [Worker(database, tmp_path, f"worker{number}", tasks=tasks) for number in range(count)]
     try:
         yield workers
         (tmp_path / "end").touch()
@@ -120,3 +120,17 @@ def test_a_late_one_comes_in_where_all_have_just_what_they_may(make_database: Ma
         await_shares(workers, 12)
         workers.append(Worker(database, tmp_path, "worker2"))
         await_shares(workers, 12)
+
+
+@pytest.mark.parametrize("are_idle", [False, True])
+def test_nobody_is_kept_out_by_processes_with_one_connection_each(
+    make_database: MakeDatabase, tmp_path: Path, *, are_idle: bool
+) -> None:
+    database = make_database(MAX_CONNS=3, role_limit=3, CONN_WAIT_TIMEOUT=60)
+    with started(database, tmp_path, 3, tasks=1) as workers:
+        eventually(lambda: sizes(workers) == [1, 1, 1], "one connection each")
+        if are_idle:
+            for worker in workers:
+                worker.make_idle()
+        workers.append(Worker(database, tmp_path, "worker3", tasks=1))
+        eventually(lambda: workers[-1].sessions() == 1, "the last one has come in")
