@@ -219,9 +219,7 @@ def test_the_first_connects_alone_and_in_a_crowd_few_do_at_a_time(fleet: Fleet) 
 def test_where_the_limit_was_in_reach_looks_stay_frequent_for_a_while(fleet: Fleet, clock: Clock) -> None:
     look(fleet, own(10, 10), ("a", 3, 10))
     assert pause_after_looks(fleet, clock, own(5, 5), limit=15) == policy.CALM_INTERVAL
-    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.HURRIED_INTERVAL, (
-        "others may want their part"
-    )
+    assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.LOOK_INTERVAL, "others may want their part"
     clock.now += policy.FLEET_MEMORY
     assert pause_after_looks(fleet, clock, own(10, 10), limit=15) == policy.FAR_INTERVAL
 

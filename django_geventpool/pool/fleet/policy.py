@@ -17,8 +17,7 @@ from .standing import Own, Silence, Standing, judge
 
 #: Least time between two looks of a pool at the list, in seconds: at the most two looks a second.
 LOOK_INTERVAL = 0.5
-#: The same for a moment after others have come in, and for a pool that has what others will want who are away: so much
-#: sooner each has its share.
+#: The same for a moment after others have come in: so much sooner each has its share.
 HURRIED_INTERVAL = 0.25
 #: Each pause is longer by up to this part of it, so that pools don't look at the same time.
 _JITTER = 0.2
@@ -157,12 +156,8 @@ class Fleet:
         pause = LOOK_INTERVAL
         if standing is not None:
             cost = standing.pools * (LOOK_COST[0] + standing.sessions * LOOK_COST[1]) / LOOKS_SHARE
-            is_hurried = standing.has_newcomers or self._has_what_is_missed(standing)
-            pause = max(HURRIED_INTERVAL if is_hurried else LOOK_INTERVAL, cost) * standing.pace
+            pause = max(HURRIED_INTERVAL if standing.has_newcomers else LOOK_INTERVAL, cost) * standing.pace
         return pause * self._uniform(1, 1 + _JITTER)
-
-    def _has_what_is_missed(self, standing: Standing) -> bool:
-        return standing.has_more and self._company.count_absent(self._clock()) > 0
 
     def came_in(self) -> None:
         """Record that the pool has a connection, after a time without any."""
@@ -226,8 +221,6 @@ class Fleet:
 
     def _longest_pause(self, standing: Standing, now: float) -> float:
         if self._is_crowded(now):
-            if self._has_what_is_missed(standing):
-                return HURRIED_INTERVAL
             return LOOK_INTERVAL if standing.has_more else CALM_INTERVAL
         return ROOMY_INTERVAL if standing.is_roomy else FAR_INTERVAL
 
