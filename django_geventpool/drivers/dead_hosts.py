@@ -45,10 +45,12 @@ class DeadHosts:
     Threads may use it at the same time: the worst that comes of it is one more attempt.
 
     :param clock: monotonic seconds.
+    :param connect_error: what the driver raises when it can't connect. All else is an interruption, whatever its class.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, connect_error: type[Exception] = Exception) -> None:
         self._clock = clock
+        self._connect_error = connect_error
         self._deaths: dict[Hashable, _Death] = {}
 
     def in_order(self, targets: Iterable[T], address: Callable[[T], Hashable]) -> Iterator[tuple[T, bool]]:
@@ -97,11 +99,14 @@ class DeadHosts:
         self._deaths.pop(address, None)
 
     def _record_failure(self, address: Hashable, lasted: float, error: BaseException) -> None:
-        if lasted < SLOW or is_answer(str(error)):
-            if isinstance(error, Exception):
+        is_failure = isinstance(error, self._connect_error)
+        if lasted < SLOW or (is_failure and is_answer(str(error))):
+            if is_failure:
                 self._deaths.pop(address, None)
             return
         now = self._clock()
         pause = max(RETRY_AFTER, _RETRY_FACTOR * lasted)
-        self._deaths = {other: death for other, death in self._deaths.items() if now < death.retry_at + _FORGET_AFTER}
+        # In a copy, as other threads may be at it.
+        known = list(self._deaths.items())
+        self._deaths = {other: death for other, death in known if now < death.retry_at + _FORGET_AFTER}
         self._deaths[address] = _Death(now, now + pause, pause)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from django_geventpool.drivers import patience
+from django_geventpool.drivers import dead_hosts, patience
 from django_geventpool.drivers.dead_hosts import RETRY_AFTER, SLOW, DeadHosts
 from django_geventpool.drivers.patience import Patience
 
@@ -32,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def hosts(clock: Clock) -> DeadHosts:
-    return DeadHosts(clock)
+    return DeadHosts(clock, OSError)
 
 
 def order(hosts: DeadHosts, *targets: str) -> list[str]:
@@ -112,6 +115,32 @@ def test_who_is_interrupted_soon_has_found_nothing_and_later_the_same(hosts: Dea
     assert order(hosts) == ["b", "(a)"]
     fail(hosts, clock, "a", 0.1, Interruption())
     assert order(hosts) == ["b", "(a)"]
+
+
+@pytest.mark.parametrize("words", ["soft time limit", "MyTimeout:  over"])
+def test_a_users_own_exception_is_an_interruption_too(hosts: DeadHosts, clock: Clock, words: str) -> None:
+    fail(hosts, clock, "a", SLOW, RuntimeError(words))
+    assert order(hosts) == ["b", "(a)"]
+    fail(hosts, clock, "a", 0.1, RuntimeError(words))
+    assert order(hosts) == ["b", "(a)"], "the address has not answered"
+
+
+def test_threads_may_find_out_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_hosts, "SLOW", 0.0)
+    hosts = DeadHosts(connect_error=OSError)
+    interval = sys.getswitchinterval()
+
+    def find_out(thread: int) -> None:
+        for number in range(500):
+            with contextlib.suppress(OSError), hosts.attempt((thread, number % 100)):
+                raise OSError(SILENT)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(find_out, range(4))) == [None] * 4
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_those_that_wait_there_learn_of_it_and_say_nothing_themselves(hosts: DeadHosts, clock: Clock) -> None:
