@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from .waiting import Wait
+from .waiting import POLLIN, Wait
 
 #: How often to look whether another connect has found meanwhile that nobody answers there, in seconds.
 _GLANCE = 0.25
@@ -32,6 +32,8 @@ class Patience:
         """Return which events a socket is ready for; 0 if that takes too long, or is hopeless."""
         while (left := self._deadline - time.monotonic()) > 0 and not self._is_hopeless():
             ready = wait(fd, events, min(left, _GLANCE))
+            if ready & POLLIN:
+                self._is_hopeless = never  # It answers, if slowly.
             if ready:
                 return ready
         return 0

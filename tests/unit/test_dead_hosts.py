@@ -12,6 +12,7 @@ import pytest
 from django_geventpool.drivers import dead_hosts, patience
 from django_geventpool.drivers.dead_hosts import RETRY_AFTER, SLOW, DeadHosts
 from django_geventpool.drivers.patience import Patience
+from django_geventpool.drivers.waiting import POLLIN
 
 SILENT = "connection to server failed: connect_timeout expired"
 
@@ -225,3 +226,12 @@ def test_it_gives_up_when_another_has_found_that_nobody_answers() -> None:
     assert patient.wait(waits, 3, 1) == 0
     assert len(waits.times) == 3
     assert "in vain" in patient.end
+
+
+def test_who_has_answered_is_waited_for() -> None:
+    found: list[int] = []
+    waits = Waits(ready_after=1, then=lambda: found.append(1))
+    patient = Patience(None, lambda: len(found) >= 3)
+    assert patient.wait(waits, 3, POLLIN) == POLLIN
+    waits.ready_after = 6
+    assert patient.wait(waits, 3, POLLIN) == POLLIN, "it is slow, and lives"
