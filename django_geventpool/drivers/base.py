@@ -84,7 +84,7 @@ class BaseDriver(ResettingDriver[C], Driver, abc.ABC):
         #: Whether a connect has succeeded with the check interval.
         self._is_interval_known = False
         self._failover = FailoverWatch()
-        self._dead_hosts = DeadHosts()
+        self._dead_hosts = DeadHosts(connect_error=self.connect_error)
         self._reads_list = self._wears_badges = True
         self._has_told = False
         self._logger = logging.getLogger(f"geventpool.{self.name}")

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from .connection import PooledConnection
-from .patience import never
+from .patience import Attempt
 
 C = TypeVar("C", bound=PooledConnection)
 
@@ -23,7 +23,7 @@ class ConnectCall(Generic[C]):
     :param opening: called with each connection that the call begins to open.
     :param close_failed: called with each that could not be established.
     :param timeout: the seconds that each may take; None for as long as it takes.
-    :param is_hopeless: whether another call has found meanwhile that nobody answers at the address.
+    :param attempt: the attempt that it is; None for one that nobody asks about.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class ConnectCall(Generic[C]):
         opening: Callable[[Any], None],
         close_failed: Callable[[C], None],
         timeout: float | None = None,
-        is_hopeless: Callable[[], bool] = never,
+        attempt: Attempt | None = None,
     ) -> None:
         self._opening: Callable[[Any], None] | None = opening
         self.close_failed = close_failed
         self.timeout = timeout
-        self.is_hopeless = is_hopeless
+        self.attempt = attempt or Attempt()
         #: The connection that was begun last.
         self.connection: C | None = None
         self._token: Token[ConnectCall[Any] | None] | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .patience import Attempt, never
 from .server import is_answer
 
 T = TypeVar("T")
@@ -45,10 +46,12 @@ class DeadHosts:
     Threads may use it at the same time: the worst that comes of it is one more attempt.
 
     :param clock: monotonic seconds.
+    :param connect_error: what the driver raises when it can't connect. All else is an interruption, whatever its class.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, connect_error: type[Exception] = Exception) -> None:
         self._clock = clock
+        self._connect_error = connect_error
         self._deaths: dict[Hashable, _Death] = {}
 
     def in_order(self, targets: Iterable[T], address: Callable[[T], Hashable]) -> Iterator[tuple[T, bool]]:
@@ -76,32 +79,40 @@ class DeadHosts:
         return True
 
     @contextlib.contextmanager
-    def attempt(self, address: Hashable) -> Iterator[Callable[[], bool]]:
-        """Record what becomes of an attempt; yield whether another has found meanwhile that the address is dead.
+    def attempt(self, address: Hashable, *, may_give_up: bool = True) -> Iterator[Attempt]:
+        """Record what becomes of an attempt.
 
-        An attempt that is interrupted after a while tells as much as one whose time is over: else nobody would find
-        out where tasks have less time than a connect.
+        One that is interrupted after a while without any answer tells as much as one whose time is over: else nobody
+        would find out where tasks have less time than a connect.
+
+        :param may_give_up: whether it may end once another has found that the address is dead.
         """
         began = self._clock()
 
-        def is_hopeless() -> bool:
+        def is_dead() -> bool:
             death = self._deaths.get(address)
             return death is not None and death.found_at > began
 
+        attempt = Attempt(is_dead if may_give_up else never)
         try:
-            yield is_hopeless
+            yield attempt
         except BaseException as error:
-            if not is_hopeless():
+            if attempt.is_answered:
+                self._deaths.pop(address, None)
+            elif not is_dead():
                 self._record_failure(address, self._clock() - began, error)
             raise
         self._deaths.pop(address, None)
 
     def _record_failure(self, address: Hashable, lasted: float, error: BaseException) -> None:
-        if lasted < SLOW or is_answer(str(error)):
-            if isinstance(error, Exception):
+        is_failure = isinstance(error, self._connect_error)
+        if lasted < SLOW or (is_failure and is_answer(str(error))):
+            if is_failure:
                 self._deaths.pop(address, None)
             return
         now = self._clock()
         pause = max(RETRY_AFTER, _RETRY_FACTOR * lasted)
-        self._deaths = {other: death for other, death in self._deaths.items() if now < death.retry_at + _FORGET_AFTER}
+        # In a copy, as other threads may be at it.
+        known = list(self._deaths.items())
+        self._deaths = {other: death for other, death in known if now < death.retry_at + _FORGET_AFTER}
         self._deaths[address] = _Death(now, now + pause, pause)

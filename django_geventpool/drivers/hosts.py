@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from .dead_hosts import DeadHosts
-from .patience import never
+from .patience import Attempt
 from .server import is_full, is_login_refused
 
 C = TypeVar("C")
@@ -79,7 +79,7 @@ def connect_timeout(settings: Mapping[str, Any]) -> float | None:
 def connect(
     parameters: Mapping[str, Any],
     settings: Mapping[str, Any],
-    connect_to: Callable[[dict[str, Any], Callable[[], bool]], C],
+    connect_to: Callable[[dict[str, Any], Attempt], C],
     error_class: type[Exception],
     dead_hosts: DeadHosts,
 ) -> C:
@@ -87,14 +87,13 @@ def connect(
 
     :param parameters: what the user has given, which may be less than what libpq goes by.
     :param settings: what libpq goes by, with those of a service, the environment and its defaults.
-    :param connect_to: connects with the parameters for one address. It may give up once its second argument returns
-        that nobody answers there.
+    :param connect_to: connects with the parameters for one address. It may give up once the attempt is hopeless.
     :param error_class: what it raises when that fails.
     :param dead_hosts: what former connects have found.
     :raises error_class: when no address takes us, with what each has said.
     """
     if not _names_hosts(settings):
-        return connect_to(dict(parameters), never)  # libpq connects to its default, or complains.
+        return connect_to(dict(parameters), Attempt())  # libpq connects to its default, or complains.
     errors: list[Exception] = []
 
     def record_unknown(message: str) -> None:
@@ -104,9 +103,9 @@ def connect(
         if is_last_resort and any(is_full(str(error)) for error in errors):
             break  # That one lives, and soon has room.
         try:
-            with dead_hosts.attempt(target.address) as is_hopeless:
-                may_give_up = target.has_others and not is_last_resort
-                return connect_to(target.complete(parameters), is_hopeless if may_give_up else never)
+            may_give_up = target.has_others and not is_last_resort
+            with dead_hosts.attempt(target.address, may_give_up=may_give_up) as attempt:
+                return connect_to(target.complete(parameters), attempt)
         except error_class as error:
             errors.append(error)
             if is_login_refused(str(error)):

@@ -16,6 +16,7 @@ from . import hosts
 from .base import BaseDriver
 from .connect_call import ConnectCall
 from .conninfo import effective_settings
+from .patience import Attempt
 from .psycopg_connection import PsycopgConnection
 from .psycopg_door import open_behind_doors
 from .psycopg_libpq import library
@@ -35,10 +36,10 @@ class PsycopgDriver(BaseDriver[PsycopgConnection]):
         settings = self._effective_settings({name: parameters[name] for name in hosts.WHERE & parameters.keys()})
         connect = _public_connect()
 
-        def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> PsycopgConnection:
+        def connect_to(target: dict[str, Any], attempt: Attempt) -> PsycopgConnection:
             close_failed = functools.partial(self.close_failed, opening=opening)
-            with ConnectCall[PsycopgConnection](opening, close_failed, is_hopeless=is_hopeless) as call:
-                return call.opened(connect(**attempt))
+            with ConnectCall[PsycopgConnection](opening, close_failed, attempt=attempt) as call:
+                return call.opened(connect(**target))
 
         connection = hosts.connect(parameters, settings, connect_to, self.connect_error, self._dead_hosts)
         connection.isolation_level = self._isolation_level  # type: ignore[assignment]  # It converts numbers.

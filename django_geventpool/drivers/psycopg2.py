@@ -13,6 +13,7 @@ from . import hosts, patch_psycopg
 from .base import BaseDriver
 from .connect_call import ConnectCall
 from .conninfo import effective_settings
+from .patience import Attempt
 from .psycopg2_connection import Psycopg2Connection
 
 #: The driver's own typecasters of what the pool asks for: code may have registered others for the whole process.
@@ -37,10 +38,10 @@ class Psycopg2Driver(BaseDriver[Psycopg2Connection]):
         settings = self._effective_settings(parameters)
         timeout = hosts.connect_timeout(settings)
 
-        def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> Psycopg2Connection:
+        def connect_to(target: dict[str, Any], attempt: Attempt) -> Psycopg2Connection:
             close_failed = functools.partial(self.close_failed, opening=opening)
-            with ConnectCall[Psycopg2Connection](opening, close_failed, timeout, is_hopeless) as call:
-                return call.opened(psycopg2.connect(connection_factory=kind, **attempt, **own))
+            with ConnectCall[Psycopg2Connection](opening, close_failed, timeout, attempt) as call:
+                return call.opened(psycopg2.connect(connection_factory=kind, **target, **own))
 
         connection = hosts.connect(parameters, settings, connect_to, self.connect_error, self._dead_hosts)
         if self._isolation_level is not None:

@@ -55,7 +55,7 @@ class Psycopg2Connection(PooledConnection, extensions.connection):
             super().__init__(dsn, *args, **kwargs)
             return
         call.begin(self)
-        self.patience = Patience(call.timeout, call.is_hopeless)
+        self.patience = Patience(call.timeout, call.attempt)
         try:
             super().__init__(dsn, *args, **kwargs)
         except psycopg2.Error as error:

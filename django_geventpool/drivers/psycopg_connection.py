@@ -93,7 +93,7 @@ class PsycopgConnection(RestoredConnection):
         connection = cls(pq.PGconn.connect_start(conninfo.encode()))
         call.begin(connection)
         try:
-            connection._establish(Patience(timeout, call.is_hopeless))
+            connection._establish(Patience(timeout, call.attempt))
         except psycopg.Error:
             call.close_failed(connection)
             raise

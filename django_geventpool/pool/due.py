@@ -56,6 +56,7 @@ def begin_due_work(
         state.counters.count("reclaimed")
         if state.evict(slot, "reclaimed"):
             to_close.append(slot)
+    to_close += [slot for slot in upkeep.lost_in_a_look(now) if state.evict(slot, "broken")]
     outdated, to_renew = upkeep.evict_outdated(now)
     to_close += [*outdated, *upkeep.forgotten(now)]
     to_look = upkeep.slot_to_look_with(now, to_renew)

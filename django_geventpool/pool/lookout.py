@@ -32,7 +32,7 @@ def own_numbers(state: PoolState, is_here: Callable[[Any], bool] = lambda _conne
             elsewhere += 1
             continue
         opened += is_open
-        if slot.state is State.CLOSING or state.is_stalled(slot):
+        if slot.state is State.CLOSING or slot.is_stalled(now):
             continue
         size += 1
         is_lent = slot.request is not None and slot.request is not state.renewal_request

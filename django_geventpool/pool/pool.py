@@ -359,13 +359,13 @@ class Pool:
 
     def _look_over(self, slot: Slot) -> None:
         """Read the server's session list over an idle connection."""
-        self._use_idle(slot, lambda: self._lookout.look_if_due(slot.connection))
+        self._use_idle(slot, lambda: self._lookout.look_if_due(slot.connection), is_look=True)
 
-    def _use_idle(self, slot: Slot, use: Callable[[], bool | None]) -> None:
+    def _use_idle(self, slot: Slot, use: Callable[[], bool | None], *, is_look: bool = False) -> None:
         """Take an idle connection, use it, and put it back, or close it for others if that returns True."""
         request = self._state.renewal_request
         try:
-            if not self._lock.run(self._state.begin_to_renew, slot):
+            if not self._lock.run(functools.partial(self._state.begin_to_renew, slot, is_look=is_look)):
                 return
             is_yielded = use()
             self._returns.put_back(slot, request, "yielded" if is_yielded else None)

@@ -63,11 +63,13 @@ class Slot:
         "connection",
         "expires_at",
         "is_being_closed",
+        "is_look",
         "is_overdue",
         "reason",
         "request",
         "since",
         "state",
+        "used_since",
         "was_lent_open",
     )
 
@@ -84,6 +86,9 @@ class Slot:
         self.expires_at: float | None = None
         #: Since when it is lent, idle or closing (monotonic seconds).
         self.since = 0.0
+        #: Since when the pool itself has used the idle connection (monotonic seconds), and whether to read the server's
+        #: session list; of no meaning after that.
+        self.used_since, self.is_look = 0.0, False
         #: Whether it was found to be held for longer than LEAK_WARNING_AFTER; the log says so once.
         self.is_overdue = False
         #: Whether it was lent with a connection: a checkout, even if the connection proves to be lost.
@@ -99,8 +104,11 @@ class Slot:
         self.state = State.IN_USE if self.was_lent_open else State.CONNECTING
 
     def is_stalled(self, now: float) -> bool:
-        """Return whether its connect takes so long that it may never end, so that others need not wait for that."""
-        return self.state is State.CONNECTING and self.since + SLOW_CONNECT <= now
+        """Return whether its connect, or the pool's own use of it, takes so long that it may never end.
+
+        Others need not wait for that.
+        """
+        return self.state is State.CONNECTING and max(self.since, self.used_since) + SLOW_CONNECT <= now
 
     def is_lent_to(self, request: Request) -> bool:
         """Return whether a request has the slot now."""

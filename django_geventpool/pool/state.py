@@ -104,13 +104,10 @@ class PoolState:
     def _count_in(self, state: State) -> int:
         return sum(slot.state is state for slot in self.slots)
 
-    def is_stalled(self, slot: Slot) -> bool:
-        """Return whether a slot's connect may never end; the pool's own use of an idle connection is none."""
-        return slot.is_stalled(self.clock()) and slot.connection not in self.by_connection
-
     def _sizes(self) -> tuple[int, int]:
         """Return how many connections are open or being opened, and how many of these are being opened."""
-        counted = [slot for slot in self.slots if slot.state is not State.CLOSING and not self.is_stalled(slot)]
+        now = self.clock()
+        counted = [slot for slot in self.slots if slot.state is not State.CLOSING and not slot.is_stalled(now)]
         return len(counted), sum(slot.state is State.CONNECTING for slot in counted)
 
     def dispatch(self) -> None:
@@ -246,7 +243,7 @@ class PoolState:
         if is_old and slot.request is not self.renewal_request:
             return "lifetime"
         if len(self.slots) > self.server.fleet.target:
-            counted = (each for each in self.slots if not self.is_stalled(each))
+            counted = (each for each in self.slots if not each.is_stalled(self.clock()))
             busy = sum(each.request not in (None, self.renewal_request) for each in counted)
             return "yielded" if self.server.begin_to_yield(busy, self._sizes()[0] - 1) else None
         return None
@@ -358,10 +355,11 @@ class PoolState:
         self.dispatch()
         return surplus
 
-    def begin_to_renew(self, slot: Slot) -> Request | None:
-        """Take a slot out of the idle ones, to replace its connection; None if it is not idle any more."""
+    def begin_to_renew(self, slot: Slot, *, is_look: bool = False) -> Request | None:
+        """Take a slot out of the idle ones, to replace or use its connection; None if it is not idle any more."""
         if slot.state is not State.IDLE or slot not in self.slots:
             return None
+        slot.used_since, slot.is_look = self.clock(), is_look
         slot.request = self.renewal_request
         slot.state = State.CONNECTING
         self.idle.remove(slot)

@@ -21,6 +21,10 @@ SLOT_POLL_INTERVAL = 1.0
 #: Shortest pause before the next look at the server's session list over an idle connection, in seconds.
 LOOK_POLL_INTERVAL = 0.1
 
+#: How long the server may take to say who is connected, over an idle connection, in seconds: else that is lost, as
+#: where something between has forgotten it, which nobody says.
+LOOK_PATIENCE = 5.0
+
 #: How often to look at slots in any case, in seconds: who should have woken the housekeeper may have been interrupted.
 BACKSTOP = 2.0
 
@@ -78,9 +82,17 @@ class Upkeep:
 
         :param to_renew: those whose connections are about to be closed.
         """
-        if now < self._look_at():
-            return None
+        if now < self._look_at() or self._looked_over():
+            return None  # One at a time: if the network is silent, no other is to hang.
         return next((slot for slot in reversed(self.state.idle) if slot not in to_renew), None)
+
+    def _looked_over(self) -> list[Slot]:
+        renewal = self.state.renewal_request
+        return [s for s in self.state.slots if s.request is renewal and s.is_look and s.state is State.CONNECTING]
+
+    def lost_in_a_look(self, now: float) -> list[Slot]:
+        """Return the slots over which the list was to be read, and nobody answers."""
+        return [slot for slot in self._looked_over() if slot.used_since + LOOK_PATIENCE <= now]
 
     def _look_at(self) -> float:
         state = self.state

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from django_geventpool.drivers import patience
+from django_geventpool.drivers import dead_hosts, patience
 from django_geventpool.drivers.dead_hosts import RETRY_AFTER, SLOW, DeadHosts
-from django_geventpool.drivers.patience import Patience
+from django_geventpool.drivers.patience import Attempt, Patience
+from django_geventpool.drivers.waiting import POLLIN
 
 SILENT = "connection to server failed: connect_timeout expired"
 
@@ -32,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def hosts(clock: Clock) -> DeadHosts:
-    return DeadHosts(clock)
+    return DeadHosts(clock, OSError)
 
 
 def order(hosts: DeadHosts, *targets: str) -> list[str]:
@@ -114,17 +118,43 @@ def test_who_is_interrupted_soon_has_found_nothing_and_later_the_same(hosts: Dea
     assert order(hosts) == ["b", "(a)"]
 
 
+@pytest.mark.parametrize("words", ["soft time limit", "MyTimeout:  over"])
+def test_a_users_own_exception_is_an_interruption_too(hosts: DeadHosts, clock: Clock, words: str) -> None:
+    fail(hosts, clock, "a", SLOW, RuntimeError(words))
+    assert order(hosts) == ["b", "(a)"]
+    fail(hosts, clock, "a", 0.1, RuntimeError(words))
+    assert order(hosts) == ["b", "(a)"], "the address has not answered"
+
+
+def test_threads_may_find_out_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_hosts, "SLOW", 0.0)
+    hosts = DeadHosts(connect_error=OSError)
+    interval = sys.getswitchinterval()
+
+    def find_out(thread: int) -> None:
+        for number in range(500):
+            with contextlib.suppress(OSError), hosts.attempt((thread, number % 100)):
+                raise OSError(SILENT)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(find_out, range(4))) == [None] * 4
+    finally:
+        sys.setswitchinterval(interval)
+
+
 def test_those_that_wait_there_learn_of_it_and_say_nothing_themselves(hosts: DeadHosts, clock: Clock) -> None:
     def wait_in_vain() -> None:
-        with hosts.attempt("a") as is_hopeless:
-            with hosts.attempt("b") as is_b_hopeless:
+        with hosts.attempt("a") as attempt:
+            with hosts.attempt("b") as attempt_of_b:
                 fail(hosts, clock, "a", SLOW, OSError(SILENT))
-                assert is_hopeless()
-                assert not is_b_hopeless()
-            with hosts.attempt("a") as is_later_hopeless:
-                assert not is_later_hopeless(), "it knew before it began"
+                assert attempt.is_hopeless()
+                assert not attempt_of_b.is_hopeless()
+            with hosts.attempt("a") as later:
+                assert not later.is_hopeless(), "it knew before it began"
                 fail(hosts, clock, "a", SLOW, OSError(SILENT))
-                assert is_later_hopeless()
+                assert later.is_hopeless()
                 raise OSError("given up")
 
     with pytest.raises(OSError, match="given up"):
@@ -152,6 +182,23 @@ def test_addresses_that_nobody_tries_any_more_are_forgotten(hosts: DeadHosts, cl
     assert order(hosts, "999", "a") == ["a", "(999)"]
 
 
+@pytest.mark.parametrize("error", [OSError(SILENT), KeyboardInterrupt(), TimeoutError()])
+def test_who_has_answered_is_not_dead(hosts: DeadHosts, clock: Clock, error: BaseException) -> None:
+    fail(hosts, clock, "a", SLOW, OSError(SILENT))
+    assert order(hosts, "a", "b") == ["b", "(a)"]
+
+    def fail_late() -> None:
+        with hosts.attempt("a") as attempt:
+            clock.now += SLOW
+            attempt.is_answered = True
+            clock.now += SLOW
+            raise error
+
+    with pytest.raises(type(error)):
+        fail_late()
+    assert order(hosts, "a", "b") == ["a", "b"]
+
+
 # How long a connect waits
 
 
@@ -171,7 +218,7 @@ class Waits:
 
 def test_it_waits_until_there_is_an_answer() -> None:
     waits = Waits(ready_after=20)
-    assert Patience(None).wait(waits, 3, 1) == 1
+    assert Patience(None, Attempt()).wait(waits, 3, 1) == 1
     assert len(waits.times) == 20
 
 
@@ -183,7 +230,7 @@ def test_it_waits_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None
         clock.now += waits.times[-1] or 0
 
     waits = Waits(then=pass_time)
-    patient = Patience(1.1)
+    patient = Patience(1.1, Attempt())
     assert patient.wait(waits, 3, 1) == 0
     assert clock.now == pytest.approx(101.1)
     assert patient.end == SILENT
@@ -192,7 +239,16 @@ def test_it_waits_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None
 def test_it_gives_up_when_another_has_found_that_nobody_answers() -> None:
     found: list[int] = []
     waits = Waits(then=lambda: found.append(1))
-    patient = Patience(None, lambda: len(found) >= 3)
+    patient = Patience(None, Attempt(lambda: len(found) >= 3))
     assert patient.wait(waits, 3, 1) == 0
     assert len(waits.times) == 3
     assert "in vain" in patient.end
+
+
+def test_who_has_answered_is_waited_for() -> None:
+    found: list[int] = []
+    waits = Waits(ready_after=1, then=lambda: found.append(1))
+    patient = Patience(None, Attempt(lambda: len(found) >= 3))
+    assert patient.wait(waits, 3, POLLIN) == POLLIN
+    waits.ready_after = 6
+    assert patient.wait(waits, 3, POLLIN) == POLLIN, "it is slow, and lives"

@@ -300,7 +300,20 @@ def test_who_has_ever_less_to_do_keeps_its_only_connection(fleet: Fleet) -> None
             for letter, age in (("m", 9), ("a", 1), ("b", 2))
         ]
         fleet.record(take([("role", 3)], listed, is_readable=True), mine)
-        assert fleet.begin_to_yield(1, 60.0) == is_over
+        assert fleet.begin_to_yield(1, policy.LEAST_TURN) == is_over
+
+
+def test_but_not_for_as_long_as_that_takes(fleet: Fleet) -> None:
+    for demand in (10, 9, 8):
+        mine = own(1, demand)
+        fleet.begin_look(mine)
+        listed = [
+            Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, next(_sequences))))
+            for letter, age in (("m", 9), ("a", 1), ("b", 2))
+        ]
+        fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+    assert not fleet.begin_to_yield(1, policy.LEAST_TURN + policy.EBB - 0.1)
+    assert fleet.begin_to_yield(1, policy.LEAST_TURN + policy.EBB)
 
 
 def test_a_list_that_leaves_less_than_all_is_not_relied_on_for_ever(fleet: Fleet, clock: Clock) -> None:

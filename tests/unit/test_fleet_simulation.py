@@ -316,3 +316,17 @@ def test_with_room_for_all_looks_get_rare() -> None:
     assert sum(each.looks for each in fleet.watch(120.0)) <= 3 * 3
     assert busy(fleet.pools) == 30
     assert sum(pool.counted.refused for pool in fleet.pools) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whose_load_ebbs_slowly_holds_up_nobody_until_it_is_done(seed: int) -> None:
+    world = Simulation(seed, 2)
+    pools = world.add(3, 10)
+    for pool in pools:
+        pool.query = 2.0
+        pool.pause = 1e9  # Each of its tasks queries once.
+        pool.work(10)
+        world.run(0.05)
+    world.run(60.0)
+    assert [pool.counted.queries for pool in pools] == [10, 10, 10]
+    assert max(pool.counted.longest_wait for pool in pools) <= 10.0

@@ -18,7 +18,7 @@ from django_geventpool.drivers import conninfo, hosts
 from django_geventpool.drivers.conninfo import effective_settings
 from django_geventpool.drivers.dead_hosts import DeadHosts
 from django_geventpool.drivers.libpq import find_libpq
-from django_geventpool.drivers.patience import never
+from django_geventpool.drivers.patience import Attempt, never
 
 SERVICES = """
 [shop]
@@ -258,9 +258,9 @@ class Refusing:
     def __init__(self, *messages: str) -> None:
         self.messages = list(messages)
 
-    def __call__(self, attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> str:
+    def __call__(self, target: dict[str, Any], attempt: Attempt) -> str:
         if not self.messages:
-            return str(attempt["hostaddr"])
+            return str(target["hostaddr"])
         raise psycopg2.OperationalError(self.messages.pop(0))
 
 
@@ -312,10 +312,10 @@ def test_a_dead_address_is_tried_after_all_others(lookups: list[str]) -> None:
     tried: list[tuple[Any, ...]] = []
     could_give_up: list[bool] = []
 
-    def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> str:
-        tried.append((attempt["hostaddr"], attempt.get("target_session_attrs")))
-        could_give_up.append(is_hopeless is not never)
-        now[0] += 5 if attempt["hostaddr"] == "192.0.2.1" else 0
+    def connect_to(target: dict[str, Any], attempt: Attempt) -> str:
+        tried.append((target["hostaddr"], target.get("target_session_attrs")))
+        could_give_up.append(attempt.is_dead is not never)
+        now[0] += 5 if target["hostaddr"] == "192.0.2.1" else 0
         raise psycopg2.OperationalError("no")
 
     parameters = {"host": "a.example,c.example", "target_session_attrs": "prefer-standby"}
@@ -353,8 +353,8 @@ def test_where_one_is_full_the_dead_are_left_alone() -> None:
 
 
 def test_an_only_address_is_not_given_up() -> None:
-    def connect_to(attempt: dict[str, Any], is_hopeless: Callable[[], bool]) -> bool:
-        return is_hopeless is not never
+    def connect_to(_target: dict[str, Any], attempt: Attempt) -> bool:
+        return attempt.is_dead is not never
 
     for host, may_give_up in (
         ("c.example", False),

@@ -49,6 +49,9 @@ IDLE_GRACE = 0.35
 #: one for each, as far as is known; in seconds.
 LEAST_TURN = 0.7
 LONG_TURN = 20.0
+#: How much longer, in seconds, a pool may keep it whose load ebbs. That it is about to be done is a guess: where
+#: queries are long, what it has left may take minutes.
+EBB = 2.0
 #: The time between two moments in which a full server's pools leave room to some that they don't know, in seconds.
 DOOR_INTERVAL = 1.0
 
@@ -321,10 +324,11 @@ class Fleet:
     def _is_turn_over(self, held_for: float) -> bool:
         """Return whether the only connection has been kept for long enough.
 
-        A pool whose load ebbs keeps it: it is done before it could come in again, and would hold up others then.
+        A pool whose load ebbs keeps it a little longer: mostly it is done before it could come in again, and would hold
+        up others then.
         """
         turn = LEAST_TURN if self.outside > 0 or self._company.has_news(self._clock()) else LONG_TURN
-        return held_for >= turn and not self._is_ebbing
+        return held_for >= turn + (EBB if self._is_ebbing else 0.0)
 
     def idle_timeout(self, usual: float | None) -> float | None:
         """Return for how long connections may be idle (seconds)."""
