@@ -328,3 +328,12 @@ def test_what_it_is_closing_counts_until_it_has_gone(fleet: Fleet) -> None:
     look(fleet, most_are_closing, limit=9)
     assert not fleet.may_grow(3, 9)
     assert fleet.may_grow(3, 8), "without another look"
+
+
+def test_sessions_of_its_own_that_are_about_to_go_keep_it_from_growing_for_a_moment_only(
+    fleet: Fleet, clock: Clock
+) -> None:
+    look(fleet, own(1, 2, limit=2), ("m", 1, 2), limit=2)
+    assert not fleet.may_grow(1, 1)
+    clock.now += policy.LOOK_INTERVAL
+    assert fleet.may_grow(1, 1)

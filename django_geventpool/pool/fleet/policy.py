@@ -197,6 +197,8 @@ class Fleet:
         self._next = max(self.soon, now + self._calm_pause * self._uniform(1, 1 + _JITTER))
         has_room = standing.cap >= own.limit and not standing.is_contested
         is_lasting = has_room and not self._is_crowded(now)
+        # What is about to go is soon free, and who would look again may have nothing that comes back.
+        good_for = LOOK_INTERVAL if standing.has_remains else max(STALE_AFTER, _STALE_PAUSES * pause)
         self._plan = _Plan(
             # The limit may be raised meanwhile.
             standing.cap + own.elsewhere if standing.cap < own.limit else math.inf,
@@ -205,7 +207,7 @@ class Fleet:
             # Also where all have just what they want: that may be the whole limit.
             (standing.target if standing.is_contested else own.size) + own.elsewhere - 1,
             now,
-            math.inf if is_lasting else max(STALE_AFTER, _STALE_PAUSES * pause),
+            math.inf if is_lasting else good_for,
         )
         if own.size < standing.target:
             self._try_pause = TRY_INTERVAL[0]

@@ -81,6 +81,8 @@ class Standing:
     pace: float
     #: Whether the pool has more connections than it could if all others came back that were there not long ago.
     has_more: bool
+    #: Whether the list has sessions of this pool that it knows nothing of any more: they are about to go.
+    has_remains: bool
     #: Whether some pool lacks connections, or could if others didn't close idle ones.
     is_contested: bool
     #: Whether all pools together could reach the limit.
@@ -141,6 +143,7 @@ def judge(
         has_newcomers=tightest.has_newcomers,
         pace=tightest.pace,
         has_more=any(view.has_more for view in views),
+        has_remains=any(view.has_remains for view in views),
         is_contested=any(view.is_contested for view in views),
         is_crowded=any(view.could_take(1) for view in views),
         is_roomy=not any(view.could_take(2) for view in views),
@@ -204,6 +207,7 @@ class _View:
         self._usable = max(
             0, self._left - self._sessions_of_live() - max(own.size, 0 if mine is None else mine.sessions - closing)
         )
+        self.has_remains = mine is not None and mine.sessions > own.slots
         self._age_of_own = own.held_for if mine is None or mine.age < 0 else mine.age
         #: Whether there is no more than one for each, so that pools may leave to let others in.
         has_turns = bool(self.live) and wanting >= self.budget
