@@ -119,7 +119,7 @@ def has_time_limits(worker: WorkController) -> bool:
 def shares_process(pool_class: type | str) -> bool:
     """Return whether a pool class runs tasks in the worker's main process, in greenlets or threads."""
     module = _module(pool_class)
-    names_one = "gevent" in module or "eventlet" in module or "thread" in module
+    names_one = any(name in module for name in ("gevent", "eventlet", "thread"))
     return names_one or bool(getattr(pool_class, "is_green", False))
 
 

@@ -70,6 +70,17 @@ def look(fleet: Fleet, mine: Own, *others: tuple[str, int, int], limit: int = 15
     fleet.record(census(("m", mine.size, mine.demand), *others, limit=limit), mine)
 
 
+def look_as_the_oldest(fleet: Fleet, demand: int) -> None:
+    """Look where three pools have one connection each, of which there are no more, and this one's is the oldest."""
+    mine = own(1, demand)
+    fleet.begin_look(mine)
+    listed = [
+        Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, next(_sequences))))
+        for letter, age in (("m", 9), ("a", 1), ("b", 2))
+    ]
+    fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+
+
 def test_each_look_has_a_new_number_and_tells_the_demand(fleet: Fleet) -> None:
     first, second = read(fleet.begin_look(own(2, 5))), read(fleet.begin_look(own(2, 7)))
     assert first is not None
@@ -277,14 +288,8 @@ def test_who_has_left_its_only_connection_lets_others_go_first(clock: Clock) -> 
 def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
     limit = ServerLimit(clock, least)
     limit.connected()
-    mine = own(1, 10)
     limit.fleet.token = "mmmmmm"
-    limit.fleet.begin_look(mine)
-    listed = [
-        Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, 1)))
-        for letter, age in (("m", 9), ("a", 1), ("b", 2))
-    ]
-    limit.fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+    look_as_the_oldest(limit.fleet, 10)
     assert limit.fleet.target == 0
     assert not limit.begin_to_yield(1, 0)
     clock.now += policy.LEAST_TURN
@@ -293,25 +298,13 @@ def test_the_only_connection_is_kept_for_a_while(clock: Clock) -> None:
 
 def test_who_has_ever_less_to_do_keeps_its_only_connection(fleet: Fleet) -> None:
     for demand, is_over in ((10, True), (8, False), (8, True), (7, False), (9, True)):
-        mine = own(1, demand)
-        fleet.begin_look(mine)
-        listed = [
-            Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, next(_sequences))))
-            for letter, age in (("m", 9), ("a", 1), ("b", 2))
-        ]
-        fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+        look_as_the_oldest(fleet, demand)
         assert fleet.begin_to_yield(1, policy.LEAST_TURN) == is_over
 
 
 def test_but_not_for_as_long_as_that_takes(fleet: Fleet) -> None:
     for demand in (10, 9, 8):
-        mine = own(1, demand)
-        fleet.begin_look(mine)
-        listed = [
-            Sessions(1, True, True, age, str(Badge(letter * 6, 10, 10, next(_sequences))))
-            for letter, age in (("m", 9), ("a", 1), ("b", 2))
-        ]
-        fleet.record(take([("role", 3)], listed, is_readable=True), mine)
+        look_as_the_oldest(fleet, demand)
     assert not fleet.begin_to_yield(1, policy.LEAST_TURN + policy.EBB - 0.1)
     assert fleet.begin_to_yield(1, policy.LEAST_TURN + policy.EBB)
 
